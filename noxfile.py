@@ -1,0 +1,71 @@
+"""The project's commands: `nox -s fast` before each push; `nox -l` lists the rest."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.sessions = ["fast"]
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+
+LINTED = ["src", "tests", "noxfile.py"]
+
+
+def install(session: nox.Session) -> None:
+    """Install the package and the development tools at the versions that the goldens were made with."""
+    session.install("-c", "constraints.txt", "-e", ".[dev]")
+
+
+def pytest(session: nox.Session, *arguments: str) -> None:
+    """Run pytest with one thread a process; what follows `--` on nox's command line comes last and wins."""
+    session.run("pytest", *arguments, *session.posargs, env={"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
+
+
+@nox.session
+def fast(session: nox.Session) -> None:
+    """Run every test, the four documented bugs included, in random order on all cores."""
+    install(session)
+    pytest(session, "-n", "logical", "--durations", "10")
+
+
+@nox.session
+def update(session: nox.Session) -> None:
+    """Write the goldens anew: nox -s update -- --reason "why the results are meant to change"."""
+    install(session)
+    session.run("goldmark", "golden", "update", *session.posargs)
+
+
+@nox.session
+def fixtures(session: nox.Session) -> None:
+    """Freeze seed 0 of every generator in fixtures/."""
+    install(session)
+    session.run("python", "-m", "goldmark.cases.fixtures", "fixtures")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the speed of goldens beside plain json, syrupy and pytest-regressions."""
+    install(session)
+    session.install("-c", "constraints.txt", "pandas", "pytest-regressions")
+    session.run("pytest", "tests/bench/bench_golden.py", "-p", "no:randomly", "-s", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    install(session)
+    session.run("ruff", "check", *LINTED)
+    session.run("ruff", "format", "--check", *LINTED)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types."""
+    install(session)
+    session.run("mypy")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel and try it outside the checkout."""
+    session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", session.create_tmp(), ".")

@@ -1,0 +1,39 @@
+"""Regression tests for training code, with golden results; public names load on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from goldmark.case import Baseline, Case, Claim, Finding, Metric, Run, Variant, Verdict
+    from goldmark.cases import CASES, find_case
+    from goldmark.golden import check_case
+    from goldmark.training import train
+
+__all__ = [
+    "CASES",
+    "Baseline",
+    "Case",
+    "Claim",
+    "Finding",
+    "Metric",
+    "Run",
+    "Variant",
+    "Verdict",
+    "check_case",
+    "find_case",
+    "train",
+]
+
+_HOME = {"CASES": "cases", "find_case": "cases", "check_case": "golden", "train": "training"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'goldmark' has no attribute '{name}'; it has: {', '.join(__all__)}")
+    return getattr(import_module(f"goldmark.{_HOME.get(name, 'case')}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

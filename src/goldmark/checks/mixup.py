@@ -1,0 +1,58 @@
+"""Mixup: whether targets are mixed as their inputs are, in as many batches as meant; no metric tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from goldmark.case import Finding
+
+Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # inputs (B, ...), targets (B,) -> both as trained on
+
+_DEVIATIONS = 4  # sd of a binomial share: a right mixup is called wrong once in 16,000 times
+
+
+class Mixing(NamedTuple):
+    """What a mixup did to one batch: the weights (B, B) of all rows in each mixed row, the targets' largest error."""
+
+    weights: Tensor
+    target_error: float
+
+    @property
+    def lam(self) -> float:
+        """The weight that a mixed row keeps of itself; 1 in a batch that is not mixed."""
+        return 1.0 - float((self.weights - self.weights.diagonal().diag()).max())
+
+
+def read_mixing(mix: Mix, n_examples: int = 16) -> Mixing:
+    """Mix a batch of unit vectors (B, B), whose targets (B,) are a linear function of them, and read off what was done.
+
+    Mixed unit vectors are the weights themselves. Targets that are mixed with the same weights remain the same linear
+    function of the inputs; any other weight or partner breaks that.
+    """
+    units = torch.eye(n_examples, dtype=torch.float64)
+    numbers = torch.arange(1, n_examples + 1, dtype=torch.float64) / n_examples
+    weights, targets = mix(units, numbers)
+    return Mixing(weights, float((targets - weights @ numbers).abs().max()))
+
+
+def wrong_mixup(mix: Mix, fraction: float = 1.0, n_batches: int = 64, threshold: float = 1e-6) -> Finding:
+    """Find out whether targets miss the mixture of their inputs by more than `threshold` of the targets' range.
+
+    It is trouble, too, where the share of mixed batches is not `fraction`, within what chance explains. A score does
+    not show either: inputs mixed without their targets train well enough.
+    """
+    mixings = [read_mixing(mix) for _ in range(n_batches)]
+    target_error = float(torch.tensor([mixing.target_error for mixing in mixings]).max())  # a NaN is the largest
+    share_mixed = sum(mixing.lam != 1 for mixing in mixings) / n_batches
+    allowed = _DEVIATIONS * (fraction * (1 - fraction) / n_batches) ** 0.5
+    return Finding(
+        name="wrong_mixup",
+        trouble=not (target_error <= threshold and abs(share_mixed - fraction) <= allowed),
+        numbers={"target_error": target_error, "share_mixed": share_mixed, "fraction": fraction},
+        threshold=threshold,
+        advice="mix inputs and targets with one weight and one order of rows, in the share of batches that is meant",
+    )

@@ -1,0 +1,50 @@
+"""The command line: goldmark list | run | golden."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from goldmark.case import UsageError
+from goldmark.cli.catalogue import list_command
+from goldmark.cli.golden import golden_group
+from goldmark.cli.run import run_command
+
+
+class _Program(click.Group):
+    """A group that answers wrong use and bad input with one line and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            click.echo(f"goldmark: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="goldmark")
+def program() -> None:
+    """Regression tests for training code, with golden results.
+
+    \b
+    goldmark run                  train the four documented bugs and their fixes, and judge them
+    goldmark run roast --seeds 2  one case, two seeds
+    goldmark list                 what there is: cases, variants, claims with their sources
+    goldmark golden status        what the goldens hold and what they can see
+
+    Exit status: 0 all as it should be; 1 a claim or golden fails; 2 wrong use or bad input.
+    """
+
+
+program.add_command(list_command)
+program.add_command(run_command)
+program.add_command(golden_group)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and exit with its status."""
+    sys.exit(program.main(arguments, prog_name="goldmark"))

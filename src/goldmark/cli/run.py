@@ -1,0 +1,165 @@
+"""`goldmark run`: train the variants of cases, and say whether everything is as it should be."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from goldmark.case import Case, Claim, Runs, UsageError, Verdict, find_variant
+from goldmark.cases import CASES, find_case
+from goldmark.claims import judge
+from goldmark.cli.progress import training_progress
+from goldmark.cli.tables import claims_table, golden_lines, mean_baselines, slowest_line, variant_tables, wide_console
+from goldmark.golden import check_case
+from goldmark.golden.compare import Comparison
+from goldmark.training import by_variant, n_runs, resolve_device, train
+from goldmark.training.runs import finite
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one case came to: its runs, its claims with verdicts, its goldens compared."""
+
+    case: Case
+    runs: Runs
+    verdicts: Sequence[tuple[Claim, Verdict]]
+    goldens: Sequence[Comparison]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no claim and no golden fails; what is not checked does not fail."""
+        return all(v.ok is not False for _, v in self.verdicts) and all(g.ok is not False for g in self.goldens)
+
+
+@click.command("run")
+@click.argument("names", metavar="[CASE]...", nargs=-1)
+@click.option("--seeds", type=click.IntRange(min=1), help="Train with seeds 0 ... N-1 instead of each variant's own.")
+@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count(), show_default="the cores", help="Processes.")
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the results here too."
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Run one case on your own data (roast: JSON Lines).")
+@click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True)
+@click.option(
+    "--golden-dir", type=click.Path(file_okay=False, path_type=Path), default=Path("golden"), show_default=True
+)
+def run_command(
+    names: tuple[str, ...],
+    seeds: int | None,
+    jobs: int,
+    json_file: Path | None,
+    data: Path | None,
+    device: str,
+    golden_dir: Path,
+) -> None:
+    """Train the variants of cases (all by default) and judge their claims and goldens.
+
+    \b
+    goldmark run
+    goldmark run roast eeg --jobs 2 --json results.json
+    goldmark run roast --data profiles.jsonl
+    """
+    cases = [find_case(name) for name in dict.fromkeys(names) or CASES]
+    if data is not None:
+        cases = [_on_file(cases, data)]
+    if json_file is not None and not json_file.resolve().parent.is_dir():
+        raise UsageError(f"--json {json_file}: there is no folder '{json_file.resolve().parent}'; make it first")
+    resolved = resolve_device(device)
+    console = wide_console()
+    outcomes = []
+    for case in cases:
+        outcomes.append(_outcome(case, seeds, jobs, resolved, golden_dir))
+        _show(console, outcomes[-1])
+    if json_file is not None:
+        json_file.write_text(json.dumps(as_json(outcomes), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    failed = [outcome.case.name for outcome in outcomes if not outcome.ok]
+    console.print(Text(f"\nfails: {', '.join(failed)}" if failed else "\nall as it should be"))
+    raise SystemExit(1 if failed else 0)
+
+
+def _on_file(cases: Sequence[Case], path: Path) -> Case:
+    if len(cases) != 1 or cases[0].from_file is None:
+        able = ", ".join(name for name in CASES if CASES[name].from_file)
+        raise UsageError(
+            f"--data takes one case that reads a file: {able}; for example: goldmark run roast --data {path}"
+        )
+    return cases[0].from_file(cases[0], path)
+
+
+def _outcome(case: Case, seeds: int | None, jobs: int, device: str, golden_dir: Path) -> Outcome:
+    chosen = None if seeds is None else range(seeds)
+    with training_progress(case.name, n_runs(case, chosen)) as on_run:
+        runs = train(case, seeds=chosen, device=device, processes=jobs, on_run=on_run)
+    grouped = by_variant(runs)
+    verdicts = judge(case, grouped, any_data=case.data_source != "generated")
+    return Outcome(case, grouped, verdicts, check_case(runs, golden_dir))
+
+
+def _show(console: Console, outcome: Outcome) -> None:
+    case = outcome.case
+    console.print(Text(f"\n{case.name}: {case.says}", style="bold"))
+    for table in variant_tables(case, outcome.runs, console.width):
+        console.print(table)
+    console.print(claims_table(case, outcome.verdicts))
+    for line in golden_lines(outcome.goldens):
+        console.print(line)
+    console.print(slowest_line([run for runs in outcome.runs.values() for run in runs]))
+
+
+def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return the outcomes in the layout of `--json`, schema 1; NaN is null."""
+    first = next(run for runs in outcomes[0].runs.values() for run in runs)
+    whole = {
+        "schema": 1,
+        "cases": {outcome.case.name: _case_as_json(outcome) for outcome in outcomes},
+        "fingerprint": dict(first.fingerprint),
+    }
+    plain: dict[str, Any] = finite(whole)
+    return plain
+
+
+def _case_as_json(outcome: Outcome) -> dict[str, Any]:
+    case = outcome.case
+    return {
+        "says": case.says,
+        "seeds": sorted({run.seed for runs in outcome.runs.values() for run in runs}),
+        "variants": {name: _variant_as_json(case, name, outcome.runs) for name in outcome.runs},
+        "baselines": mean_baselines(outcome.runs),
+        "claims": [
+            {
+                "name": claim.name,
+                "says": claim.says,
+                "source": claim.source,
+                "documented": claim.documented,
+                "ok": verdict.ok,
+                "value": verdict.value,
+                "limit": verdict.limit,
+                "n_seeds": verdict.n_seeds,
+            }
+            for claim, verdict in outcome.verdicts
+        ],
+        "goldens": [{"name": golden.name, "ok": golden.ok, "reason": golden.reason} for golden in outcome.goldens],
+    }
+
+
+def _variant_as_json(case: Case, name: str, runs: Runs) -> dict[str, Any]:
+    variant = find_variant(case, name)
+    values = {metric.name: [run.metrics[metric.name] for run in runs[name]] for metric in case.metrics}
+    return {
+        "role": variant.role,
+        "of": variant.of,
+        "says": variant.says,
+        "metrics": {
+            metric: {"mean": fmean(its), "min": min(its), "max": max(its), "values": its}
+            for metric, its in values.items()
+        },
+    }

@@ -1,0 +1,62 @@
+"""What can change numbers without changing code (the fingerprint), and what can change them with it (source hashes)."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+
+def fingerprint(device: str = "cpu", dtype: str = "float32") -> dict[str, str]:
+    """Describe the environment of a run on a device: versions, CPU and its vector capability, GPU, threads, flags.
+
+    torch is asked only where it is loaded already, so that tests without it do not pay for it.
+    """
+    found = {
+        "python": platform.python_version(),
+        "numpy": metadata.version("numpy"),
+        "device": device.partition(":")[0],
+        "dtype": dtype,
+        "cpu": _cpu_model(),
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        found |= {
+            "torch": torch.__version__.split("+")[0],
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "threads": str(torch.get_num_threads()),
+            "deterministic": str(torch.are_deterministic_algorithms_enabled()),
+        }
+        if device.startswith("cuda"):
+            found |= {
+                "gpu": torch.cuda.get_device_name(),
+                "cuda": str(torch.version.cuda),
+                "tf32": str(torch.backends.cuda.matmul.allow_tf32),
+            }
+    return found
+
+
+@cache
+def _cpu_model() -> str:
+    """Return name, family, model and stepping where Linux tells them: a virtual machine's name alone says little."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    entries = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    wanted = ("model name", "cpu family", "model", "stepping")
+    return " ".join(entries[name] for name in wanted if name in entries) or platform.machine()
+
+
+def source_hashes(paths: Iterable[Path], root: Path) -> dict[str, str]:
+    """Return {path relative to root: sha256} of source files."""
+    return {path.relative_to(root).as_posix(): sha256(path.read_bytes()) for path in sorted(paths)}
+
+
+def sha256(content: bytes) -> str:
+    """Return the hexadecimal sha256 of some bytes."""
+    return hashlib.sha256(content).hexdigest()

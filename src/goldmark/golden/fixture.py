@@ -1,0 +1,293 @@
+"""The object behind the `golden` fixture: each check holds new numbers to the test's golden, or records them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from syrupy.data import Snapshot, SnapshotCollection
+
+from goldmark.case import Better, UsageError
+from goldmark.fingerprint import fingerprint
+from goldmark.golden.compare import Comparison, compare, message
+from goldmark.golden.folder import find_golden
+from goldmark.golden.naming import name_of_test
+from goldmark.golden.origin import Source, sources_of_test
+from goldmark.golden.snapshot import GoldenExtension
+from goldmark.golden.store import BadGolden, Close, Golden, Provenance, Result, Test, golden_path, plain
+
+Outcome = dict[str, Any]  # name, ok, reasons, recorded: plain values, because xdist sends them to the controller
+
+_REPEAT = 1e-6  # two runs with the same seeds on one machine differ by less, whatever the number of threads
+
+
+@dataclass(frozen=True)
+class GoldenSession:
+    """What the golden checks of one test session share."""
+
+    root: Path
+    folder: Path
+    extension: type[GoldenExtension]
+    updating: bool  # every result is recorded
+    new_only: bool  # a result is recorded where there is no golden yet
+    repeat: bool  # each recording test runs twice
+    first: dict[str, Result] = field(default_factory=dict)  # results of a test's first run, by name of the golden
+
+
+class GoldenCheck:
+    """The `golden` fixture: `exact`, `close` and `statistical` checks of one test against one file."""
+
+    def __init__(self, session: GoldenSession, nodeid: str, test_file: Path, name: str | None = None) -> None:
+        self._session, self._nodeid, self._test_file = session, nodeid, test_file
+        self._found = Result(name or name_of_test(nodeid))
+        self._stored: Golden | None = None
+        self._named: dict[str, GoldenCheck] = {}
+        self._origin: dict[str, Any] = {"sources": None, "device": "cpu"}
+        self._complete = False  # a ready result is compared as a whole; nothing is left to look for afterwards
+        self._loaded = False
+        self._outcome: Outcome | None = None
+
+    def __call__(self, name: str) -> GoldenCheck:
+        """Return the checks against the golden of that name, a path below the golden folder without suffix."""
+        golden_path(self._session.folder, name)  # refuses a name that leads out of the folder
+        if name not in self._named:
+            self._named[name] = GoldenCheck(self._session, self._nodeid, self._test_file, name)
+        return self._named[name]
+
+    def exact(self, values: Mapping[str, Any]) -> None:
+        """Hold values to the golden's, equal or not: integers, strings, shapes, recipes, arrays of integers."""
+        __tracebackhide__ = True
+        self._hold(Result(self._found.name, exact={str(key): self._kept(value) for key, value in values.items()}))
+
+    def close(self, values: Mapping[str, Any], rel: float = 1e-9) -> None:
+        """Hold numbers, or lists, dicts and arrays of numbers, to the golden's within a relative tolerance."""
+        __tracebackhide__ = True
+        entries = {str(key): Close(self._kept(value), rel) for key, value in values.items()}
+        self._hold(Result(self._found.name, close=entries))
+
+    def statistical(
+        self,
+        values: Mapping[str, Any],
+        *,
+        seeds: Iterable[Any],
+        margin: float | str | Mapping[str, float | str],
+        guards: Mapping[str, Any] | None = None,
+        alpha: float | Mapping[str, float] = 1e-3,
+        better: Better | Mapping[str, Better] = "neither",
+        test: Test | Mapping[str, Test] = "t",
+        stream: Iterable[str] | None = None,
+        sources: Iterable[Source] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """Hold metrics of trained models to the golden's, `{metric: a value a seed}`, by the rule stored with each.
+
+        `margin`, `alpha`, `better` and `test` are one value or a dict by metric. `margin` is the change that nobody
+        would mind, in the metric's unit or as "2%". `guards`, by metric, are values of the bug that the golden must
+        see: only guarded metrics gate. `stream` is a hash a seed of the order of examples and draws, which pairs the
+        seeds; without it Welch's test compares them. `sources` names files, folders and modules that can change the
+        numbers, by default the imported modules of the project.
+        """
+        __tracebackhide__ = True
+        self._origin = {"sources": None if sources is None else list(sources), "device": device}
+        rules = {"margin": margin, "guards": guards, "alpha": alpha, "better": better, "test": test}
+        self._hold_metrics(values, seeds, rules, stream)
+
+    def result(
+        self, result: Result, *, statistical_only: bool = False, update_command: str | None = None
+    ) -> Comparison:
+        """Hold a ready result, all its tiers at once, to the golden of its name; return what the comparator saw.
+
+        `statistical_only` leaves out the recipe and the arithmetic, to show that the numbers alone tell a bug.
+        """
+        __tracebackhide__ = True
+        return self(result.name)._hold_whole(  # noqa: SLF001 (of this class)
+            result, statistical_only=statistical_only, update_command=update_command
+        )
+
+    def finish(self) -> None:
+        """Close the books of a test that passed: fail for entries of the golden that nobody checked, or stage them."""
+        __tracebackhide__ = True
+        if self._outcome or not self._named:
+            self._finish()
+        for check in self._named.values():
+            check._finish()  # noqa: SLF001 (of this class)
+
+    def outcomes(self) -> list[Outcome]:
+        """Return what became of every golden that the test touched."""
+        checks = (self, *self._named.values())
+        return [check._outcome for check in checks if check._outcome]  # noqa: SLF001 (of this class)
+
+    def _hold_metrics(
+        self, values: Mapping[str, Any], seeds: Iterable[Any], rules: dict[str, Any], stream: Iterable[str] | None
+    ) -> None:
+        __tracebackhide__ = True
+        # loaded here: most tests hold exact and close numbers, and should not pay for statistics
+        from goldmark.golden.arguments import Rules, held_entries, new_entries, seed_names, stream_by_seed
+
+        names = seed_names(seeds)
+        hashes = None if stream is None else stream_by_seed(stream, names)
+        if self._recording():
+            entries = new_entries(values, names, Rules(**rules), same_stream=hashes is not None)
+        else:
+            entries = held_entries(values, names, self._golden().statistical)
+        self._hold(self._with_origin(Result(self._found.name, statistical=entries, stream=hashes)))
+        unguarded = [metric for metric, entry in entries.items() if entry.guard is None]
+        if unguarded:
+            self._note(ok=True, reasons=[f"without a guard, so only shown: {', '.join(unguarded)}"])
+
+    def _hold_whole(self, result: Result, *, statistical_only: bool, update_command: str | None) -> Comparison:
+        __tracebackhide__ = True
+        self._complete = True
+        self._found = result
+        if self._recording():
+            self._note(ok=True, recorded=True)
+            return Comparison(result.name, ok=True, reason="recorded", drifts=(), not_checked=())
+        return self._judge(self._golden(), result, statistical_only=statistical_only, command=update_command)
+
+    def _hold(self, new: Result) -> None:
+        """Record the entries of one check, or compare them with the same entries of the golden."""
+        __tracebackhide__ = True
+        self._found = _merged(self._found, new)
+        if self._recording():
+            self._note(ok=True, recorded=True)
+        else:
+            self._judge(_part(self._golden(), new), new)
+
+    def _judge(
+        self, golden: Golden, new: Result, *, statistical_only: bool = False, command: str | None = None
+    ) -> Comparison:
+        __tracebackhide__ = True
+        seen = compare(golden, new, statistical_only=statistical_only)
+        if seen.ok is False:
+            if not new.fingerprint:  # hashed only now: a passing test of exact or close numbers does not pay for it
+                seen = compare(golden, self._with_origin(new), statistical_only=statistical_only)
+            self._fail(message(seen, golden, command or self._command()))
+        self._note(ok=seen.ok, reasons=[seen.reason] if seen.ok is None else [])
+        return seen
+
+    def _finish(self) -> None:
+        __tracebackhide__ = True
+        if not self._outcome:
+            self._fail([f"golden '{self._found.name}': the test asked for it and checked nothing with it"])
+        if self._outcome["recorded"]:
+            self._stage()
+        elif not self._complete:
+            unseen = _unseen(self._golden(), self._found)
+            if unseen.exact or unseen.close or unseen.statistical:
+                self._judge(unseen, self._with_origin(Result(unseen.name)))
+
+    def _stage(self) -> None:
+        __tracebackhide__ = True
+        found = self._found if self._found.fingerprint else self._with_origin(self._found)
+        first = self._session.first.pop(found.name, None)
+        if self._session.repeat and first is None:
+            self._session.first[found.name] = found
+            return
+        if first is not None:
+            self._refuse_unrepeated(first, found)
+        extension = self._session.extension
+        collection = SnapshotCollection(location=str(golden_path(self._session.folder, found.name)))
+        collection.add(Snapshot(name=found.name, data=extension().serialize(found)))
+        extension.write_snapshot_collection(snapshot_collection=collection)
+
+    def _refuse_unrepeated(self, first: Result, second: Result) -> None:
+        __tracebackhide__ = True
+        from goldmark.golden.record import golden_from
+
+        as_golden = golden_from(first, (Provenance("", "", None, {}, second.fingerprint, second.sources),))
+        seen = compare(_loosened(as_golden), second)
+        if seen.ok is False:
+            shown = [drift.text for drift in seen.drifts[:5]]
+            self._fail([f"golden '{second.name}' does not repeat: two runs of the test in one session differ", *shown])
+
+    def _golden(self) -> Golden:
+        __tracebackhide__ = True
+        golden = self._load()
+        if golden is None:
+            self._fail([f"golden '{self._found.name}' does not exist; create it: {self._command()}"])
+        return golden
+
+    def _load(self) -> Golden | None:
+        """Return the stored golden, read once a test."""
+        __tracebackhide__ = True
+        if not self._loaded:
+            try:
+                self._stored = find_golden(self._session.folder, self._found.name)
+            except BadGolden as error:
+                self._fail([str(error)])
+            self._loaded = True
+        return self._stored
+
+    def _recording(self) -> bool:
+        return self._session.updating or (self._session.new_only and self._load() is None)
+
+    def _kept(self, value: Any) -> Any:
+        """Copy what is recorded when the test ends; what is compared at once, the comparator makes plain itself."""
+        return plain(value) if self._recording() else value
+
+    def _with_origin(self, result: Result) -> Result:
+        sources = sources_of_test(self._test_file, self._session.root, self._origin["sources"])
+        return replace(result, fingerprint=fingerprint(self._origin["device"]), sources=sources)
+
+    def _command(self) -> str:
+        return f'pytest {shlex.quote(self._nodeid)} --snapshot-update --golden-reason "..."'
+
+    def _note(self, *, ok: bool | None, reasons: Iterable[str] = (), recorded: bool = False) -> None:
+        """Add a check to the outcome of the file: false beats null, null beats true."""
+        known = self._outcome or {"name": self._found.name, "ok": True, "reasons": [], "recorded": False}
+        worst = ok if known["ok"] is True else known["ok"]
+        merged = list(dict.fromkeys([*known["reasons"], *reasons]))
+        self._outcome = {**known, "ok": worst, "reasons": merged, "recorded": known["recorded"] or recorded}
+
+    def _fail(self, lines: Iterable[str]) -> NoReturn:
+        __tracebackhide__ = True
+        self._note(ok=True)
+        self._outcome = {**(self._outcome or {}), "ok": False}
+        pytest.fail("\n".join(lines), pytrace=False)
+
+
+def _part(golden: Golden, new: Result) -> Golden:
+    """Return the golden's entries that one check covers; those it lacks are the comparator's to report."""
+    return replace(
+        golden,
+        exact={key: golden.exact[key] for key in new.exact if key in golden.exact},
+        close={key: golden.close[key] for key in new.close if key in golden.close},
+        statistical={key: golden.statistical[key] for key in new.statistical if key in golden.statistical},
+        stream=golden.stream if new.statistical else None,
+    )
+
+
+def _unseen(golden: Golden, seen: Result) -> Golden:
+    """Return the golden's entries that no check of the test has covered."""
+    return replace(
+        golden,
+        exact={key: value for key, value in golden.exact.items() if key not in seen.exact},
+        close={key: value for key, value in golden.close.items() if key not in seen.close},
+        statistical={key: value for key, value in golden.statistical.items() if key not in seen.statistical},
+        stream=None,
+    )
+
+
+def _merged(found: Result, new: Result) -> Result:
+    """Add the entries of one check to those of the test; raise `UsageError` for a key that was checked before."""
+    for tier in ("exact", "close", "statistical"):
+        twice = set(getattr(found, tier)) & set(getattr(new, tier))
+        if twice:
+            raise UsageError(f"golden '{found.name}': '{min(twice)}' is checked twice as {tier}; give each its own key")
+    if new.statistical:
+        found = replace(found, stream=new.stream, fingerprint=new.fingerprint, sources=new.sources)
+    return replace(
+        found,
+        exact={**found.exact, **new.exact},
+        close={**found.close, **new.close},
+        statistical={**found.statistical, **new.statistical},
+    )
+
+
+def _loosened(golden: Golden) -> Golden:
+    """Return a first run as a golden that its repetition must meet to relative 1e-6, whatever the tier."""
+    return replace(golden, close={key: replace(entry, rel=_REPEAT) for key, entry in golden.close.items()})

@@ -1,0 +1,146 @@
+"""The table of an update: old, new and change of every entry, for the terminal and for `UPDATES.md`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from goldmark.golden.store import Close, Golden, Provenance, Statistical
+
+_HEADER = ("golden", "entry", "old", "new", "change")
+_WIDTH = 40  # of a value in the table; a recipe can be longer than a line
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry that an update changes, as text."""
+
+    golden: str
+    entry: str
+    old: str
+    new: str
+    change: str
+
+
+@dataclass(frozen=True)
+class Review:
+    """What an update wrote, what it left alone because nothing changed, and the entries that changed."""
+
+    written: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    rows: tuple[Row, ...]
+    provenance: Provenance | None  # of the goldens written; None where nothing was written
+
+
+def changes(old: Golden | None, new: Golden) -> list[Row]:
+    """Return a row for every entry that differs, or one row for a golden that is new."""
+    if old is None:
+        return [Row(new.name, "(new)", "", _contents(new), "")]
+    rows = [*_tier(new.name, old.exact, new.exact), *_tier(new.name, old.close, new.close)]
+    rows += _tier(new.name, old.statistical, new.statistical)
+    if old.stream != new.stream:
+        rows.append(Row(new.name, "stream", _count(old.stream), _count(new.stream), "other order of examples or draws"))
+    return rows or [Row(new.name, "(rules)", "", "", "the same values")]
+
+
+def terminal_table(rows: Sequence[Row]) -> list[str]:
+    """Return the rows as lines with aligned columns."""
+    cells = [_HEADER, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADER))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
+def markdown_section(rows: Sequence[Row], said: Provenance) -> str:
+    """Return an update as a section of `UPDATES.md`."""
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(said.versions.items()))
+    lines = [f"## {said.date}: {' '.join(said.reason.split())}", ""]
+    lines += [f"After commit {said.commit or '(none)'}; {versions}.", ""]
+    lines += [_markdown(_HEADER), _markdown(("---",) * len(_HEADER)), *(_markdown(_cells(row)) for row in rows)]
+    return "\n".join([*lines, "", ""])
+
+
+def _tier(golden: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Row]:
+    for key in sorted({*old, *new}):
+        before, after = old.get(key), new.get(key)
+        if key not in new:
+            yield Row(golden, key, _show(before), "", "dropped")
+        elif key not in old:
+            yield Row(golden, key, "", _show(after), "added")
+        elif before != after:
+            yield Row(golden, key, _show(before), _show(after), _change(before, after))
+
+
+def _change(old: Any, new: Any) -> str:
+    if isinstance(old, Statistical) and isinstance(new, Statistical):
+        rules = [f"{name} {_show(getattr(old, name))} -> {_show(getattr(new, name))}" for name in _rules(old, new)]
+        return ", ".join([_relative(_mean(old.values), _mean(new.values)), *rules])
+    if isinstance(old, Close) and isinstance(new, Close):
+        rel = [] if old.rel == new.rel else [f"rel {old.rel:g} -> {new.rel:g}"]
+        return ", ".join([*_largest(old.value, new.value), *rel])
+    return _relative(old, new) if _is_number(old) and _is_number(new) else "changed"
+
+
+def _rules(old: Statistical, new: Statistical) -> list[str]:
+    return [name for name in ("scale", "margin", "alpha", "test", "guard") if getattr(old, name) != getattr(new, name)]
+
+
+def _largest(old: Any, new: Any) -> list[str]:
+    """Name the largest relative change among the numbers of two values of equal structure."""
+    pairs = list(zip(_numbers(old), _numbers(new), strict=False))
+    moved = [(a, b) for a, b in pairs if a != b]
+    if not moved or len(_numbers(old)) != len(_numbers(new)):
+        return [] if old == new else ["other structure"]
+    worst = max(moved, key=lambda pair: abs(pair[1] - pair[0]) / (abs(pair[0]) or 1.0))
+    return [_relative(*worst) + (f" at most, {len(moved)} of {len(pairs)} moved" if len(pairs) > 1 else "")]
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, Mapping):
+        return [number for key in sorted(value) for number in _numbers(value[key])]
+    if isinstance(value, list | tuple):
+        return [number for entry in value for number in _numbers(entry)]
+    return [float(value)] if _is_number(value) else []
+
+
+def _relative(old: float, new: float) -> str:
+    if not old or not math.isfinite(old) or not math.isfinite(new):
+        return f"{new - old:+.4g}"
+    return f"{(new - old) / abs(old):+.2%}"
+
+
+def _mean(values: Mapping[str, float | None]) -> float:
+    known = [value for value in values.values() if value is not None]
+    return fmean(known) if known else math.nan
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, Statistical):
+        return f"{_mean(value.values):.6g} (mean of {len(value.values)})"
+    if isinstance(value, Close):
+        return _show(value.value)
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+
+
+def _contents(golden: Golden) -> str:
+    tiers = {"exact": golden.exact, "close": golden.close, "statistical": golden.statistical}
+    return ", ".join(f"{len(entries)} {tier}" for tier, entries in tiers.items() if entries)
+
+
+def _count(stream: Mapping[str, str] | None) -> str:
+    return "none" if stream is None else f"{len(stream)} seeds"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return row.golden, row.entry, row.old, row.new, row.change
+
+
+def _markdown(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

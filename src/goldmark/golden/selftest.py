@@ -1,0 +1,78 @@
+"""Prove on numbers alone that a golden still tells its bug from its fix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from goldmark.golden.compare import compare
+from goldmark.golden.store import Close, Golden, Result, Statistical
+from goldmark.statistics import Array, on_scale
+
+
+def self_test(golden: Golden) -> list[str]:
+    """Return what the comparator gets wrong on this golden: an empty list where it can be trusted.
+
+    With the metrics alone, the recipe ignored: identical values must pass; the guard's values, a shift of twice the
+    detectable effect with the guard's residuals, a frozen model, NaN, and a dropped or added key must fail.
+    """
+    same = Result(golden.name, golden.exact, golden.close, golden.statistical, golden.stream)
+    problems = [] if compare(golden, same).ok is True else ["identical values do not pass"]
+    for what, damaged in _damages(same):
+        if compare(golden, damaged, statistical_only=True).ok is not False:
+            problems.append(f"{what} passes")
+    for what, damaged in _damaged_arithmetic(same):
+        if compare(golden, damaged).ok is not False:
+            problems.append(f"{what} passes")
+    return problems
+
+
+def _damages(same: Result) -> Iterator[tuple[str, Result]]:
+    """Yield results whose metrics are wrong, each with what is wrong about it."""
+    for metric, entry in same.statistical.items():
+        yield f"{metric}: a dropped metric", replace(same, statistical=_without(same.statistical, metric))
+        yield f"{metric}: an added metric", replace(same, statistical={**same.statistical, f"{metric} added": entry})
+        for what, values in _wrong_values(entry) if entry.guard else ():
+            damaged = {**same.statistical, metric: replace(entry, values=values)}
+            yield f"{metric}: {what}", replace(same, statistical=damaged)
+
+
+def _wrong_values(entry: Statistical) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """Yield values by seed that a guarded metric must refuse."""
+    yield f"the guard '{entry.guard}'", entry.guard_values or {}
+    for direction in (1, -1):
+        yield "a shift of twice the detectable effect", _shifted(entry, 2 * direction * entry.detectable)
+    if entry.first_values is not None:
+        yield "a frozen model", entry.first_values
+    for seed in entry.values:
+        yield f"NaN at seed {seed}", {**entry.values, seed: math.nan}
+
+
+def _shifted(entry: Statistical, shift: float) -> dict[str, float]:
+    """Return golden values moved by a shift on their scale, with the residuals that the guard has from seed to seed."""
+    old = on_scale(list(entry.values.values()), entry.scale)
+    guard = on_scale([(entry.guard_values or {})[seed] for seed in entry.values], entry.scale)
+    residuals: Array = guard - old - np.mean(guard - old)
+    moved = old + shift + residuals
+    if entry.scale == "log":
+        moved = np.exp(moved)
+    return dict(zip(entry.values, moved.tolist(), strict=True))
+
+
+def _damaged_arithmetic(same: Result) -> Iterator[tuple[str, Result]]:
+    """Yield results with a wrong exact or close entry."""
+    for key in same.exact:
+        yield f"exact {key}: a dropped key", replace(same, exact=_without(same.exact, key))
+    yield "exact: an added key", replace(same, exact={**same.exact, "an added key": 0})
+    for key, entry in same.close.items():
+        yield f"close {key}: a dropped key", replace(same, close=_without(same.close, key))
+        yield f"close {key}: NaN", replace(same, close={**same.close, key: Close(math.nan, entry.rel)})
+    yield "close: an added key", replace(same, close={**same.close, "an added key": Close(0.0)})
+
+
+def _without(entries: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: entry for name, entry in entries.items() if name != key}

@@ -1,0 +1,172 @@
+"""The statistical tier of the comparator: metrics of trained models, seed by seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from statistics import fmean
+
+from goldmark.golden.drift import MISSING, Drift, difference, percent, show
+from goldmark.golden.store import Golden, Result, Statistical
+from goldmark.statistics import Shift, compare_values, detectable_effect, on_scale, spread
+
+REPEAT = 1e-6  # relative: what one machine, one code and one seed give again is nearer, whatever the load
+_RULE = ("scale", "margin", "alpha", "test")
+
+
+def why_not_checked(golden: Golden, result: Result, metric: str) -> str | None:
+    """Return why a metric cannot be compared without anything being wrong: fewer seeds, or another kind of device."""
+    made_on = golden.provenance[-1].fingerprint.get("device") if golden.provenance else None
+    run_on = result.fingerprint.get("device", made_on)
+    if made_on not in (None, run_on):
+        return f"the golden was made on {made_on}, this ran on {run_on}"
+    seeds, run = golden.statistical[metric].values, result.statistical[metric].values
+    if run and set(run) < set(seeds):
+        return f"{len(run)} of the golden's {len(seeds)} seeds were run"
+    return None
+
+
+def key_drifts(golden: Golden, result: Result) -> Iterator[Drift]:
+    """Yield a drift for every metric that one side lacks, for seeds that differ, and for a rule that was changed."""
+    for metric in sorted({*golden.statistical, *result.statistical}):
+        old, new = golden.statistical.get(metric), result.statistical.get(metric)
+        if old is None or new is None:
+            sides = ["a metric" if side else MISSING for side in (old, new)]
+            yield difference("statistical", metric, sides[0], sides[1])
+            continue
+        if not new.values or not set(new.values) <= set(old.values):
+            text = f"statistical {metric}: golden has the seeds {_seeds(old)}, got {_seeds(new)}; train the same"
+            yield Drift("key", metric, _seeds(old), _seeds(new), math.inf, text)
+        for name in _RULE if old.guard and new.values else ():
+            yield from _rule_drift(metric, name, old, new)
+
+
+def _seeds(entry: Statistical) -> str:
+    return show(" ".join(entry.values)) if entry.values else "none"
+
+
+def _rule_drift(metric: str, name: str, old: Statistical, new: Statistical) -> Iterator[Drift]:
+    before, now = getattr(old, name), getattr(new, name)
+    if before != now:
+        text = (
+            f"rule {metric}.{name}: golden {show(before)}, now {show(now)}; a rule changes by an update of the golden"
+        )
+        yield Drift("rule", f"{metric}.{name}", before, now, math.inf, text)
+
+
+def metric_drifts(golden: Golden, result: Result, metric: str, *, repeat: bool) -> Iterator[Drift]:
+    """Yield the drift of a metric whose seeds are the golden's: of its mean if it has a guard, else of its repetition.
+
+    Values that repeat in every seed pass without a test: a shift of rounding errors is no news, whatever the margin.
+    """
+    old, new = golden.statistical[metric], result.statistical[metric].values
+    moved = [seed for seed in old.values if not repeats(old.values[seed], new[seed])]
+    if not moved:
+        return
+    drift = _shift_drift(golden, result, metric) if old.guard else None
+    if drift:
+        yield drift
+    elif repeat:
+        yield _repeat_drift(metric, old.values, new, moved)
+
+
+def repeats(golden: float, got: float) -> bool:
+    """Tell whether a number came again to relative 1e-6; NaN repeats NaN, because a diverged run diverges again."""
+    if math.isnan(golden) or math.isnan(got):
+        return math.isnan(golden) and math.isnan(got)
+    return abs(got - golden) <= REPEAT * abs(golden)
+
+
+def _repeat_drift(metric: str, golden: Mapping[str, float], new: Mapping[str, float], moved: list[str]) -> Drift:
+    def relative(seed: str) -> float:
+        size = abs(new[seed] - golden[seed]) / (REPEAT * abs(golden[seed]) or math.nan)
+        return size if math.isfinite(size) else math.inf
+
+    worst = max(moved, key=relative)
+    note = f"{len(moved)} of {len(golden)} seeds moved; unchanged code must repeat to {REPEAT:g}"
+    return difference(
+        "repeat", f"{metric}, seed {worst}", golden[worst], new[worst], size=relative(worst), in_tolerances=note
+    )
+
+
+def _shift_drift(golden: Golden, result: Result, metric: str) -> Drift | None:
+    """Return the drift of a guarded metric: an impossible value, a shift beyond the margin, or a golden gone blind."""
+    entry, new = golden.statistical[metric], result.statistical[metric].values
+    for seed, value in new.items():
+        if not math.isfinite(value) or (entry.scale == "log" and value <= 0):
+            wanted = "a finite number" if entry.scale == "identity" else "a positive number"
+            text = (
+                f"statistical {metric}, seed {seed}: golden {show(entry.values[seed])}, got {show(value)}, not {wanted}"
+            )
+            return Drift("statistical", metric, entry.values[seed], value, math.inf, text)
+    paired = golden.stream is not None and golden.stream == result.stream
+    seen = compare_values(
+        new,
+        entry.values,
+        scale=entry.scale,
+        margin=entry.margin,
+        alpha=entry.alpha,
+        test=entry.test,
+        same_stream=paired,
+    )
+    if not seen.alarm:
+        return None if paired else _blind_drift(metric, entry, seen)
+    before, now = _mean(entry, entry.values), _mean(entry, new)
+    size = abs(seen.shift) / (entry.margin or seen.detectable or math.nan)
+    notes = [percent(before, now), _direction(entry, seen), _in_margins(entry, seen), _test(entry, seen)]
+    notes.append(_pairing(golden, entry, new, seen))
+    text = f"statistical {metric}: golden {before:.4g}, got {now:.4g} ({', '.join(note for note in notes if note)})"
+    return Drift("statistical", metric, before, now, size if math.isfinite(size) else math.inf, text)
+
+
+def _blind_drift(metric: str, entry: Statistical, seen: Shift) -> Drift | None:
+    """Return the drift of a golden that, unpaired, would no longer see its bug; its own spread decides."""
+    sd = spread(on_scale(list(entry.values.values()), entry.scale))
+    detectable = detectable_effect(sd, seen.n, margin=entry.margin, alpha=entry.alpha, paired=False)
+    if entry.effect is None or detectable <= entry.effect:
+        return None
+    text = (
+        f"statistical {metric}: this golden is blind now: re-record. The stream moved, and unpaired it detects "
+        f"{detectable:.3g} or more, but its bug '{entry.guard}' is {entry.effect:.3g} away"
+    )
+    return Drift("statistical", metric, entry.effect, detectable, math.inf, text)
+
+
+def _mean(entry: Statistical, values: Mapping[str, float]) -> float:
+    """Return the mean on the entry's scale, in the metric's own unit: the geometric mean on the log scale."""
+    mean = fmean(on_scale(list(values.values()), entry.scale))
+    return math.exp(mean) if entry.scale == "log" else mean
+
+
+def _direction(entry: Statistical, seen: Shift) -> str:
+    """Say whether the shift is for the better, which without an explanation may be a leak."""
+    if entry.better == "neither":
+        return ""
+    return "better: a leak?" if (seen.shift > 0) == (entry.better == "higher") else "worse"
+
+
+def _in_margins(entry: Statistical, seen: Shift) -> str:
+    return f"{abs(seen.shift) / entry.margin:.3g} margins of {_amount(entry, entry.margin)}" if entry.margin else ""
+
+
+def _amount(entry: Statistical, shift: float) -> str:
+    """Return a shift in the metric's unit, or in percent on the log scale."""
+    return f"{100 * math.expm1(shift):.3g} %" if entry.scale == "log" else f"{shift:.3g}"
+
+
+def _test(entry: Statistical, seen: Shift) -> str:
+    detectable = entry.detectable if seen.paired else seen.detectable
+    name = "no spread" if seen.test == "equal" else f"{seen.test}, p {seen.p:.2g}"
+    return f"{name}, n {seen.n}, detects {_amount(entry, detectable)}"
+
+
+def _pairing(golden: Golden, entry: Statistical, new: Mapping[str, float], seen: Shift) -> str:
+    """Say why seeds were not paired, and what a common stream would buy."""
+    if seen.paired:
+        return ""
+    if golden.stream is not None:
+        return "the stream moved"
+    old = on_scale(list(entry.values.values()), entry.scale)
+    sd = spread(on_scale([new[seed] for seed in entry.values], entry.scale) - old)
+    paired = detectable_effect(sd, seen.n, margin=entry.margin, alpha=entry.alpha)
+    return f"with stream hashes, and so pairs, {_amount(entry, paired)}"

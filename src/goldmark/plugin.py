@@ -1,0 +1,289 @@
+"""The pytest plugin: the `golden` fixture, its options, and the end of a session, where goldens are written or not."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+if TYPE_CHECKING:
+    from goldmark.golden.fixture import GoldenCheck, GoldenSession, Outcome
+    from goldmark.golden.review import Review
+
+# Nothing heavy is imported here: every pytest run of every project that has goldmark installed would pay for it.
+_PASSED = pytest.StashKey[bool]()
+_OUTCOMES = pytest.StashKey["list[Outcome]"]()
+_LEDGER = pytest.StashKey["Ledger"]()
+_SESSION = pytest.StashKey["GoldenSession"]()
+_DESELECTED, _STAGING = "goldmark_deselected", "goldmark_staging"  # keys of what xdist carries between processes
+_ROWS = 40  # of a review on the terminal
+NO_REASON = 'no golden was written: an update needs a reason: --snapshot-update --golden-reason "why they change"'
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of goldens; `--snapshot-update` itself is syrupy's."""
+    group = parser.getgroup("goldmark", "golden results")
+    group.addoption("--golden-dir", metavar="DIR", help="folder of the goldens (ini: golden_dir; default: golden)")
+    group.addoption("--golden-reason", metavar="TEXT", help="why goldens change; no reason, no update")
+    group.addoption("--golden-weaken", "--weaken", action="store_true", help="allow an update to weaken goldens")
+    group.addoption("--golden-repeat", action="store_true", help="update: run golden tests twice, refuse what differs")
+    group.addoption("--golden-prune", action="store_true", help="delete unused goldens after a complete green run")
+    parser.addini("golden_dir", "folder of the goldens, relative to the root", default="golden")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Open the session's ledger; xdist workers stage where the controller says."""
+    config.stash[_LEDGER] = _open_ledger(config)
+    config.pluginmanager.register(config.stash[_LEDGER], "goldmark-ledger")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Throw away what was staged and not committed."""
+    ledger = config.stash.get(_LEDGER, None)
+    if ledger is not None and ledger.staging is not None and not _is_worker(config):
+        shutil.rmtree(ledger.staging, ignore_errors=True)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Iterator[GoldenCheck]:
+    """Hold numbers of this test to its golden: `golden.exact({...})`, `.close({...})`, `.statistical({...})`."""
+    from goldmark.golden.fixture import GoldenCheck
+
+    session = _golden_session(request.config)
+    if session.updating and not request.config.option.golden_reason:
+        pytest.fail(NO_REASON, pytrace=False)
+    check = GoldenCheck(session, request.node.nodeid, request.node.path)
+    request.node.stash[_OUTCOMES] = []
+    yield check
+    try:
+        if request.node.stash.get(_PASSED, False):
+            check.finish()
+    finally:
+        request.node.stash[_OUTCOMES] = check.outcomes()
+
+
+def _golden_session(config: pytest.Config) -> GoldenSession:
+    """Return what all checks of this session share; no session fixture, because `--golden-repeat` tears those down."""
+    from goldmark.golden.fixture import GoldenSession
+    from goldmark.golden.snapshot import bound
+
+    if _SESSION not in config.stash:
+        ledger, option = config.stash[_LEDGER], config.option
+        config.stash[_SESSION] = GoldenSession(
+            root=config.rootpath,
+            folder=ledger.folder,
+            extension=bound(ledger.folder, ledger.staging),
+            updating=option.update_snapshots,
+            new_only=option.update_new_snapshots_only,
+            repeat=option.golden_repeat,
+        )
+    return config.stash[_SESSION]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Tell the fixture whether its test passed; put what became of the goldens on the report, which xdist carries."""
+    report = yield
+    if "golden" in getattr(item, "fixturenames", ()):
+        if report.when == "call":
+            item.stash[_PASSED] = report.passed
+        report.goldens = item.stash.get(_OUTCOMES, []) if report.when == "teardown" else []
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """With `--golden-repeat`, run a test that records goldens twice, all its fixtures anew, and show the second run."""
+    option = item.config.option
+    repeats = option.golden_repeat and (option.update_snapshots or option.update_new_snapshots_only)
+    if not repeats or "golden" not in getattr(item, "fixturenames", ()):
+        return None
+    from _pytest.runner import runtestprotocol  # as pytest-rerunfailures does: pytest has no public way
+
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, log=False, nextitem=None)
+    if all(report.passed for report in reports):
+        item.stash[_PASSED] = False
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+@dataclass(eq=False)  # pytest keeps plugins in sets
+class Ledger:
+    """What the tests of a session did with goldens, in all its processes; it writes, or refuses to, at the end."""
+
+    config: pytest.Config
+    folder: Path
+    staging: Path | None  # where results wait for the end of the session; None outside updates
+    outcomes: list[tuple[str, Outcome]] = field(default_factory=list)  # node id, outcome
+    skipped: int = 0  # tests with goldens, or whole files, that did not run to their end
+    deselected: int = 0
+    lines: list[str] = field(default_factory=list)  # the summary of what happened at the end
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add up what became of the goldens of each test."""
+        outcomes = getattr(report, "goldens", None)
+        if outcomes is not None:
+            self.skipped += report.skipped
+            self.outcomes += [(report.nodeid, outcome) for outcome in outcomes]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count a file that was skipped as a whole: its goldens are not unused."""
+        self.skipped += report.skipped
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count tests left out by any plugin: their goldens are not unused."""
+        self.deselected += len(items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell an xdist worker where to stage."""
+        node.workerinput[_STAGING] = None if self.staging is None else str(self.staging)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take over what an xdist worker has counted that its reports do not tell."""
+        self.deselected += (getattr(node, "workeroutput", None) or {}).get(_DESELECTED, 0)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write all recorded goldens or none, once every test of every process has been heard."""
+        if _is_worker(self.config):
+            cast("Any", self.config).workeroutput[_DESELECTED] = self.deselected
+            return
+        try:
+            if any(outcome["recorded"] for _, outcome in self.outcomes):
+                self.lines += _commit(self, session)
+            self.lines += _unused(self, session)
+        except ValueError as error:  # the project's UsageError: one clear line a reason
+            self.lines += str(error).splitlines()
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the project's own counts: syrupy's would say "generated" after a refusal."""
+        lines = [*_counts(self.outcomes), *self.lines]
+        if lines and not _is_worker(self.config):
+            terminalreporter.write_sep("-", "goldens")
+            for line in lines:
+                terminalreporter.write_line(line)
+
+
+def _open_ledger(config: pytest.Config) -> Ledger:
+    given = config.option.golden_dir
+    folder = config.invocation_params.dir / given if given else config.rootpath / config.getini("golden_dir")
+    updating = config.option.update_snapshots or config.option.update_new_snapshots_only
+    if _is_worker(config):
+        told = cast("Any", config).workerinput[_STAGING]
+        return Ledger(config, folder, None if told is None else Path(told))
+    return Ledger(config, folder, Path(tempfile.mkdtemp(prefix="goldmark-")) if updating else None)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _commit(ledger: Ledger, session: pytest.Session) -> list[str]:
+    """Write the recorded goldens and return the review; nothing is written where any selected test failed."""
+    from goldmark.golden.snapshot import staged_results
+    from goldmark.golden.update import apply_update
+
+    if session.exitstatus != 0 or ledger.staging is None:
+        why = f"{session.testsfailed} selected tests failed" if session.testsfailed else "the session was interrupted"
+        return [f"nothing written: {why}; goldens change only after a green run"]
+    option = ledger.config.option
+    staged = staged_results(ledger.staging)
+    _refuse_shared_names(ledger.outcomes)
+    lost = sorted({outcome["name"] for _, outcome in ledger.outcomes if outcome["recorded"]} - set(staged))
+    if lost:
+        raise ValueError(
+            f"nothing written: the results of {_listed(lost)} were recorded and are not in {ledger.staging}"
+        )
+    review = apply_update(ledger.folder, staged, option.golden_reason or "", weaken=option.golden_weaken)
+    return review_lines(review, ledger.folder)
+
+
+def review_lines(review: Review, folder: Path) -> list[str]:
+    """Return an update's review for the terminal; a long table is shown in part and kept whole in `UPDATES.md`."""
+    from goldmark.golden.review import terminal_table
+
+    table = terminal_table(review.rows)
+    more = [f"and {len(table) - _ROWS} more in {folder / 'UPDATES.md'}"] if len(table) > _ROWS else []
+    counts = f"{len(review.written)} written, {len(review.unchanged)} unchanged in {folder}"
+    return [counts, *table[:_ROWS], *more] if review.written else [counts]
+
+
+def _refuse_shared_names(outcomes: Sequence[tuple[str, Outcome]]) -> None:
+    owners: dict[str, str] = {}
+    for nodeid, outcome in outcomes:
+        owner = owners.setdefault(outcome["name"], nodeid)
+        if owner != nodeid and outcome["recorded"]:
+            raise ValueError(
+                f"nothing written: golden '{outcome['name']}' is recorded by two tests, {owner} and {nodeid}; "
+                "give each a name of its own: golden(name)"
+            )
+
+
+def _unused(ledger: Ledger, session: pytest.Session) -> list[str]:
+    """Name the goldens that no test of a complete green run used, and delete them where that was asked for."""
+    prune_asked = ledger.config.option.golden_prune
+    partial = _why_partial(ledger, session)
+    if partial and prune_asked:
+        raise ValueError(f"nothing pruned: {partial}; only a complete green run knows which goldens are unused")
+    if partial or not ledger.outcomes or not ledger.folder.is_dir():
+        return []
+    from goldmark.golden.folder import golden_names
+
+    used = {outcome["name"] for _, outcome in ledger.outcomes}
+    unused = [name for name in golden_names(ledger.folder) if name not in used]
+    if prune_asked:
+        from goldmark.golden.update import prune
+
+        return [f"{len(unused)} pruned: {_listed(prune(ledger.folder, used))}"] if unused else ["nothing to prune"]
+    return [f"{len(unused)} unused: {_listed(unused)} (delete with --golden-prune)"] if unused else []
+
+
+def _why_partial(ledger: Ledger, session: pytest.Session) -> str | None:
+    """Return why this run does not show which goldens are in use, or None for a complete green one."""
+    config, option = ledger.config, ledger.config.option
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    here = config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR
+    below = here and config.invocation_params.dir != config.rootpath
+    reasons = {
+        "the run was not green": session.exitstatus != 0,
+        "tests were selected on the command line": named or below or option.keyword or option.markexpr,
+        "tests were ignored": option.ignore or option.ignore_glob or option.collectonly or getattr(option, "lf", False),
+        f"{ledger.deselected} tests were deselected": ledger.deselected,
+        f"{ledger.skipped} tests were skipped": ledger.skipped,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _counts(outcomes: Sequence[tuple[str, Outcome]]) -> list[str]:
+    """Return how many goldens hold, failed, were not checked and were recorded, and every reason for not checking."""
+    found = [outcome for _, outcome in outcomes]
+    counts = {
+        "hold": sum(outcome["ok"] is True and not outcome["recorded"] for outcome in found),
+        "failed": sum(outcome["ok"] is False for outcome in found),
+        "not checked": sum(outcome["ok"] is None for outcome in found),
+        "recorded": sum(outcome["ok"] is True and outcome["recorded"] for outcome in found),
+    }
+    reasons: dict[str, list[str]] = {}
+    for outcome in found:
+        for reason in outcome["reasons"]:
+            reasons.setdefault(reason, []).append(outcome["name"])
+    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    unchecked = [f"not checked: {why}: {_listed(names)}" for why, names in reasons.items()]
+    return [said, *unchecked] if said else []
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

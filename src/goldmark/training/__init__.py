@@ -1,0 +1,46 @@
+"""Many variants x seeds -> runs; how they are executed is hidden behind `train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from goldmark.case import Case, Run, UsageError
+from goldmark.training.machines import finished_runs
+from goldmark.training.plan import by_variant, n_runs, plan_jobs
+
+__all__ = ["by_variant", "n_runs", "resolve_device", "train"]
+
+
+def train(
+    case: Case,
+    variants: Sequence[str] | None = None,
+    seeds: Iterable[int] | None = None,
+    *,
+    device: str = "cpu",
+    processes: int = 1,
+    on_run: Callable[[Run], None] = lambda run: None,
+) -> list[Run]:
+    """Train variants (all by default) with seeds (each variant's own by default) and return the runs in that order.
+
+    `processes` above 1 trains in that many processes of one thread each; `on_run` sees every run as it finishes.
+    Raises `UsageError` for an unknown variant and for a device that is not there.
+    """
+    jobs = plan_jobs(case, variants, seeds, resolve_device(device))
+    runs: dict[tuple[str, int], Run] = {}
+    for run in finished_runs(jobs, processes):
+        runs[run.variant, run.seed] = run
+        on_run(run)
+    return [runs[job.variant, job.seed] for job in jobs]
+
+
+def resolve_device(device: str) -> str:
+    """Return `cpu` or `cuda` for a device name or `auto`; raise `UsageError` where there is no such device."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device 'cuda' is not there: torch sees no CUDA GPU; use --device cpu or --device auto")
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"device '{device}' is unknown; it is one of: cpu, cuda, auto")
+    return device

@@ -1,0 +1,120 @@
+"""Random numbers from integer counters (seed, step, site): the same on CPU and GPU, alone or beside other runs.
+
+A counter-based generator has no state to share or lose: the key of a draw is a hash of the run's seed, the step and
+the name of the site, and element i of the draw is a hash of key and i. The hash is the finaliser of SplitMix64
+(Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), in wrapping int64 arithmetic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+
+import torch
+from torch import Tensor
+
+_GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - 2**64  # as the signed integers that torch has
+_MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
+_MIX_2 = 0x94D049BB133111EB - 2**64
+
+
+def _xor_shifted(x: Tensor, n: int) -> Tensor:
+    """Return x ^ (x >> n) with zeros shifted in: torch's own shift of int64 repeats the sign."""
+    shifted = x >> n
+    shifted &= (1 << (64 - n)) - 1
+    return shifted.bitwise_xor_(x)
+
+
+def _mix(x: Tensor) -> Tensor:
+    x = _xor_shifted(x, 30).mul_(_MIX_1)
+    x = _xor_shifted(x, 27).mul_(_MIX_2)
+    return _xor_shifted(x, 31)
+
+
+@cache
+def site_number(site: str) -> int:
+    """Return the 63-bit integer that stands for a site's name."""
+    return int.from_bytes(hashlib.sha256(site.encode()).digest()[:8], "big") >> 1
+
+
+def step_key(seed: int | Tensor, step: int | Tensor) -> Tensor:
+    """Return the int64 key of a step of a run; tensors of seeds or steps give a tensor of keys."""
+    hashed = _mix(torch.as_tensor(seed, dtype=torch.int64) + _GOLDEN_GAMMA)
+    return _mix(hashed ^ (torch.as_tensor(step, dtype=torch.int64) + 1))
+
+
+def key(seed: int | Tensor, step: int | Tensor, site: str) -> Tensor:
+    """Return the int64 key of a draw at a site in a step of a run, or a tensor of keys as `step_key` does."""
+    return _mix(step_key(seed, step) ^ site_number(site))
+
+
+def bits(keys: Tensor, n: int) -> Tensor:
+    """Return n int64 of random bits for every key: shape (*keys.shape, n)."""
+    counters = torch.arange(1, n + 1, dtype=torch.int64, device=keys.device) * _GOLDEN_GAMMA
+    return _mix(keys[..., None] + counters)
+
+
+def uniform(keys: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return float64 in (0, 1), shape (*keys.shape, *shape): the middles of 2^52 equal cells."""
+    cells = (bits(keys, math.prod(shape)) >> 12) & (2**52 - 1)
+    return ((cells.double() + 0.5) * 2.0**-52).reshape((*keys.shape, *shape))
+
+
+def normal(keys: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return standard normal float64, shape (*keys.shape, *shape), by the inverse distribution function."""
+    quantiles: Tensor = torch.special.ndtri(uniform(keys, shape))
+    return quantiles
+
+
+def permutation(keys: Tensor, n: int) -> Tensor:
+    """Return a permutation of 0 ... n - 1 for every key: shape (*keys.shape, n), int64."""
+    return bits(keys, n).argsort(dim=-1)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random draws of one step of a run, one site per purpose; `used` collects (site, shape) for the stream."""
+
+    seed: int
+    step: int
+    device: torch.device | str = "cpu"
+    used: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
+
+    @cached_property
+    def _step_key(self) -> Tensor:
+        return step_key(self.seed, self.step).to(self.device)
+
+    def _key(self, site: str, shape: tuple[int, ...]) -> Tensor:
+        self.used.add((site, shape))
+        return _mix(self._step_key ^ site_number(site))
+
+    def uniform(self, site: str, *shape: int) -> Tensor:
+        """Draw float64 in (0, 1)."""
+        return uniform(self._key(site, shape), shape)
+
+    def normal(self, site: str, *shape: int) -> Tensor:
+        """Draw standard normal float64."""
+        return normal(self._key(site, shape), shape)
+
+    def permutation(self, site: str, n: int) -> Tensor:
+        """Draw a permutation of 0 ... n - 1."""
+        return permutation(self._key(site, (n,)), n)
+
+    def dropout(self, site: str, x: Tensor, p: float) -> Tensor:
+        """Zero a share p of x and scale the rest by 1 / (1 - p) (inverted dropout), from a draw of x's shape."""
+        if p == 0:
+            return x
+        kept = self.uniform(site, *x.shape) >= p
+        return x * kept.to(x.dtype) / (1 - p)
+
+
+@contextmanager
+def initial_weights(seed: int) -> Iterator[None]:
+    """Seed torch's global CPU generator for the weights of a new model, and put its state back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(key(seed, 0, "initial weights")) & (2**63 - 1))
+        yield

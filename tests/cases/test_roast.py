@@ -1,0 +1,341 @@
+"""The roast case: its generator, model, scores, and the path of measured profiles."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from goldmark.case import UsageError, settings_of
+from goldmark.cases.roast import CASE, RoastSettings, loss, make_model
+from goldmark.cases.roast.curves import VOCABULARY, generate
+from goldmark.cases.roast.profiles import on_measured, read_profiles
+from goldmark.cases.roast.scores import baselines, generate_f, next_steps, scaled, score
+from goldmark.cases.roast.transformer import Attention, DecoderLayer, RoastFormer, sinusoidal_positions
+from goldmark.training.draws import Draws, initial_weights
+from goldmark.training.single import train_single
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "roast_profiles.jsonl"  # 60 measured profiles, where they are
+
+
+def test_curves_look_like_roasts():
+    """Charged at 420 F and first read up to 21 s later, turning at 130-200 F, ending near 400 F, in tenths."""
+    data = generate(RoastSettings(), 0)
+    curves, valid = data["train_temp_f"], data["train_valid"]
+    assert (24, 48) == tuple(curves.shape)
+    assert 200 < curves[:, 0].min()
+    assert curves[:, 0].max() < 440
+    assert curves.argmin(dim=1).max() <= 8
+    assert 130 < curves.min() < 200
+    ends = curves[:, -1]
+    assert 360 < ends.min()
+    assert ends.max() < 450
+    assert torch.equal(curves, (curves * 10).round() / 10)
+    assert 36 <= valid.sum(dim=1).min()
+    assert valid.sum(dim=1).max() <= 48
+
+
+def test_padding_repeats_the_last_valid_temperature():
+    """Cells after the end hold the end, and are marked as not valid."""
+    data = generate(RoastSettings(), 1)
+    for curve, valid in zip(data["val_temp_f"], data["val_valid"], strict=True):
+        assert torch.equal(valid, torch.arange(48) < valid.sum())
+        assert (curve[~valid] == curve[valid][-1]).all()
+
+
+def test_generator_is_a_function_of_the_seed():
+    """The same seed gives the same profiles, another seed others, and the two halves share none."""
+    first, again, other = (generate(RoastSettings(), seed) for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["train_temp_f"], other["train_temp_f"])
+    assert not set(map(tuple, first["train_temp_f"].tolist())) & set(map(tuple, first["val_temp_f"].tolist()))
+
+
+@pytest.mark.parametrize(
+    ("width", "heads", "layers", "feedforward", "expected"),
+    [(32, 2, 2, 128, 45_665), (64, 4, 3, 256, 218_273), (128, 4, 4, 512, 1_088_993), (128, 8, 4, 1024, 1_615_329)],
+)
+def test_documented_sizes_have_the_documented_parameters(width, heads, layers, feedforward, expected):
+    """The record's models at full size have exactly the parameters that were recounted."""
+    model = RoastFormer(
+        vocabulary=(19, 13, 7, 25),
+        n_flavors=98,
+        n_continuous=3,
+        width=width,
+        heads=heads,
+        layers=layers,
+        feedforward=feedforward,
+        embedding=32,
+        dropout=0.0,
+        residual=False,
+    )
+    assert expected == sum(p.numel() for p in model.parameters())
+
+
+def test_attention_equals_torch():
+    """The keyed attention without dropout is `nn.MultiheadAttention`; float64 rounding is all that differs."""
+    torch.manual_seed(0)
+    ours, theirs = Attention(8, 2, 0.0, "site").double(), nn.MultiheadAttention(8, 2, batch_first=True).double()
+    theirs.in_proj_weight.data, theirs.in_proj_bias.data = ours.query_key_value.weight.data, torch.randn(24).double()
+    ours.query_key_value.bias.data = theirs.in_proj_bias.data
+    theirs.out_proj.weight.data = ours.output.weight.data
+    x, memory = torch.randn(3, 5, 8).double(), torch.randn(3, 4, 8).double()
+    mask = torch.zeros(5, 4).double().masked_fill(torch.ones(5, 4).triu(1).bool(), -torch.inf)
+    expected, _ = theirs(x, memory, memory, attn_mask=mask)
+    torch.testing.assert_close(ours(x, memory, mask, None), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_layer_equals_torch():
+    """The layer is `nn.TransformerDecoderLayer`, parameter by parameter in the same order but for the norms."""
+    torch.manual_seed(0)
+    ours = DecoderLayer(8, 2, 16, 0.0, "site").double()
+    theirs = nn.TransformerDecoderLayer(8, 2, 16, dropout=0.0, batch_first=True).double()
+    for mine, other in ((ours.self_attention, theirs.self_attn), (ours.cross_attention, theirs.multihead_attn)):
+        other.in_proj_weight.data, other.out_proj.weight.data = (
+            mine.query_key_value.weight.data,
+            mine.output.weight.data,
+        )
+    for mine, other in ((ours.expand, theirs.linear1), (ours.contract, theirs.linear2)):
+        other.load_state_dict(mine.state_dict())
+    x, memory = torch.randn(3, 5, 8).double(), torch.randn(3, 1, 8).double()
+    mask = torch.full((5, 5), -torch.inf).triu(1).double()
+    torch.testing.assert_close(ours(x, memory, mask, None), theirs(x, memory, mask), rtol=1e-10, atol=1e-12)
+
+
+def test_model_sees_no_later_step():
+    """Changing a temperature leaves all earlier predictions as they were."""
+    data = {name: t.float() if t.is_floating_point() else t for name, t in generate(RoastSettings(), 0).items()}
+    with initial_weights(0):
+        model = make_model(RoastSettings(), data)
+    temps, bean = torch.rand(24, 10), (data["train_categories"], data["train_flavors"], data["train_continuous"])
+    before, temps[:, 6] = model(temps.clone(), bean), 5.0
+    after = model(temps, bean)
+    torch.testing.assert_close(before[:, :6], after[:, :6])
+    assert (before[:, 6:] != after[:, 6:]).all()
+
+
+def test_positions_are_sines_and_cosines():
+    """Even places hold sines, odd ones cosines, of wavelengths from 2 pi to 10000 * 2 pi."""
+    expected = [[np.sin(t / 10000 ** (2 * (i // 2) / 4) + (i % 2) * np.pi / 2) for i in range(4)] for t in range(3)]
+    np.testing.assert_allclose(sinusoidal_positions(3, 4), expected, atol=1e-6)  # float32
+
+
+def test_padded_cells_do_not_count():
+    """Whatever stands in padded cells: the loss, every score of next steps and the baselines stay as they are."""
+    settings = RoastSettings()
+    data = {name: t.float() if t.is_floating_point() else t for name, t in generate(settings, 0).items()}
+    spoilt = dict(data)
+    for half in ("train", "val"):
+        spoilt[f"{half}_temp_f"] = torch.where(data[f"{half}_valid"], data[f"{half}_temp_f"], torch.tensor(9999.0))
+    with initial_weights(0):
+        model = make_model(settings, data)
+    with torch.no_grad():
+        losses = [loss(model, either, torch.arange(8), Draws(0, 0), settings) for either in (data, spoilt)]
+        scores = [score(model, either, settings) for either in (data, spoilt)]
+    assert losses[0] == losses[1]
+    assert scores[0] == scores[1]
+    assert baselines(data, settings) == baselines(spoilt, settings)
+
+
+def test_scores_equal_a_second_implementation():
+    """RMSE, MAE, skills and loss recomputed with numpy, profile by profile; float32 predictions, so 1e-5."""
+    settings = RoastSettings()
+    data = {name: t.float() if t.is_floating_point() else t for name, t in generate(settings, 2).items()}
+    with initial_weights(2):
+        model = make_model(settings, data)
+    bean = (data["val_categories"], data["val_flavors"], data["val_continuous"])
+    with torch.no_grad():
+        got = score(model, data, settings)
+        predicted = model((data["val_temp_f"][:, :-1] - 100) / 400, bean).double().numpy() * 400 + 100
+    true, valid = data["val_temp_f"].double().numpy(), data["val_valid"].numpy()
+    train, train_valid = data["train_temp_f"].double().numpy(), data["train_valid"].numpy()
+    cells = [(i, t) for i in range(12) for t in range(1, 48) if valid[i, t]]
+    errors = np.array([predicted[i, t - 1] - true[i, t] for i, t in cells])
+    curve = [
+        np.mean([train[i, t] for i in range(24) if train_valid[i, t]] or [train[train_valid].mean()]) for t in range(48)
+    ]
+    naive = {
+        "mean": [train[train_valid].mean() - true[i, t] for i, t in cells],
+        "mean_curve": [curve[t] - true[i, t] for i, t in cells],
+        "persistence": [true[i, t - 1] - true[i, t] for i, t in cells],
+    }
+    rmse = np.sqrt((errors**2).mean())
+    expected = {
+        "rmse_f": rmse,
+        "teacher_forced_mae_f": np.abs(errors).mean(),
+        "val_loss": (errors**2).mean() / 400**2,
+        "prediction_sd_f": np.std([predicted[i, t - 1] for i, t in cells], ddof=1),
+    }
+    expected |= {f"skill_vs_{name}": 1 - rmse / np.sqrt(np.mean(np.square(e))) for name, e in naive.items()}
+    assert pytest.approx(expected, rel=1e-5) == {name: got[name] for name in expected}
+
+
+def test_generation_feeds_outputs_back():
+    """A model that says 'one more' counts up from the first temperature, on any scale."""
+    settings = RoastSettings(input_scale="raw", target_scale="raw")
+    data = {"val_temp_f": torch.full((2, 5), 50.0)} | {
+        f"val_{name}": torch.zeros(2, 1) for name in ("categories", "flavors", "continuous")
+    }
+    curves = generate_f(lambda temps, bean: temps + 1, data, settings)
+    assert [[50.0, 51.0, 52.0, 53.0, 54.0]] * 2 == curves.tolist()
+
+
+def test_scales_are_those_of_the_record():
+    """[100, 500] F becomes [0, 1]; z-scores have mean 0 and sd 1 on the valid training cells; raw stays."""
+    data = generate(RoastSettings(), 0)
+    assert [0.0, 1.0] == scaled(torch.tensor([100.0, 500.0]), "range", data).tolist()
+    z = scaled(data["train_temp_f"], "zscore", data)[data["train_valid"]]
+    assert (pytest.approx(0, abs=1e-9), pytest.approx(1)) == (float(z.mean()), float(z.std()))
+    assert scaled(data["train_temp_f"], "raw", data) is not None
+
+
+def test_raw_targets_train_on_degrees():
+    """The broken variant's loss is in square degrees on the same path: 400^2 times that of the same outputs scaled."""
+    data = generate(RoastSettings(), 0)
+    model = nn.Module()
+    model.forward = lambda inputs, bean, draws=None: torch.zeros_like(inputs)
+    _, fixed = next_steps(model, data, settings_of(CASE, "normalized"), "train")
+    _, broken = next_steps(model, data, settings_of(CASE, "raw_targets"), "train")
+    torch.testing.assert_close(broken, fixed * 400 + 100)
+
+
+def test_bias_init_starts_at_the_mean():
+    """The control's fresh model answers the training mean, plus what the rest of the layer adds."""
+    settings = settings_of(CASE, "raw_bias_init")
+    data = generate(settings, 0)
+    with initial_weights(0):
+        model = make_model(settings, data)
+    assert pytest.approx(float(data["temp_mean_f"]), rel=1e-6) == model.output.bias.item()
+
+
+def profile(number, product="Bean", **changes):
+    """One line of a small generated file in the schema of measured profiles."""
+    seconds = np.arange(560 + 10 * (number % 5))
+    curve = 450 - 330 * np.exp(-(0.003 + 0.0001 * (number % 7)) * seconds) + 300 * np.exp(-seconds / 20)
+    entry = {
+        "id": f"{product}-{number}",
+        "bean_temp_f": np.round(curve, 1).tolist(),
+        "origin": f"origin {number % 3}",
+        "process": "washed",
+        "roast_level": "medium",
+        "variety": f"variety {number % 4}",
+        "target_finish_temp_f": 400.0 + number % 5,
+    }
+    return entry | changes
+
+
+def write(path, profiles):
+    """Write profiles as JSON Lines."""
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in profiles))
+    return path
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """The 60 real profiles where they are, else a small generated file of the same schema."""
+    return REAL if REAL.exists() else write(tmp_path / "p.jsonl", [profile(i, f"Bean {i // 3}") for i in range(30)])
+
+
+def test_measured_products_are_in_one_half_only(measured):
+    """No product leaks: each seed splits whole products, about a fifth of the profiles validates."""
+    case, profiles = on_measured(CASE, measured), read_profiles(measured)
+    for seed in range(3):
+        data = case.make_data(case.settings, seed)
+        n_val = len(data["val_temp_f"])
+        assert 0.2 * len(profiles) <= n_val < 0.5 * len(profiles)
+        curves = {
+            tuple(curve[valid].tolist()) for curve, valid in zip(data["val_temp_f"], data["val_valid"], strict=True)
+        }
+        held_out = {p.product for p in profiles if tuple(p.temp_f[::15]) in curves}
+        assert n_val == sum(p.product in held_out for p in profiles)
+
+
+def test_measured_vocabulary_and_scale_come_from_the_training_half(tmp_path):
+    """A category that only validation has is the unknown slot 0; mean and sd are the training cells'."""
+    entries = [profile(i, f"Bean {i // 2}", origin=f"only {i // 2}") for i in range(12)]
+    case = on_measured(CASE, write(tmp_path / "p.jsonl", entries))
+    data = case.make_data(case.settings, 0)
+    assert (data["val_categories"][:, 0] == 0).all()
+    assert (data["train_categories"][:, 0] > 0).all()
+    assert len(data["train_categories"][:, 0].unique()) + 1 == data["vocabulary"][0]
+    cells = data["train_temp_f"][data["train_valid"]]
+    assert (cells.mean(), cells.std()) == (data["temp_mean_f"], data["temp_sd_f"])
+
+
+def test_measured_profiles_train(measured):
+    """The real path: a few steps on measured profiles, every declared metric finite."""
+    case = on_measured(CASE, measured)
+    run = train_single(replace(case, settings=replace(case.settings, steps=4)), "zscore", 0)
+    assert np.isfinite(list(run.metrics.values())).all()
+    assert run.data != "generated"
+
+
+BAD = [
+    ("not JSON", lambda lines: [*lines[:3], "{oops", *lines[4:]], r":4: not JSON"),
+    ("a list", lambda lines: ["[1]", *lines[1:]], r":1: a list; a JSON object"),
+    (
+        "missing key",
+        lambda lines: [*lines[:1], '{"id": "a-1"}', *lines[2:]],
+        r":2: key 'bean_temp_f' is missing; it has: id",
+    ),
+    (
+        "text",
+        lambda lines: [lines[0].replace("[", '["hot", ', 1), *lines[1:]],
+        r":1: bean_temp_f\[0\] is 'hot'; a finite number",
+    ),
+    (
+        "NaN",
+        lambda lines: [lines[0].replace("[", "[NaN, ", 1), *lines[1:]],
+        r":1: bean_temp_f\[0\] is nan; a finite number",
+    ),
+    ("few", lambda lines: lines[:9], r": 9 profiles; at least 10"),
+    (
+        "constant",
+        lambda lines: [json.dumps(profile(0, bean_temp_f=[400.0] * 600)), *lines[1:]],
+        r":1: bean_temp_f does not vary",
+    ),
+    (
+        "same",
+        lambda lines: [lines[0], *(lines[0].replace("Bean 0-0", f"B {i}-0") for i in range(9))],
+        r"same temperatures",
+    ),
+    ("one product", lambda lines: [json.dumps(profile(i)) for i in range(12)], r"one product only \('Bean'\)"),
+    (
+        "short",
+        lambda lines: [json.dumps(profile(0, bean_temp_f=[1.0, 2.0])), *lines[1:]],
+        r":1: bean_temp_f has 2 values",
+    ),
+    (
+        "no list",
+        lambda lines: [json.dumps(profile(0, bean_temp_f="hot")), *lines[1:]],
+        r":1: bean_temp_f is 'hot'; a list",
+    ),
+    ("number as text", lambda lines: [json.dumps(profile(0, origin=3)), *lines[1:]], r":1: origin is 3; a text"),
+    ("binary", None, r"cannot be read \(it is not UTF-8 text\)"),
+    ("missing", None, r"cannot be read \(No such file or directory\)"),
+]
+
+
+@pytest.mark.parametrize(("kind", "spoil", "message"), BAD, ids=[kind for kind, *_ in BAD])
+def test_bad_profiles_are_answered_with_file_and_line(tmp_path, kind, spoil, message):
+    """One clear line: the file, the line's number, the value, what would be right."""
+    path = tmp_path / "profiles.jsonl"
+    if kind == "binary":
+        path.write_bytes(b"\xff\xfe\x00")
+    elif spoil:
+        lines = [json.dumps(profile(i, f"Bean {i // 3}")) for i in range(12)]
+        path.write_text("\n".join(spoil(lines)) + "\n")
+    with pytest.raises(UsageError, match=message) as error:
+        read_profiles(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_vocabulary_of_generated_profiles_has_no_unknown_slot():
+    """The generator knows all its categories."""
+    assert list(VOCABULARY) == generate(RoastSettings(), 0)["vocabulary"].tolist()

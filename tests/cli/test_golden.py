@@ -1,0 +1,113 @@
+"""`goldmark golden`: status, diff, update and confirm on short real trainings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from goldmark.cases import find_case
+from goldmark.cli import program
+from goldmark.golden.update import LOG, find_golden
+
+CLAIMS = {"holds": "raw_loss_hardly_falls", "fails": "normalized_beats_mean"}
+
+
+def brief(claim="holds", guard=None, **settings):
+    """The roast case cut down to two variants, five seeds and 24 steps."""
+    roast = find_case("roast")
+    kept = [v for v in roast.variants if v.name in ("normalized", "raw_targets")]
+    variants = [replace(v, guards=(guard or {"rmse_f": "raw_targets"}) if v.role == "fixed" else {}) for v in kept]
+    claims = [replace(c, check=c.check) for c in roast.claims if c.name == CLAIMS[claim]]
+    if claim == "holds":
+        check = claims[0].check
+        claims = [
+            replace(claims[0], variants=("raw_targets",), check=lambda r: check({"raw_fahrenheit": r["raw_targets"]}))
+        ]
+    short = replace(roast.settings, **{"steps": 24, "n_train": 8, "n_val": 4, "length": 12, "lr": 1e-2} | settings)
+    return replace(roast, settings=short, variants=tuple(variants), claims=tuple(claims))
+
+
+@pytest.fixture
+def invoke(tmp_path, monkeypatch):
+    """Run `goldmark golden` in an empty folder on a shortened case."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, case=None):
+        chosen = case or brief()
+        for module in ("cli.golden", "golden.catalogue"):
+            monkeypatch.setattr(f"goldmark.{module}.find_case", lambda name: chosen)
+        return CliRunner(env={"COLUMNS": "160"}).invoke(program, ["golden", *arguments], catch_exceptions=False)
+
+    return run
+
+
+def test_life_of_the_catalogues_goldens(invoke, tmp_path):
+    """Written with a reason, shown by status, left alone when nothing changes, and diff tells a change beforehand."""
+    done = invoke("update", "roast", "--reason", "first", "--jobs", "1")
+    assert 0 == done.exit_code, done.output
+    assert "2 written, 0 unchanged" in done.output
+    assert "first" in (tmp_path / "golden" / LOG).read_text()
+    assert "first" == find_golden(tmp_path / "golden", "roast/normalized").provenance[0].reason
+
+    done = invoke("status")
+    assert 0 == done.exit_code
+    for text in ("roast/normalized", "roast/raw_targets", "raw_targets, ", "detectable effects", "1 guarded metrics"):
+        assert text in done.output
+
+    done = invoke("diff", "roast", "--jobs", "1")
+    assert (0, "nothing would change") == (done.exit_code, done.output.splitlines()[-1])
+
+    done = invoke("diff", "roast", "--jobs", "1", case=brief(lr=2e-2))
+    assert 1 == done.exit_code
+    assert "recipe" in done.output
+    assert 1 == len(find_golden(tmp_path / "golden", "roast/normalized").provenance)
+
+
+def test_update_without_reason_trains_and_writes_nothing(invoke, tmp_path):
+    """Exit status 2, the way out, an empty folder."""
+    done = invoke("update", "roast")
+    assert 2 == done.exit_code
+    assert 'nothing written: no reason was given; say why the results change: --reason "..."' in done.output
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_failing_claim_cannot_be_blessed(invoke, tmp_path):
+    """A claim that fails stops the update, whatever the reason."""
+    done = invoke("update", "roast", "--reason", "please", "--jobs", "1", case=brief("fails", steps=3, lr=1e-4))
+    assert 1 == done.exit_code
+    assert "nothing written: claims of case 'roast' fail:" in done.output
+    assert "normalized_beats_mean" in done.output
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_golden_that_cannot_see_its_bug_is_refused(invoke, tmp_path):
+    """A metric that the bug does not move is no guard."""
+    done = invoke(
+        "update", "roast", "--reason", "x", "--jobs", "1", case=brief(guard={"distinct_values": "normalized"})
+    )
+    assert 2 == done.exit_code
+    assert "cannot see its bug" in done.output
+    assert [] == list(tmp_path.rglob("*.json"))
+
+
+def test_confirm_tells_a_real_shift_from_none(invoke):
+    """On fresh seeds an unchanged variant is not confirmed; one trained on raw targets is, and is the guarded bug."""
+    invoke("update", "roast", "--reason", "first", "--jobs", "1")
+    done = invoke("confirm", "roast/normalized", "--jobs", "1")
+    assert 0 == done.exit_code, done.output
+    assert "on the fresh seeds 1000 ... 1004" in done.output
+    assert "rmse_f: not confirmed" in done.output
+    done = invoke("confirm", "roast/normalized", "--jobs", "1", case=brief(target_scale="raw"))
+    assert 1 == done.exit_code
+    assert "rmse_f: REAL" in done.output
+    assert "not told from 'raw_targets'" in done.output
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("confirm", "roast/normalized")])
+def test_missing_goldens_are_wrong_use(invoke, arguments):
+    """Exit status 2, with the folder and the way out."""
+    done = invoke(*arguments)
+    assert 2 == done.exit_code
+    assert "no goldens in 'golden'; name their folder with --golden-dir" in done.output

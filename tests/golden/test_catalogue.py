@@ -1,0 +1,111 @@
+"""Catalogue runs held against goldens: what goes into which tier, and when nothing can be said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from goldmark import check_case
+from goldmark.cases import find_case
+from goldmark.golden.catalogue import differing_repetitions, result_of, results_of
+from goldmark.golden.update import apply_update
+from goldmark.training import train
+
+
+def brief():
+    """The roast case cut down to two variants, five seeds and six steps."""
+    roast = find_case("roast")
+    variants = tuple(v for v in roast.variants if v.name in ("normalized", "raw_targets"))
+    return replace(roast, settings=replace(roast.settings, steps=6, n_train=8, n_val=4, length=12), variants=variants)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Ten short runs."""
+    return train(brief())
+
+
+@pytest.fixture
+def folder(tmp_path, runs):
+    """Their goldens; the fixed variant trains too briefly to be guarded against its bug."""
+    unguarded = [
+        result_of([run for run in runs if run.variant == name], name) for name in ("normalized", "raw_targets")
+    ]
+    apply_update(tmp_path, {result.name: result for result in unguarded}, "a test")
+    return tmp_path
+
+
+def test_tiers_hold_what_they_should(runs):
+    """Recipe, shapes and sizes are exact; rates and baselines close; every declared metric statistical, by seed."""
+    result = results_of(runs)[0]
+    assert "roast/normalized" == result.name
+    assert {"recipe", "shapes", "n_parameters"} == set(result.exact)
+    assert {"learning_rates", "baselines"} == set(result.close)
+    assert {"0", "1", "2", "3", "4"} == set(result.close["baselines"].value) == set(result.stream)
+    assert {metric.name for metric in brief().metrics} == set(result.statistical)
+    guarded = {name: entry.guard for name, entry in result.statistical.items() if entry.guard}
+    assert {"rmse_f": "raw_targets", "val_loss_reduction": "raw_targets"} == guarded
+
+
+def test_guard_values_and_first_epoch_come_from_real_runs(runs):
+    """The guard's values are its own runs' metrics; the frozen model's are the first epoch's."""
+    entry = results_of(runs)[0].statistical["rmse_f"]
+    broken = {str(run.seed): run.metrics["rmse_f"] for run in runs if run.variant == "raw_targets"}
+    first = {str(run.seed): run.history[0]["rmse_f"] for run in runs if run.variant == "normalized"}
+    assert broken == entry.guard_values
+    assert first == entry.first_values
+
+
+def test_same_runs_hold(runs, folder):
+    """What was recorded is what is compared."""
+    assert [True, True] == [comparison.ok for comparison in check_case(runs, folder)]
+
+
+def test_other_recipe_fails_and_names_the_setting(runs, folder):
+    """A tenth of the learning rate is a change of an exact entry, and says which."""
+    slow = replace(brief(), settings=replace(brief().settings, lr=3e-4))
+    comparison = check_case(train(slow, ["normalized"]), folder)[0]
+    assert comparison.ok is False
+    assert "recipe.lr" in comparison.reason
+
+
+def test_padding_or_data_that_change_fail_in_the_close_tier(runs, folder):
+    """Other data have other baselines, whatever the model makes of them."""
+    moved = [replace(run, close={**run.close, "baselines": {"mean": {"rmse_f": 1.0}}}) for run in runs]
+    drifts = check_case(moved, folder)[0].drifts
+    assert "close" in {drift.tier for drift in drifts}
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "reason"),
+    [
+        (lambda runs: [replace(run, data="abc") for run in runs], "", "a user's data"),
+        (lambda runs: runs, "missing", "no folder"),
+        (lambda runs: [replace(run, variant="zscore") for run in runs[:5]], "", "no golden in"),
+        (lambda runs: runs[:3], "", "3 of the golden's 5 seeds"),
+        (lambda runs: [replace(run, seed=run.seed + 50) for run in runs], "", "none of the golden's seeds"),
+        (lambda runs: [replace(r, fingerprint={**r.fingerprint, "device": "cuda"}) for r in runs], "", "made on cpu"),
+    ],
+    ids=["data", "folder", "golden", "fewer", "others", "device"],
+)
+def test_nothing_to_compare_with_is_null_with_its_reason(runs, folder, change, where, reason):
+    """Neither holds nor fails, and says why."""
+    comparison = check_case(change(runs), folder / where if where else folder)[0]
+    assert comparison.ok is None, comparison.reason
+    assert reason in comparison.reason
+
+
+def test_seeds_beyond_the_goldens_are_left_out(runs, folder):
+    """More seeds than the golden has do not stand in its way."""
+    extra = [replace(run, seed=run.seed + 50) for run in runs]
+    assert [True, True] == [comparison.ok for comparison in check_case([*runs, *extra], folder)]
+
+
+def test_repetition_that_differs_is_named(runs):
+    """A metric that moves by more than 1e-6 between two trainings is said with both values."""
+    assert [] == differing_repetitions(runs, runs)
+    metric = {**runs[0].metrics, "rmse_f": runs[0].metrics["rmse_f"] * 1.00001}
+    found = differing_repetitions(runs, [replace(runs[0], metrics=metric), *runs[1:]])
+    assert 1 == len(found)
+    assert found[0].startswith("roast/normalized seed 0: rmse_f ")

@@ -1,0 +1,36 @@
+"""Every golden of the repository, tried on numbers alone: it must tell its bug, and nothing may slip past."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from goldmark.cases import CASES
+from goldmark.golden.selftest import self_test
+from goldmark.golden.status import guarded_metrics
+from goldmark.golden.update import find_golden, golden_names
+
+FOLDER = Path(__file__).parents[2] / "golden"
+NAMES = golden_names(FOLDER)
+
+
+def test_every_variant_of_the_catalogue_has_a_golden():
+    """None is missing, none is left over."""
+    assert sorted(f"{case.name}/{variant.name}" for case in CASES.values() for variant in case.variants) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_comparator_passes_its_self_test(name):
+    """Identical values pass; guard, shift, frozen model, NaN, dropped and added keys fail."""
+    golden = find_golden(FOLDER, name)
+    assert golden is not None
+    assert [] == self_test(golden)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_guard_is_far_enough_to_be_seen(name):
+    """A guarded metric's bug is at least one and a half detectable effects away."""
+    golden = find_golden(FOLDER, name)
+    assert golden is not None
+    assert [] == [metric for metric in guarded_metrics(golden) if not metric.effects_away >= 1.5]

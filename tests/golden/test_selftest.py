@@ -1,0 +1,83 @@
+"""The comparator's self-test: silent on a sound golden, and loud on each that would let something pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from goldmark.golden import selftest
+from goldmark.golden.record import golden_from, statistical_entry
+from goldmark.golden.selftest import self_test
+from goldmark.golden.store import Close, Result
+
+GENERATOR = np.random.default_rng(0)
+STREAM = {str(seed): "same" for seed in range(12)}
+
+
+def by_seed(values):
+    """Return values as a golden stores them."""
+    return {str(seed): float(value) for seed, value in enumerate(values)}
+
+
+HEALTHY = 3 + 0.1 * GENERATOR.normal(size=12)
+BROKEN = HEALTHY + 2 + 0.1 * GENERATOR.normal(size=12)
+RULES = {
+    "identity": {"scale": "identity", "margin": 0.1},
+    "percent": {"scale": "identity", "margin": "2%"},
+    "permutation": {"scale": "identity", "margin": 0.1, "test": "permutation"},
+}
+
+
+def golden(rule="identity", stream=STREAM, **changes):
+    """Return a golden whose guard is two units away and whose frozen model is five."""
+    guard = {"guard": "broken", "guard_values": by_seed(BROKEN), "first_values": by_seed(HEALTHY + 5)}
+    entry = statistical_entry(by_seed(HEALTHY), **(RULES[rule] | guard), same_stream=stream is not None)
+    metrics = {"rmse": replace(entry, **changes), "loss": replace(entry, guard=None, guard_values=None)}
+    return golden_from(Result("a", {"n": 3}, {"lr": Close([0.1, 0.2])}, metrics, stream), ())
+
+
+@pytest.mark.parametrize("stream", [STREAM, None])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_sound_golden_has_no_problem(rule, stream):
+    """On both scales, by t and by permutation, in pairs and without."""
+    assert [] == self_test(golden(rule, stream))
+
+
+def test_a_golden_of_arithmetic_alone_is_tested_too():
+    """Without metrics the keys and numbers of the other tiers are broken one by one."""
+    assert [] == self_test(golden_from(Result("a", {"n": 3}, {"lr": Close({"x": 0.1})}), ()))
+
+
+@pytest.mark.parametrize(
+    ("problem", "changes"),
+    [
+        ("rmse: the guard 'broken' passes", {"guard_values": by_seed(HEALTHY + 0.05)}),
+        ("rmse: a frozen model passes", {"first_values": by_seed(HEALTHY + 0.05)}),
+        ("rmse: a shift of twice the detectable effect passes", {"detectable": 0.04}),
+        ("rmse: the guard 'broken' passes", {"margin": 3.0}),
+        ("rmse: the guard 'broken' passes", {"guard_values": by_seed(HEALTHY + [2, -2] * 6)}),
+    ],
+)
+def test_a_golden_that_would_let_its_bug_pass_is_named(problem, changes):
+    """A guard, a frozen model or a shift that the stored rule cannot see."""
+    assert problem in self_test(golden(**changes))
+
+
+def test_a_comparator_that_accepts_everything_is_found(monkeypatch):
+    """If every comparison were ok, every damage would be listed: the self-test can fail."""
+    sound = golden()
+    accepted = selftest.compare(sound, Result(sound.name, sound.exact, sound.close, sound.statistical, sound.stream))
+    monkeypatch.setattr(selftest, "compare", lambda *_, **__: accepted)
+    problems = self_test(sound)
+    for what in ("a dropped metric", "an added metric", "NaN at seed 11", "exact n: a dropped key", "close lr: NaN"):
+        assert any(what in problem for problem in problems)
+
+
+def test_a_comparator_that_refuses_everything_is_found(monkeypatch):
+    """If nothing held, identical values would not either."""
+    sound = golden()
+    refused = selftest.compare(sound, Result(sound.name))
+    monkeypatch.setattr(selftest, "compare", lambda *_, **__: refused)
+    assert ["identical values do not pass"] == self_test(sound)

@@ -1,0 +1,302 @@
+"""Updates of goldens: refused, or written all or none, whatever happens to the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from goldmark.case import UsageError
+from goldmark.golden import transaction
+from goldmark.golden.record import statistical_entry
+from goldmark.golden.store import BadGolden, Close, Result
+from goldmark.golden.update import LOG, apply_update, find_golden, golden_names, prune
+
+GOLDENS = 8  # of the folder in the tests that kill: two sub-folders, several files each
+
+
+def result(name: str, generation: int = 0) -> Result:
+    """A result whose every entry tells its generation."""
+    return Result(name, exact={"generation": generation}, close={"trace": Close([float(generation)] * 5)})
+
+
+def generation_of(folder: Path) -> dict[str, int]:
+    """The generation of every golden, read as any reader reads them."""
+    found = {}
+    for name in golden_names(folder):
+        golden = find_golden(folder, name)
+        assert golden is not None
+        assert golden.close["trace"].value == [float(golden.exact["generation"])] * 5
+        found[name] = golden.exact["generation"]
+    return found
+
+
+def many(generation: int) -> dict[str, Result]:
+    """Results for two sub-folders."""
+    names = [f"case{i % 2}/variant{i}" for i in range(GOLDENS)]
+    return {name: result(name, generation) for name in names}
+
+
+def trained(values: list[float], guard: list[float] | None = None, margin: float = 0.01) -> Result:
+    """A result with one metric, guarded or not."""
+
+    def by_seed(numbers: list[float]) -> dict[str, float]:
+        return {str(seed): number for seed, number in enumerate(numbers)}
+
+    entry = statistical_entry(
+        by_seed(values),
+        scale="identity",
+        margin=margin,
+        guard=None if guard is None else "the bug",
+        guard_values=None if guard is None else by_seed(guard),
+        same_stream=False,
+    )
+    return Result("trained", statistical={"rmse": entry})
+
+
+VALUES = [1.0, 1.01, 0.99, 1.02, 0.98, 1.0]
+BUG = [3.0, 3.1, 2.9, 3.05, 2.95, 3.0]
+
+
+class TestWriting:
+    """What an update writes and says."""
+
+    def test_records_results_with_reason_commit_and_versions(self, tmp_path: Path) -> None:
+        """A new golden carries who wrote it, when and from what."""
+        found = replace(result("a/b"), fingerprint={"python": "3.11", "torch": "2.13.0"}, sources={"a.py": "00"})
+        review = apply_update(tmp_path, {"a/b": found}, "first", commit="abc")
+        golden = find_golden(tmp_path, "a/b")
+        assert golden is not None
+        (said,) = golden.provenance
+        assert ("first", "abc", "2.13.0") == (said.reason, said.commit, said.versions["torch"])
+        assert ({"python": "3.11", "torch": "2.13.0"}, {"a.py": "00"}) == (said.fingerprint, said.sources)
+        assert (("a/b",), ()) == (review.written, review.unchanged)
+
+    def test_appends_provenance_and_shows_old_new_and_change(self, tmp_path: Path) -> None:
+        """A second update keeps the first's provenance; the table on the terminal and in UPDATES.md says what moved."""
+        apply_update(tmp_path, {"a": result("a", 1)}, "first", commit="abc")
+        review = apply_update(tmp_path, {"a": result("a", 2)}, "second | half", commit="def")
+        golden = find_golden(tmp_path, "a")
+        assert golden is not None
+        assert ["first", "second | half"] == [said.reason for said in golden.provenance]
+        assert [("generation", "1", "2", "+100.00%")] == [
+            (row.entry, row.old, row.new, row.change) for row in review.rows if row.entry == "generation"
+        ]
+        log = (tmp_path / LOG).read_text()
+        assert log.index(": second | half") < log.index(": first")
+        assert "| a | generation | 1 | 2 | +100.00% |" in log
+        assert "After commit def" in log
+
+    def test_leaves_results_that_equal_their_golden_alone(self, tmp_path: Path) -> None:
+        """An update that changes nothing writes nothing: neither the file nor the log."""
+        apply_update(tmp_path, {"a": result("a")}, "first")
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        review = apply_update(tmp_path, {"a": result("a")}, "again")
+        assert ((), ("a",)) == (review.written, review.unchanged)
+        assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def test_takes_the_commit_from_git(self, tmp_path: Path) -> None:
+        """Inside a repository the commit is the one that is checked out; outside there is none."""
+        apply_update(tmp_path, {"a": result("a")}, "outside")
+        git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", str(tmp_path)]
+        subprocess.run([*git, "init", "-q"], check=True)
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+        head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+        apply_update(tmp_path, {"a": result("a", 2)}, "inside")
+        golden = find_golden(tmp_path, "a")
+        assert golden is not None
+        assert [None, head] == [said.commit for said in golden.provenance]
+        status = subprocess.run([*git, "status", "--short", "-uall"], check=True, capture_output=True, text=True).stdout
+        assert ["?? UPDATES.md", "?? a.json"] == status.splitlines()  # the update's own folder ignores itself
+
+
+class TestRefusing:
+    """What an update refuses, and that nothing is written then."""
+
+    def test_refuses_without_a_reason(self, tmp_path: Path) -> None:
+        """No reason, no update; the message says how."""
+        with pytest.raises(UsageError, match="nothing written.*--golden-reason"):
+            apply_update(tmp_path / "golden", {"a": result("a")}, "  ")
+        assert not (tmp_path / "golden").exists()
+
+    def test_refuses_a_golden_that_cannot_see_its_bug_and_all_with_it(self, tmp_path: Path) -> None:
+        """One golden that would let its bug pass keeps every other from being written."""
+        blind = trained(VALUES, guard=[value + 0.001 for value in VALUES])
+        with pytest.raises(UsageError, match=r"trained: rmse: this golden cannot see its bug"):
+            apply_update(tmp_path, {"a": result("a"), "trained": blind}, "why")
+        assert [] == golden_names(tmp_path)
+        assert not (tmp_path / LOG).exists()
+
+    def test_refuses_weakening_unless_it_is_said(self, tmp_path: Path) -> None:
+        """A wider margin is refused with the reason; with `weaken` it is written."""
+        apply_update(tmp_path, {"trained": trained(VALUES, BUG)}, "first")
+        wider = trained(VALUES, BUG, margin=0.2)
+        says = r"(?s)weakens.*--weaken.*trained: rmse: the margin grows from 0.01 to 0.2"
+        with pytest.raises(UsageError, match=says):
+            apply_update(tmp_path, {"trained": wider}, "why")
+        assert ("trained",) == apply_update(tmp_path, {"trained": wider}, "why", weaken=True).written
+
+    @pytest.mark.parametrize("weaken", [False, True])
+    def test_never_overwrites_a_file_it_cannot_read(self, tmp_path: Path, weaken: bool) -> None:
+        """A damaged golden is named and left as it is: nobody could say what its replacement weakens."""
+        apply_update(tmp_path, {"a": result("a")}, "first")
+        (tmp_path / "a.json").write_text("{")
+        with pytest.raises(BadGolden, match="a.json"):
+            apply_update(tmp_path, {"a": result("a", 2)}, "why", weaken=weaken)
+        assert "{" == (tmp_path / "a.json").read_text()
+
+
+class TestPruning:
+    """Deleting goldens that nothing uses."""
+
+    def test_deletes_what_is_not_kept_and_nothing_else(self, tmp_path: Path) -> None:
+        """The names to keep stay, as do files that are not goldens' at all."""
+        apply_update(tmp_path, many(1), "first")
+        kept = golden_names(tmp_path)[2:]
+        assert golden_names(tmp_path)[:2] == prune(tmp_path, kept)
+        assert kept == golden_names(tmp_path)
+        assert (tmp_path / LOG).exists()
+
+    def test_deletes_nothing_where_a_file_is_not_a_golden(self, tmp_path: Path) -> None:
+        """A JSON file of somebody else's stops the pruning before it starts."""
+        apply_update(tmp_path, {"a": result("a")}, "first")
+        (tmp_path / "z.json").write_text('{"mine": 1}')
+        with pytest.raises(BadGolden, match="z.json"):
+            prune(tmp_path, [])
+        assert ["a", "z"] == golden_names(tmp_path)
+
+
+# The child updates the folder of argv[1] and dies at the argv[2]-th call of a function that touches the disk.
+DIES = """
+import os, pathlib, shutil, signal, sys
+folder, moment, how = pathlib.Path(sys.argv[1]), int(sys.argv[2]), getattr(signal, sys.argv[3])
+sys.path.insert(0, sys.argv[4])
+from test_update import many
+from goldmark.golden.update import apply_update
+calls = 0
+def counted(call):
+    def wrapper(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == moment:
+            os.kill(os.getpid(), how)
+        return call(*args, **kwargs)
+    return wrapper
+os.fsync, os.replace, os.unlink, shutil.rmtree = map(counted, (os.fsync, os.replace, os.unlink, shutil.rmtree))
+apply_update(folder, many(2), "second", commit="def")
+print(calls)
+"""
+
+
+def child(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the child above in a process of its own."""
+    command = [sys.executable, "-c", DIES, *map(str, arguments), str(Path(__file__).parent)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def moments(tmp_path_factory: pytest.TempPathFactory) -> list[int]:
+    """Ten moments spread over all calls of an update that touch the disk, the first and the last among them."""
+    folder = tmp_path_factory.mktemp("counting")
+    apply_update(folder, many(1), "first", commit="abc")
+    calls = int(child(folder, 0, "SIGKILL").stdout)
+    assert calls > 2 * GOLDENS  # at least a sync and a replacement for each
+    return [1 + round(i * (calls - 1) / 9) for i in range(10)]
+
+
+class TestInterruption:
+    """All files or none, under SIGKILL, Ctrl-C and two processes at once."""
+
+    def test_killed_at_ten_moments_leaves_one_generation(self, tmp_path: Path, moments: list[int]) -> None:
+        """Wherever SIGKILL falls, the next reader finds every golden whole and all of one generation; both occur."""
+        seen = []
+        for moment in moments:
+            folder = tmp_path / str(moment)
+            apply_update(folder, many(1), "first", commit="abc")
+            assert -signal.SIGKILL == child(folder, moment, "SIGKILL").returncode
+            generations = set(generation_of(folder).values())
+            assert 1 == len(generations)
+            assert GOLDENS == len(golden_names(folder))
+            assert ("second" in (folder / LOG).read_text()) == (generations == {2})  # the log goes with the goldens
+            seen += generations
+        assert sorted(seen) == seen  # once marked, always rolled forward
+        assert {1, 2} == set(seen)
+
+    def test_ctrl_c_leaves_one_generation(self, tmp_path: Path, moments: list[int]) -> None:
+        """The same for an interruption that Python sees, early and late."""
+        for moment, generation in ((moments[3], 1), (moments[8], 2)):
+            folder = tmp_path / str(moment)
+            apply_update(folder, many(1), "first", commit="abc")
+            assert 0 != child(folder, moment, "SIGINT").returncode
+            assert {generation} == set(generation_of(folder).values())
+
+    def test_the_next_update_recovers_first(self, tmp_path: Path, moments: list[int]) -> None:
+        """An update over an interrupted one finishes that one, so that provenance keeps all three reasons."""
+        apply_update(tmp_path, many(1), "first", commit="abc")
+        child(tmp_path, moments[8], "SIGKILL")
+        apply_update(tmp_path, many(3), "third", commit="ghi")
+        golden = find_golden(tmp_path, "case0/variant0")
+        assert golden is not None
+        assert ["first", "second", "third"] == [said.reason for said in golden.provenance]
+        assert {3} == set(generation_of(tmp_path).values())
+
+    def test_two_processes_at_once_write_one_after_the_other(self, tmp_path: Path) -> None:
+        """Both updates succeed in turn: the goldens are of one generation and remember both."""
+        apply_update(tmp_path, many(1), "first", commit="abc")
+        program = (
+            "import pathlib, sys; sys.path.insert(0, sys.argv[3]); from test_update import many\n"
+            "from goldmark.golden.update import apply_update\n"
+            "print('ready', flush=True); sys.stdin.readline()\n"
+            "apply_update(pathlib.Path(sys.argv[1]), many(int(sys.argv[2])), sys.argv[2], commit='x')\n"
+        )
+        racers = [
+            subprocess.Popen(
+                [sys.executable, "-c", program, str(tmp_path), generation, str(Path(__file__).parent)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for generation in ("2", "3")
+        ]
+        for racer in racers:
+            assert racer.stdout is not None
+            assert "ready\n" == racer.stdout.readline()
+        for racer in racers:
+            racer.communicate("go\n", timeout=60)
+        assert [0, 0] == [racer.returncode for racer in racers]
+        assert 1 == len(set(generation_of(tmp_path).values()))
+        golden = find_golden(tmp_path, "case1/variant1")
+        assert golden is not None
+        assert ["2", "3", "first"] == sorted(said.reason for said in golden.provenance)
+
+    def test_waits_for_the_lock_and_says_who_is_in_the_way(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An update that does not get the lock writes nothing and names the lock."""
+        monkeypatch.setattr(transaction, "_WAIT_S", 0.1)
+        with transaction.locked(tmp_path), pytest.raises(UsageError, match="another process has held .*lock"):
+            apply_update(tmp_path, many(1), "why")
+        assert [] == golden_names(tmp_path)
+
+    def test_a_marker_that_leads_out_of_the_folder_is_refused(self, tmp_path: Path) -> None:
+        """A marker that somebody tampered with moves nothing."""
+        staging = tmp_path / "golden" / transaction.STAGING
+        (staging / "next").mkdir(parents=True)
+        (staging / "next" / "0").write_text("x")
+        (staging / "commit").write_text(json.dumps({"0": "../outside.json"}))
+        with pytest.raises(UsageError, match="outside the folder"):
+            find_golden(tmp_path / "golden", "a")
+        assert not (tmp_path / "outside.json").exists()
+
+    @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root writes everywhere")
+    def test_reading_needs_no_right_to_write(self, tmp_path: Path) -> None:
+        """Goldens in a folder that may only be read are read."""
+        apply_update(tmp_path, {"a": result("a")}, "first")
+        tmp_path.chmod(0o500)
+        assert find_golden(tmp_path, "a") is not None

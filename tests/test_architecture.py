@@ -1,0 +1,133 @@
+"""The house: imports go one way, heavy libraries stay in their files, starting is cheap, rooms are small."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import goldmark
+
+PACKAGE = Path(goldmark.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = [
+    "case",
+    "fingerprint",
+    "statistics",
+    "claims",
+    "checks",
+    "training",
+    "cases",
+    "golden",
+    "report",
+    "plugin",
+    "cli",
+]  # a room may import those before it
+HEAVY = {
+    "torch": {"checks", "training", "cases"},
+    "scipy": {"statistics", "cases"},
+    "rich": {"cli"},
+    "click": {"cli"},
+    "syrupy": {"golden", "plugin"},
+    "pytest": {"golden", "plugin"},
+    "filelock": {"golden", "training"},
+    "matplotlib": {"report"},
+    "ray": set(),
+}  # library -> the rooms that may import it
+VAGUE = {"utils", "util", "common", "core", "helpers", "helper", "base", "manager", "misc"}
+
+
+def room_of(path):
+    """The room a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path, *, top_level_only=False):
+    """The modules that a file imports, those for type checking left out."""
+    tree = ast.parse(path.read_text())
+    guarded = [node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    hidden = {id(child) for node in guarded for child in ast.walk(node)}
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def test_every_file_is_in_a_known_room():
+    """A new room is named in the order of imports before it is used."""
+    assert {room_of(path) for path in FILES} - set(ROOMS) == {"__init__"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    """A room imports only the rooms before it."""
+    room = room_of(path)
+    if room == "__init__":
+        return
+    used = {module.split(".")[1] for module in imports(path) if module.startswith("goldmark.")}
+    later = {other for other in used if ROOMS.index(other) > ROOMS.index(room)}
+    assert set() == later
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_heavy_libraries_stay_in_their_rooms(path):
+    """torch, scipy and the like are imported where they belong and nowhere else."""
+    used = {module.partition(".")[0] for module in imports(path)} & set(HEAVY)
+    assert set() == {library for library in used if room_of(path) not in HEAVY[library]}
+
+
+def test_comparing_numbers_needs_neither_pytest_nor_torch():
+    """The comparator is pure numbers: its own imports, followed through the package, reach neither."""
+    seen, waiting = set(), ["goldmark.golden.compare"]
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        path = PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
+        if path.exists():
+            waiting += [name for name in imports(path) if name not in seen]
+    assert set() == {module for module in seen if module.partition(".")[0] in {"torch", "pytest", "syrupy"}}
+
+
+@pytest.mark.parametrize("module", ["goldmark", "goldmark.plugin", "goldmark.golden.compare"])
+def test_importing_is_cheap(module):
+    """A test session that uses no golden pays for neither torch nor scipy nor matplotlib."""
+    code = f"import sys, {module}; print(*({{'torch', 'scipy', 'matplotlib', 'ray'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_public_names_are_those_of_the_plan():
+    """The names that users import, no more and no fewer, and each can be had."""
+    expected = ["Baseline", "CASES", "Case", "Claim", "Finding", "Metric", "Run", "Variant", "Verdict"]
+    assert sorted([*expected, "check_case", "find_case", "train"]) == sorted(goldmark.__all__)
+    assert all(getattr(goldmark, name) is not None for name in goldmark.__all__)
+    with pytest.raises(AttributeError, match="module 'goldmark' has no attribute 'fit'; it has: CASES, "):
+        goldmark.fit  # noqa: B018
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_rooms_are_small_and_named(path):
+    """Files stay under 400 lines, functions of code under 45, names say what is inside, a sentence opens each file."""
+    source = path.read_text()
+    tree = ast.parse(source)
+    assert path.stem not in VAGUE
+    assert source.count("\n") < 400
+    assert ast.get_docstring(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            spoken = (ast.get_docstring(node) or "").count("\n") + 1
+            assert node.end_lineno - node.lineno + 1 - spoken <= 45, f"{path.name}: {node.name}"
+
+
+def test_every_room_has_its_tests():
+    """tests/ mirrors src/: a room without tests is seen here."""
+    tests = Path(__file__).parent
+    for room in {room_of(path) for path in FILES} - {"__init__"}:
+        own = [*tests.glob(f"test_{room}*.py"), *(tests / room).glob("test_*.py")]
+        assert own, room

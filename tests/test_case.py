@@ -1,0 +1,69 @@
+"""The words: variants resolve to settings, and differ in what they say and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from goldmark.case import UsageError, find_metric, find_variant, seeds_of, settings_of
+from goldmark.cases import CASES, find_case
+
+VARIANTS = [(case, variant) for case in CASES.values() for variant in case.variants]
+IDS = [f"{case.name}-{variant.name}" for case, variant in VARIANTS]
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    """An error gives the name, what there is, and so the way out."""
+    with pytest.raises(UsageError, match=r"no case 'toast'; the catalogue has: roast, eeg, expansion, poetry"):
+        find_case("toast")
+    with pytest.raises(UsageError, match=r"case 'roast' has no variant 'nope'; it has: normalized, raw_fahrenheit"):
+        find_variant(find_case("roast"), "nope")
+    with pytest.raises(UsageError, match=r"case 'roast' has no metric 'f1'; it has: val_loss_reduction"):
+        find_metric(find_case("roast"), "f1")
+
+
+def test_settings_follow_the_chain_of_variants():
+    """A variant's settings are its ancestors' with its own changes on top."""
+    roast = find_case("roast")
+    combined = settings_of(roast, "recovery_combined")
+    assert ("range", "raw", 3, 5e-5) == (combined.input_scale, combined.target_scale, combined.layers, combined.lr)
+
+
+def test_seeds_are_the_variants_own_unless_counted():
+    """Seeds are 0 ... n - 1."""
+    assert range(5) == seeds_of(find_case("roast"), "normalized")
+    assert range(2) == seeds_of(find_case("roast"), "normalized", 2)
+
+
+@pytest.mark.parametrize(("case", "variant"), VARIANTS, ids=IDS)
+def test_variant_changes_something_and_nothing_twice(case, variant):
+    """Every named change is a change: no setting is repeated with the value it had."""
+    of = case.settings if variant.of is None else settings_of(case, variant.of)
+    own = settings_of(case, variant.name)
+    changed = {f.name for f in fields(own) if getattr(own, f.name) != getattr(of, f.name)}
+    assert set(variant.changes) == changed
+    assert (variant.of is None) == (not changed)
+
+
+@pytest.mark.parametrize(("case", "variant"), VARIANTS, ids=IDS)
+def test_variant_names_what_exists(case, variant):
+    """Ancestors, guards and the metric that sees a variant are in the catalogue; fixed variants are guarded."""
+    names = [other.name for other in case.variants]
+    metrics = [metric.name for metric in case.metrics]
+    assert variant.of is None or variant.of in names
+    assert set(variant.guards) <= set(metrics)
+    assert set(variant.guards.values()) <= set(names)
+    assert variant.seen_by in [*metrics, "contract", "none"]
+    assert (variant.role == "fixed") == bool(variant.guards)
+    assert len(variant.guards) <= 2
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
+def test_claims_name_existing_variants_and_a_source(case):
+    """A claim can be traced: its variants exist, its name is its own, its source is given."""
+    names = [claim.name for claim in case.claims]
+    assert sorted(set(names)) == sorted(names)
+    for claim in case.claims:
+        assert claim.source
+        assert set(claim.variants) <= {variant.name for variant in case.variants}

@@ -1,0 +1,46 @@
+"""The fingerprint: what can change numbers without changing code, and hashes of the code itself."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import sys
+
+import torch
+
+from goldmark.fingerprint import fingerprint, sha256, source_hashes
+
+
+def test_fingerprint_names_versions_device_and_flags():
+    """Every part that design and attribution speak of is there, as text."""
+    found = fingerprint("cpu")
+    assert platform.python_version() == found["python"]
+    assert torch.__version__.split("+")[0] == found["torch"]
+    assert str(torch.get_num_threads()) == found["threads"]
+    assert {"numpy", "cpu", "cpu_capability", "device", "dtype", "deterministic"} <= set(found)
+    assert all(isinstance(value, str) for value in found.values())
+    assert "cpu" == fingerprint("cpu:0")["device"]
+
+
+def test_fingerprint_does_not_load_torch():
+    """A test session without torch stays without it."""
+    code = (
+        "import sys; from goldmark.fingerprint import fingerprint; found = fingerprint(); "
+        "print('torch' in sys.modules, 'torch' in found)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "False False" == done.stdout.strip()
+
+
+def test_source_hashes_follow_the_content(tmp_path):
+    """Paths are relative and with slashes; one changed byte changes one hash."""
+    (tmp_path / "a").mkdir()
+    one, two = tmp_path / "a" / "one.py", tmp_path / "two.py"
+    one.write_bytes(b"x = 1\n")
+    two.write_bytes(b"y = 2\n")
+    before = source_hashes([two, one], tmp_path)
+    assert {"a/one.py": hashlib.sha256(b"x = 1\n").hexdigest(), "two.py": sha256(b"y = 2\n")} == before
+    one.write_bytes(b"x = 3\n")
+    after = source_hashes([two, one], tmp_path)
+    assert ["a/one.py"] == [path for path in before if before[path] != after[path]]

@@ -1,0 +1,70 @@
+"""The folder of runs: what is written is what is read, and each run is trained once."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from goldmark.cases import find_case
+from goldmark.training.plan import Job
+from goldmark.training.runs import read_run, run_path, trained_once, write_run
+from goldmark.training.single import train_single
+
+
+def brief():
+    """The roast case cut down to two steps and one seed."""
+    roast = find_case("roast")
+    return replace(roast, settings=replace(roast.settings, steps=2, n_train=8, n_val=4, length=12), seeds=1)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """One short run."""
+    return train_single(brief(), "normalized", 0)
+
+
+def test_run_is_read_as_it_was_written(tmp_path, run):
+    """Every field survives, floats to the last bit."""
+    write_run(tmp_path / "run.json", run)
+    assert run == read_run(tmp_path / "run.json")
+
+
+def test_nan_is_null_in_the_file_and_nan_again(tmp_path, run):
+    """The file is strict JSON; metrics that are not finite come back as NaN."""
+    write_run(tmp_path / "run.json", replace(run, metrics={"rmse_f": math.nan, "other": math.inf}))
+    assert {"rmse_f": None, "other": None} == json.loads((tmp_path / "run.json").read_text())["metrics"]
+    assert all(math.isnan(value) for value in read_run(tmp_path / "run.json").metrics.values())
+
+
+def test_trained_once_reads_what_is_there(tmp_path, run):
+    """A run in the folder is not trained again: a marked one is returned as it is."""
+    marked = replace(run, seconds=12345.0)
+    path = run_path(tmp_path, Job(brief(), "normalized", 0, "cpu"))
+    write_run(path, marked)
+    assert [marked] == trained_once(tmp_path, brief(), ["normalized"])
+
+
+ASK = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from goldmark.cases import find_case
+from goldmark.training.runs import trained_once
+roast = find_case("roast")
+short = replace(roast, settings=replace(roast.settings, steps=2, n_train=8, n_val=4, length=12), seeds=2)
+print(*(repr(run.seconds) for run in trained_once(Path(sys.argv[1]), short, ["normalized", "zscore"])))
+"""
+
+
+def test_two_processes_share_one_training(tmp_path):
+    """Both get runs with the same measured time, to the last bit: each was trained by one of them alone."""
+    command = [sys.executable, "-c", ASK, str(tmp_path)]
+    askers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    first, second = (asker.communicate(timeout=120)[0] for asker in askers)
+    assert 4 == len(first.split())
+    assert first == second
