@@ -155,6 +155,10 @@ class Claim:
     fewest_seeds: int = 1  # with fewer it is not judged
 
 
+def _no_scores(model: nn.Module, data: Data, settings: Settings) -> dict[str, float]:
+    return {}
+
+
 def _no_metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {}
 
@@ -178,9 +182,10 @@ class Case:
     make_data: Callable[[Settings, int], Data]  # settings, seed -> named tensors, floats in float64
     make_model: Callable[[Settings, Data], nn.Module]  # weights from torch's global CPU generator, seeded by the engine
     loss: Callable[[nn.Module, Data, Tensor, Draws, Settings], Tensor]  # model, data, rows of the batch -> scalar
-    evaluate: Callable[[nn.Module, Data, Settings], dict[str, float]]  # without the metrics of `finish`
+    evaluate: Callable[[nn.Module, Data, Settings], dict[str, float]]  # at the first, middle and last epoch
     baselines: Callable[[Data, Settings], tuple[Baseline, ...]]
     examine: Callable[[nn.Module, nn.Module, Data, Settings], tuple[Finding, ...]]  # fresh, trained -> findings
+    evaluate_trained: Callable[[nn.Module, Data, Settings], dict[str, float]] = _no_scores  # slow metrics, once
     finish: Callable[[Sequence[Mapping[str, float]]], dict[str, float]] = _no_metrics  # metrics of the history
     close: Callable[[Data, Settings], dict[str, Any]] = _nothing_close  # arithmetic on the data, float64
     learning_rate: Callable[[Settings, str], float] | None = None  # settings, parameter name -> peak learning rate

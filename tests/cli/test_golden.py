@@ -25,44 +25,71 @@ def brief(claim="holds", guard=None, **settings):
         claims = [
             replace(claims[0], variants=("raw_targets",), check=lambda r: check({"raw_fahrenheit": r["raw_targets"]}))
         ]
-    short = replace(roast.settings, **{"steps": 24, "n_train": 8, "n_val": 4, "length": 12, "lr": 1e-2} | settings)
+    short = replace(
+        roast.settings, **{"steps": 24, "n_train": 8, "n_val": 4, "length": 12, "layers": 1, "lr": 1e-2} | settings
+    )
     return replace(roast, settings=short, variants=tuple(variants), claims=tuple(claims))
+
+
+def call(monkeypatch, folder, *arguments, case=None):
+    """Run `goldmark golden` in a folder on a shortened case."""
+    chosen = case or brief()
+    monkeypatch.chdir(folder)
+    for module in ("cli.golden", "golden.catalogue"):
+        monkeypatch.setattr(f"goldmark.{module}.find_case", lambda name: chosen)
+    return CliRunner(env={"COLUMNS": "160"}).invoke(program, ["golden", *arguments], catch_exceptions=False)
 
 
 @pytest.fixture
 def invoke(tmp_path, monkeypatch):
-    """Run `goldmark golden` in an empty folder on a shortened case."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, case=None):
-        chosen = case or brief()
-        for module in ("cli.golden", "golden.catalogue"):
-            monkeypatch.setattr(f"goldmark.{module}.find_case", lambda name: chosen)
-        return CliRunner(env={"COLUMNS": "160"}).invoke(program, ["golden", *arguments], catch_exceptions=False)
-
-    return run
+    """Run `goldmark golden` in an empty folder."""
+    return lambda *arguments, case=None: call(monkeypatch, tmp_path, *arguments, case=case)
 
 
-def test_life_of_the_catalogues_goldens(invoke, tmp_path):
-    """Written with a reason, shown by status, left alone when nothing changes, and diff tells a change beforehand."""
-    done = invoke("update", "roast", "--reason", "first", "--jobs", "1")
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A folder with goldens written by `update`, and what it printed."""
+    folder = tmp_path_factory.mktemp("recorded")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        done = call(monkeypatch, folder, "update", "roast", "--reason", "first", "--jobs", "1")
     assert 0 == done.exit_code, done.output
-    assert "2 written, 0 unchanged" in done.output
-    assert "first" in (tmp_path / "golden" / LOG).read_text()
-    assert "first" == find_golden(tmp_path / "golden", "roast/normalized").provenance[0].reason
+    return folder, done.output
 
-    done = invoke("status")
+
+@pytest.fixture
+def invoke_recorded(recorded, monkeypatch):
+    """Run `goldmark golden` beside the recorded goldens."""
+    return lambda *arguments, case=None: call(monkeypatch, recorded[0], *arguments, case=case)
+
+
+def test_update_writes_goldens_and_their_log(recorded):
+    """Both variants, with the reason in the file and in the log."""
+    folder, output = recorded
+    assert "2 written, 0 unchanged" in output
+    assert "first" in (folder / "golden" / LOG).read_text()
+    assert "first" == find_golden(folder / "golden", "roast/normalized").provenance[0].reason
+
+
+def test_status_shows_what_goldens_see(invoke_recorded):
+    """Each golden, its guard, and how many detectable effects away the bug is."""
+    done = invoke_recorded("status")
     assert 0 == done.exit_code
     for text in ("roast/normalized", "roast/raw_targets", "raw_targets, ", "detectable effects", "1 guarded metrics"):
         assert text in done.output
 
-    done = invoke("diff", "roast", "--jobs", "1")
+
+def test_diff_of_unchanged_code_is_empty(invoke_recorded):
+    """Nothing would change: exit status 0."""
+    done = invoke_recorded("diff", "roast", "--jobs", "1")
     assert (0, "nothing would change") == (done.exit_code, done.output.splitlines()[-1])
 
-    done = invoke("diff", "roast", "--jobs", "1", case=brief(lr=2e-2))
+
+def test_diff_tells_a_change_and_writes_nothing(recorded, invoke_recorded):
+    """Another learning rate: exit status 1, the recipe named, the golden as it was."""
+    done = invoke_recorded("diff", "roast", "--jobs", "1", case=brief(lr=2e-2))
     assert 1 == done.exit_code
     assert "recipe" in done.output
-    assert 1 == len(find_golden(tmp_path / "golden", "roast/normalized").provenance)
+    assert 1 == len(find_golden(recorded[0] / "golden", "roast/normalized").provenance)
 
 
 def test_update_without_reason_trains_and_writes_nothing(invoke, tmp_path):
@@ -85,21 +112,20 @@ def test_failing_claim_cannot_be_blessed(invoke, tmp_path):
 def test_golden_that_cannot_see_its_bug_is_refused(invoke, tmp_path):
     """A metric that the bug does not move is no guard."""
     done = invoke(
-        "update", "roast", "--reason", "x", "--jobs", "1", case=brief(guard={"distinct_values": "normalized"})
+        "update", "roast", "--reason", "x", "--jobs", "1", case=brief(guard={"prediction_sd_f": "normalized"})
     )
     assert 2 == done.exit_code
     assert "cannot see its bug" in done.output
     assert [] == list(tmp_path.rglob("*.json"))
 
 
-def test_confirm_tells_a_real_shift_from_none(invoke):
+def test_confirm_tells_a_real_shift_from_none(invoke_recorded):
     """On fresh seeds an unchanged variant is not confirmed; one trained on raw targets is, and is the guarded bug."""
-    invoke("update", "roast", "--reason", "first", "--jobs", "1")
-    done = invoke("confirm", "roast/normalized", "--jobs", "1")
+    done = invoke_recorded("confirm", "roast/normalized", "--jobs", "1")
     assert 0 == done.exit_code, done.output
     assert "on the fresh seeds 1000 ... 1004" in done.output
     assert "rmse_f: not confirmed" in done.output
-    done = invoke("confirm", "roast/normalized", "--jobs", "1", case=brief(target_scale="raw"))
+    done = invoke_recorded("confirm", "roast/normalized", "--jobs", "1", case=brief(target_scale="raw"))
     assert 1 == done.exit_code
     assert "rmse_f: REAL" in done.output
     assert "not told from 'raw_targets'" in done.output

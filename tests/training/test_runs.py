@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from goldmark.cases import find_case
+from goldmark.training import machines
 from goldmark.training.plan import Job
 from goldmark.training.runs import read_run, run_path, trained_once, write_run
 from goldmark.training.single import train_single
@@ -49,22 +49,11 @@ def test_trained_once_reads_what_is_there(tmp_path, run):
     assert [marked] == trained_once(tmp_path, brief(), ["normalized"])
 
 
-ASK = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from goldmark.cases import find_case
-from goldmark.training.runs import trained_once
-roast = find_case("roast")
-short = replace(roast, settings=replace(roast.settings, steps=2, n_train=8, n_val=4, length=12), seeds=2)
-print(*(repr(run.seconds) for run in trained_once(Path(sys.argv[1]), short, ["normalized", "zscore"])))
-"""
-
-
 def test_two_processes_share_one_training(tmp_path):
     """Both get runs with the same measured time, to the last bit: each was trained by one of them alone."""
-    command = [sys.executable, "-c", ASK, str(tmp_path)]
-    askers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    first, second = (asker.communicate(timeout=120)[0] for asker in askers)
-    assert 4 == len(first.split())
+    portable = replace(brief(), claims=(), seeds=2)
+    with ProcessPoolExecutor(2, machines.process_context()) as pool:
+        asked = [pool.submit(trained_once, tmp_path, portable, ["normalized", "zscore"]) for _ in range(2)]
+        first, second = (future.result(timeout=120) for future in asked)
+    assert 4 == len(first)
     assert first == second

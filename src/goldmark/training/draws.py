@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -54,8 +54,13 @@ def key(seed: int | Tensor, step: int | Tensor, site: str) -> Tensor:
 
 def bits(keys: Tensor, n: int) -> Tensor:
     """Return n int64 of random bits for every key: shape (*keys.shape, n)."""
-    counters = torch.arange(1, n + 1, dtype=torch.int64, device=keys.device) * _GOLDEN_GAMMA
-    return _mix(keys[..., None] + counters)
+    return _mix(keys[..., None] + _counters(n, keys.device))
+
+
+@lru_cache(maxsize=64)
+def _counters(n: int, device: torch.device) -> Tensor:
+    """Return the counters of a draw's elements, kept because the sites of a run draw the same shapes in every step."""
+    return torch.arange(1, n + 1, dtype=torch.int64, device=device) * _GOLDEN_GAMMA
 
 
 def uniform(keys: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -108,8 +113,9 @@ class Draws:
         """Zero a share p of x and scale the rest by 1 / (1 - p) (inverted dropout), from a draw of x's shape."""
         if p == 0:
             return x
-        kept = self.uniform(site, *x.shape) >= p
-        return x * kept.to(x.dtype) / (1 - p)
+        lowest_kept = round(p * 2**64) - 2**63  # the bits are signed: a share p of them lies below this
+        kept = bits(self._key(site, tuple(x.shape)), x.numel()).reshape(x.shape) >= lowest_kept
+        return x * (kept.to(x.dtype) / (1 - p))
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,7 +18,7 @@ def finished_runs(jobs: Sequence[Job], processes: int) -> Iterator[Run]:
         yield from map(_train, jobs)
         return
     travelling = [_portable(job) for job in jobs]
-    with ProcessPoolExecutor(min(processes, len(jobs)), _context(), _one_thread) as pool:
+    with ProcessPoolExecutor(min(processes, len(jobs)), process_context()) as pool:
         futures = [pool.submit(_train, job) for job in travelling]
         try:
             for future in as_completed(futures):
@@ -45,19 +44,18 @@ def _portable(job: Job) -> Job:
 
 
 def _train(job: Job) -> Run:
-    from goldmark.training.single import (
-        train_single,
-    )  # loads torch: in the process that trains, not in the one that plans
+    from goldmark.training.single import train_single  # torch loads where runs are trained, not where they are planned
 
     return train_single(job.case, job.variant, job.seed, job.device)
 
 
-def _context() -> multiprocessing.context.BaseContext:
-    """Return a start method that does not fork a process with threads: such a child can hang in OpenMP."""
-    return multiprocessing.get_context(
-        "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    )
+def process_context() -> multiprocessing.context.BaseContext:
+    """Return a start method that does not fork a process with threads: such a child can hang in OpenMP.
 
-
-def _one_thread() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
+    A fork server has none, and loads torch once for all its children; `torch._dynamo` is what every optimiser imports.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["goldmark.training.single", "torch._dynamo"])
+    return context

@@ -38,12 +38,13 @@ def train_single(case: Case, variant: str, seed: int, device: str = "cpu") -> Ru
     fit = _fit(case, settings, model, data, seed)
     with torch.no_grad():
         findings = case.examine(fresh.eval(), model.eval(), data, settings)
+        slow_metrics = case.evaluate_trained(model, data, settings)
     baselines = case.baselines(data64, settings)
     return Run(
         case=case.name,
         variant=variant,
         seed=seed,
-        metrics=_declared(case, fit.history[-1] | case.finish(fit.history)),
+        metrics=_declared(case, fit.history[-1] | case.finish(fit.history) | slow_metrics),
         history=tuple(fit.history),
         learning_rates=tuple(fit.learning_rates),
         baselines=baselines,

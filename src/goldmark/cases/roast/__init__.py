@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from goldmark.case import Case, Claim, Data, Finding, Metric, Variant
 from goldmark.cases.roast.curves import generate
 from goldmark.cases.roast.profiles import on_measured
-from goldmark.cases.roast.scores import baselines, fahrenheit, next_steps, scaled, score
+from goldmark.cases.roast.scores import baselines, fahrenheit, next_steps, scaled, score, score_generation
 from goldmark.cases.roast.transformer import RoastFormer
 from goldmark.checks import collapsed_output, no_skill, target_scale
 from goldmark.claims import all_of, every_difference, every_seed, found, mean_difference
@@ -173,7 +173,7 @@ VARIANTS = (
         "raw targets, the record's 'tiny' model scaled down, lr 1e-4",
         "control",
         "raw_targets",
-        {"heads": 4, "layers": 3, "feedforward": 64, "lr": 1e-4},
+        {"layers": 3, "feedforward": 64, "lr": 1e-4},
         "skill_vs_mean",
     ),
     Variant(
@@ -189,7 +189,7 @@ VARIANTS = (
         "raw targets, the record's 'medium' model scaled down, lr 1e-5",
         "control",
         "raw_targets",
-        {"width": 32, "heads": 4, "layers": 4, "feedforward": 128, "lr": 1e-5},
+        {"width": 32, "layers": 4, "feedforward": 128, "lr": 1e-5},
         "skill_vs_mean",
     ),
     Variant(
@@ -345,6 +345,7 @@ CASE = Case(
     make_model=make_model,
     loss=loss,
     evaluate=score,
+    evaluate_trained=score_generation,
     baselines=baselines,
     examine=examine,
     finish=finish,
