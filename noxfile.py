@@ -53,7 +53,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""
-    install(session)
+    session.install("-c", "constraints.txt", "ruff")
     session.run("ruff", "check", *LINTED)
     session.run("ruff", "format", "--check", *LINTED)
 
@@ -67,5 +67,5 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build the wheel and try it outside the checkout."""
+    """Build the wheel."""
     session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", session.create_tmp(), ".")

@@ -27,20 +27,23 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def runs_of(session_folder: Path) -> RunsOf:
-    """`runs_of(case, variants=None)`: the runs by variant, trained once a session by whichever worker asks."""
+    """`runs_of(case, variants=None)`: the runs by variant, trained once a session by whichever worker asks.
+
+    With `again=True` they are those of a second training, to be compared with the first.
+    """
     from goldmark.cases import find_case
     from goldmark.training import by_variant
     from goldmark.training.runs import trained_once
 
-    read: dict[tuple[str, str], list[Run]] = {}
+    read: dict[tuple[str, str, bool], list[Run]] = {}
 
-    def runs(case_name: str, variants: Sequence[str] | None = None) -> dict[str, list[Run]]:
-        case = find_case(case_name)
+    def runs(case_name: str, variants: Sequence[str] | None = None, *, again: bool = False) -> dict[str, list[Run]]:
+        case, folder = find_case(case_name), session_folder / ("again" if again else "once")
         names = variants or [variant.name for variant in case.variants]
-        missing = [name for name in names if (case_name, name) not in read]
-        for name, its in by_variant(trained_once(session_folder, case, missing)).items():
-            read[case_name, name] = its
-        return {name: read[case_name, name] for name in names}
+        missing = [name for name in names if (case_name, name, again) not in read]
+        for name, its in by_variant(trained_once(folder, case, missing)).items():
+            read[case_name, name, again] = its
+        return {name: read[case_name, name, again] for name in names}
 
     return runs
 

@@ -8,22 +8,27 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from goldmark.case import UsageError
+from goldmark.case import Baseline, UsageError
 from goldmark.cases import CASES, find_case
 from goldmark.cli import program
+from goldmark.cli.tables import mean_baselines
 from goldmark.golden.catalogue import results_of
 from goldmark.golden.update import apply_update
-from goldmark.training import train
+from goldmark.training import by_variant, train
 
 
-def brief(*claims):
+def brief(*claims, guard=None):
     """The roast case cut down to two variants, two seeds and six steps, with the named claims."""
     roast = find_case("roast")
     return replace(
         roast,
         settings=replace(roast.settings, steps=6, n_train=8, n_val=4, length=12),
         seeds=2,
-        variants=tuple(v for v in roast.variants if v.name in ("normalized", "raw_fahrenheit")),
+        variants=tuple(
+            replace(v, guards={"rmse_f": guard} if guard and v.role == "fixed" else {})
+            for v in roast.variants
+            if v.name in ("normalized", "raw_fahrenheit")
+        ),
         claims=tuple(replace(c, variants=("normalized", "raw_fahrenheit")) for c in roast.claims if c.name in claims),
     )
 
@@ -50,6 +55,31 @@ def test_run_shows_variants_baselines_claims_and_goldens(invoke):
     for text in ("raw_loss_hardly_falls", "holds", "0.028", "0 fail, 2 not checked", "no folder 'golden'", "4 runs"):
         assert text in done.output
     assert "all as it should be" in done.output
+
+
+def test_run_ends_with_before_and_after(invoke):
+    """A Markdown row for every guarded metric: bug, fix, and what trivial predictors score."""
+    done = invoke("run", "roast", "--jobs", "1", case=brief("raw_loss_hardly_falls", guard="raw_fahrenheit"))
+    row = next(line for line in done.output.splitlines() if line.startswith("| roast") and " rmse_f " in line)
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert ["roast", "rmse_f", "raw_fahrenheit", "normalized"] == [cells[i] for i in (0, 1, 2, 4)]
+    assert float(cells[3].split()[0]) > 100  # six steps of raw targets go nowhere
+    assert cells[5].endswith("(2 seeds)")
+    assert "persistence" in cells[6]
+
+
+def test_baselines_of_other_data_are_kept_apart():
+    """Two kinds of data have two sets of baselines, each the mean over the seeds of its fullest variant."""
+    runs = by_variant(train(brief(), ["normalized", "raw_fahrenheit"], [0, 1]))
+    other = [
+        replace(run, baselines=(Baseline("mean", "other data", {"rmse_f": 7.0 + run.seed}),))
+        for run in runs["normalized"]
+    ]
+    found = mean_baselines({**runs, "normalized": runs["normalized"][:1], "late": other})
+    assert ["mean", "mean_curve", "persistence", "mean (late)"] == list(found)
+    assert {"rmse_f": 7.5} == found["mean (late)"]
+    both = [run.baselines[0].metrics["rmse_f"] for run in runs["raw_fahrenheit"]]
+    assert pytest.approx(sum(both) / 2) == found["mean"]["rmse_f"]
 
 
 def test_run_exits_1_where_a_claim_fails(invoke):

@@ -18,7 +18,15 @@ from goldmark.case import Case, Claim, Runs, UsageError, Verdict, find_variant
 from goldmark.cases import CASES, find_case
 from goldmark.claims import judge
 from goldmark.cli.progress import training_progress
-from goldmark.cli.tables import claims_table, golden_lines, mean_baselines, slowest_line, variant_tables, wide_console
+from goldmark.cli.tables import (
+    before_and_after,
+    claims_table,
+    golden_lines,
+    mean_baselines,
+    slowest_line,
+    variant_tables,
+    wide_console,
+)
 from goldmark.golden import check_case
 from goldmark.golden.compare import Comparison
 from goldmark.training import by_variant, n_runs, resolve_device, train
@@ -79,6 +87,9 @@ def run_command(
     for case in cases:
         outcomes.append(_outcome(case, seeds, jobs, resolved, golden_dir))
         _show(console, outcomes[-1])
+    console.print()
+    for line in before_and_after([(outcome.case, outcome.runs) for outcome in outcomes]):
+        console.print(Text(line), soft_wrap=True)
     if json_file is not None:
         json_file.write_text(json.dumps(as_json(outcomes), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     failed = [outcome.case.name for outcome in outcomes if not outcome.ok]

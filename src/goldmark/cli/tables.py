@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from statistics import fmean
 
 from rich.console import Console
@@ -15,8 +16,7 @@ from rich.text import Text
 from goldmark.case import Case, Claim, Metric, Run, Runs, Verdict, find_variant
 from goldmark.golden.compare import Comparison
 
-_NAME_COLUMNS = 34  # characters that the columns of names and roles take
-_METRIC_COLUMN = 14  # and a column of numbers
+_HEADER = 11  # characters of a line of a folded metric name
 _STYLES = {True: "green", False: "bold red", None: "yellow"}
 
 
@@ -27,37 +27,78 @@ def wide_console() -> Console:
 
 def variant_tables(case: Case, runs: Runs, width: int) -> Iterator[Table]:
     """Yield tables with a row per variant and baseline: as many metrics side by side as the width takes."""
-    count = max(1, (width - _NAME_COLUMNS) // _METRIC_COLUMN)
-    for start in range(0, len(case.metrics), count):
-        yield _variant_table(case, runs, case.metrics[start : start + count])
+    baselines = mean_baselines(runs)
+    names = [*runs, *baselines]
+    roles = [f"{find_variant(case, name).role} ({len(its)})" for name, its in runs.items()]
+    roles += ["baseline"] * len(baselines)
+    columns = [_metric_column(metric, runs, baselines) for metric in case.metrics]
+    left = _width(names) + _width(roles) + 1
+    while columns:
+        fitting = max(1, sum(total <= width for total in accumulate(map(_width, columns), initial=left)) - 1)
+        table = Table("variant", "role", title=f"{case.name}: mean \\[min, max] over seeds", title_justify="left")
+        for header, *_ in columns[:fitting]:
+            table.add_column(Text(header), justify="right", no_wrap=True)
+        for place, (name, role, *cells) in enumerate(
+            zip(names, roles, *(c[1:] for c in columns[:fitting]), strict=True)
+        ):
+            table.add_row(Text(name), role, *map(Text, cells), end_section=place == len(runs) - 1)
+        yield table
+        columns = columns[fitting:]
 
 
-def _variant_table(case: Case, runs: Runs, metrics: Sequence[Metric]) -> Table:
-    table = Table("variant", "role", title=f"{case.name}: mean [min, max] over seeds", title_justify="left")
-    for metric in metrics:
-        table.add_column(Text(_folded(metric)), justify="right", no_wrap=True)
-    for name, its_runs in runs.items():
-        role = f"{find_variant(case, name).role} ({len(its_runs)})"
-        table.add_row(Text(name), role, *(_spread([run.metrics[m.name] for run in its_runs]) for m in metrics))
-    table.add_section()
-    for name, scores in mean_baselines(runs).items():
-        table.add_row(Text(name), "baseline", *(_number(scores.get(m.name)) for m in metrics))
-    return table
+def _metric_column(metric: Metric, runs: Runs, baselines: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return a header and a cell per variant and baseline."""
+    cells = [_spread([run.metrics[metric.name] for run in its]) for its in runs.values()]
+    return [_folded(metric), *cells, *(_number(scores.get(metric.name)) for scores in baselines.values())]
+
+
+def _width(cells: Sequence[str]) -> int:
+    """Return the characters that a column takes, its border and padding included."""
+    return max(len(line) for cell in cells for line in cell.splitlines() or [""]) + 3
 
 
 def mean_baselines(runs: Runs) -> dict[str, dict[str, float]]:
-    """Return {baseline: {metric: mean over all runs that have it}}."""
-    collected: dict[str, dict[str, list[float]]] = {}
-    for baseline in (baseline for its_runs in runs.values() for run in its_runs for baseline in run.baselines):
-        for metric, value in baseline.metrics.items():
-            collected.setdefault(baseline.name, {}).setdefault(metric, []).append(value)
-    return {name: {metric: fmean(values) for metric, values in row.items()} for name, row in collected.items()}
+    """Return {baseline: {metric: mean over seeds}}, with a set of baselines for each kind of data.
+
+    Variants with other data than the first one have other baselines: these carry the name of the first such variant,
+    as in `predict_every_bar (weak_clipped)`. Of the variants on the same data the one with the most seeds counts.
+    """
+    by_data: dict[str, list[str]] = {}
+    for name, its in runs.items():
+        by_data.setdefault(repr(its[0].baselines), []).append(name)
+    found = {}
+    for place, names in enumerate(by_data.values()):
+        most = max((runs[name] for name in names), key=len)
+        for its in zip(*(run.baselines for run in most), strict=True):
+            name = its[0].name if place == 0 else f"{its[0].name} ({names[0]})"
+            found[name] = {metric: fmean(baseline.metrics[metric] for baseline in its) for metric in its[0].metrics}
+    return found
+
+
+def before_and_after(cases: Sequence[tuple[Case, Runs]]) -> Iterator[str]:
+    """Yield the lines of a Markdown table: for every guarded metric the bug, the fix and what baselines score."""
+    yield "| case | metric | bug | before | fix | after | baselines |"
+    yield "|---|---|---|---|---|---|---|"
+    for case, runs in cases:
+        for fixed in case.variants:
+            for metric, broken in fixed.guards.items():
+                if fixed.name in runs and broken in runs:
+                    yield f"| {' | '.join(_before_and_after(case, runs, metric, broken, fixed.name))} |"
+
+
+def _before_and_after(case: Case, runs: Runs, metric: str, broken: str, fixed: str) -> tuple[str, ...]:
+    before, after = (_spread([run.metrics[metric] for run in runs[name]], " ") for name in (broken, fixed))
+    baselines = mean_baselines({fixed: runs[fixed]})
+    trivial = [f"{name} {_number(scores[metric])}" for name, scores in baselines.items() if metric in scores]
+    seeds = f"({len(runs[fixed])} seeds)"
+    return (case.name, metric, broken, before, fixed, f"{after} {seeds}", ", ".join(trivial))
 
 
 def claims_table(case: Case, verdicts: Sequence[tuple[Claim, Verdict]]) -> Table:
-    """Return a table with a row per claim: verdict, value, limit, seeds, documented number and source."""
-    columns = ("claim", "verdict", "value", "limit", "seeds", "recorded", "says", "source")
-    table = Table(*columns, title=f"{case.name}: claims", title_justify="left")
+    """Return a table with a row per claim: verdict, value, limit, seeds and the record's own number."""
+    table = Table(title=f"{case.name}: claims", title_justify="left")
+    for column in ("claim", "verdict", "value", "limit", "seeds", "recorded", "says"):
+        table.add_column(column, no_wrap=column != "says")
     for claim, verdict in verdicts:
         says = {True: "holds", False: "FAILS", None: "not judged"}[verdict.ok]
         table.add_row(
@@ -68,7 +109,6 @@ def claims_table(case: Case, verdicts: Sequence[tuple[Claim, Verdict]]) -> Table
             str(verdict.n_seeds),
             _number(claim.documented),
             Text(claim.says),
-            Text(claim.source),
         )
     return table
 
@@ -96,8 +136,8 @@ def slowest_line(runs: Sequence[Run]) -> str:
     return f"{len(runs)} runs, {total:.0f} s of training; the slowest is {which}, {slowest.seconds:.1f} s"
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{_number(fmean(values))}\n[{_number(min(values))}, {_number(max(values))}]"
+def _spread(values: Sequence[float], separator: str = "\n") -> str:
+    return f"{_number(fmean(values))}{separator}[{_number(min(values))}, {_number(max(values))}]"
 
 
 def _number(value: float | None) -> str:
@@ -110,7 +150,7 @@ def _folded(metric: Metric) -> str:
     """Break a long name at its underscores, and put the unit below it."""
     lines = [""]
     for part in metric.name.replace("_", "_ ").split():
-        if len(lines[-1]) + len(part) > _METRIC_COLUMN - 3 and lines[-1]:
+        if len(lines[-1]) + len(part) > _HEADER and lines[-1]:
             lines.append("")
         lines[-1] += part
     return "\n".join(lines)

@@ -71,7 +71,9 @@ def percent(golden: Any, got: Any) -> str:
     if not (is_number(golden) and is_number(got)) or not golden:
         return ""
     change = 100 * (got - golden) / abs(golden)
-    return f"{change:+.3g} %" if change and math.isfinite(change) else ""
+    if not change or not math.isfinite(change):
+        return ""
+    return f"{change:+.0f} %" if 1e3 <= abs(change) < 1e6 else f"{change:+.3g} %"
 
 
 def show(value: Any) -> str:
