@@ -61,3 +61,44 @@ def verdict_of(runs_of: RunsOf) -> VerdictOf:
         return verdict_on(claim, {variant: runs[source] for variant, source in sources.items()})
 
     return verdict
+
+
+@pytest.fixture(scope="session")
+def _loaded_libraries() -> None:
+    """Load what sessions within a test would load and forget again: numpy cannot be loaded twice in a process."""
+    import scipy.stats  # noqa: F401
+
+    import goldmark.golden.fixture  # noqa: F401
+
+
+@pytest.fixture
+def run(
+    _loaded_libraries: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., pytest.RunResult]:
+    """Run a session of tests within the test, in this process, without what only costs time."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # syrupy keeps silent where it sees a worker
+
+    def run(*arguments: str) -> pytest.RunResult:
+        quiet = ("no:cacheprovider", "no:xdist", "no:randomly", "no:hypothesispytest", "no:benchmark")
+        options = [part for plugin in quiet for part in ("-p", plugin)]
+        return pytester.runpytest_inprocess(*options, *arguments)
+
+    return run
+
+
+@pytest.fixture
+def write(pytester: pytest.Pytester) -> Callable[..., None]:
+    """Write a test file of such a session, `test_it.py` unless a path is given."""
+
+    def write(text: str, path: str = "test_it.py") -> None:
+        file = pytester.path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    return write
+
+
+@pytest.fixture
+def folder(pytester: pytest.Pytester) -> Path:
+    """The golden folder of such a session."""
+    return pytester.path / "golden"

@@ -30,10 +30,10 @@ def test_settings_follow_the_chain_of_variants():
     assert ("range", "raw", 3, 5e-5) == (combined.input_scale, combined.target_scale, combined.layers, combined.lr)
 
 
-def test_seeds_are_the_variants_own_unless_counted():
+def test_seeds_are_the_variants_own_or_the_cases():
     """Seeds are 0 ... n - 1."""
     assert range(5) == seeds_of(find_case("roast"), "normalized")
-    assert range(2) == seeds_of(find_case("roast"), "normalized", 2)
+    assert [range(32), range(8)] == [seeds_of(find_case("eeg"), name) for name in ("mixup", "volts")]
 
 
 @pytest.mark.parametrize(("case", "variant"), VARIANTS, ids=IDS)

@@ -7,44 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import scipy.stats  # noqa: F401 (sessions in this process forget modules they load, and numpy cannot be loaded twice)
 
-import goldmark.golden.fixture  # noqa: F401
 from goldmark.golden.folder import find_golden, golden_names
 
 CLOSE = "def test_trace(golden):\n    golden.close({{'trace': {trace}, 'share': 0.25}})\n"
 UPDATE = ("--snapshot-update", "--golden-reason", "because")
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
-    """Run a session in this process, without what only costs time."""
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # syrupy keeps silent where it sees a worker
-
-    def run(*arguments: str) -> pytest.RunResult:
-        quiet = ("no:cacheprovider", "no:xdist", "no:randomly", "no:hypothesispytest", "no:benchmark")
-        options = [part for plugin in quiet for part in ("-p", plugin)]
-        return pytester.runpytest_inprocess(*options, *arguments)
-
-    return run
-
-
-@pytest.fixture
-def write(pytester: pytest.Pytester):
-    """Write a test file, `test_it.py` unless a path is given."""
-
-    def write(text: str, path: str = "test_it.py") -> None:
-        file = pytester.path / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-
-    return write
-
-
-@pytest.fixture
-def folder(pytester: pytest.Pytester) -> Path:
-    """The golden folder of the tests that the tests run."""
-    return pytester.path / "golden"
 
 
 class TestLife:
@@ -117,6 +84,39 @@ class TestLife:
         assert pytest.ExitCode.OK == run("test_new.py", *new_only).ret
         assert ["test_it/test_trace", "test_new/test_trace"] == golden_names(folder)
 
+    @pytest.mark.parametrize("more", [(), ("--golden-repeat",)])
+    def test_a_fixture_asked_for_by_name_is_seen(self, run, write, folder: Path, more: tuple[str, ...]) -> None:
+        """`request.getfixturevalue("golden")` records, with and without repetition, and holds like an argument."""
+        by_name = "(request):\n    golden = request.getfixturevalue('golden')"
+        write(CLOSE.format(trace=[1.0]).replace("(golden):", by_name))
+        created = run(*UPDATE, *more)
+        assert pytest.ExitCode.OK == created.ret
+        created.assert_outcomes(passed=1)
+        created.stdout.fnmatch_lines(["1 recorded", "1 written, 0 unchanged in *golden"])
+        run("--golden-prune").stdout.fnmatch_lines(["1 hold", "nothing to prune"])
+        assert ["test_it/test_trace"] == golden_names(folder)
+
+    def test_goldens_are_held_without_syrupy_s_plugin(self, run, write) -> None:
+        """`-p no:syrupy` takes the options of an update away, and nothing else."""
+        write(CLOSE.format(trace=[1.0]))
+        run(*UPDATE)
+        result = run("-p", "no:syrupy")
+        assert pytest.ExitCode.OK == result.ret
+        result.stdout.fnmatch_lines(["1 hold"])
+
+    @pytest.mark.parametrize("how", ["caught", "expected"])
+    def test_a_failure_that_the_test_wants_is_not_counted_as_one(self, run, write, how: str) -> None:
+        """Beside exit status 0 no golden is said to have failed: it was not checked, and the reason is given."""
+        write(CLOSE.format(trace=[1.0]))
+        run(*UPDATE)
+        changed = CLOSE.format(trace=[2.0]).replace("    ", "    with catch:\n        ")
+        expected = "@pytest.mark.xfail\n" + CLOSE.format(trace=[2.0])
+        head = "import pytest\ncatch = pytest.raises(pytest.fail.Exception)\n"
+        write(head + (changed if how == "caught" else expected))
+        result = run()
+        assert pytest.ExitCode.OK == result.ret
+        result.stdout.fnmatch_lines(["1 not checked", "not checked: it does not hold, which the test*: test_it/*"])
+
     def test_importing_the_plugin_loads_nothing_heavy(self) -> None:
         """Every project that has the package installed pays for what the plugin imports."""
         heavy = {"torch", "scipy", "matplotlib", "numpy", "filelock", "rich"}
@@ -143,7 +143,9 @@ class TestRefusals:
         write("def test_trace(golden):\n    golden.close({'trace': [1.0]})\n")
         refused = run(*UPDATE)
         assert pytest.ExitCode.TESTS_FAILED == refused.ret
-        refused.stdout.fnmatch_lines(["nothing written: this weakens the goldens*--weaken*", "*close share is gone"])
+        refused.stdout.fnmatch_lines(
+            ["1 not recorded", "nothing written: this weakens the goldens*--weaken*", "*close share is gone"]
+        )
         assert pytest.ExitCode.OK == run(*UPDATE, "--weaken").ret
         golden = find_golden(folder, "test_it/test_trace")
         assert golden is not None
@@ -275,6 +277,15 @@ class TestUnused:
         result = run()
         result.assert_outcomes(passed=1, skipped=1)
         result.stdout.no_fnmatch_line("*unused*")
+
+    def test_a_skipped_test_that_could_ask_by_name_keeps_them(self, run, write, folder: Path) -> None:
+        """A test with `request` may use a golden that nobody can know of; one with `tmp_path` alone cannot."""
+        skipped = "import pytest\n@pytest.mark.skip\ndef test_trace({0}):\n    pass\n"
+        write(skipped.format("request"), "test_gone.py")
+        run("--golden-prune").stdout.fnmatch_lines(["nothing pruned: 1 tests were skipped*"])
+        assert ["test_gone/test_trace", "test_it/test_trace"] == golden_names(folder)
+        write(skipped.format("tmp_path"), "test_gone.py")
+        run("--golden-prune").stdout.fnmatch_lines(["1 pruned: test_gone/test_trace"])
 
     def test_pruning_deletes_them_after_a_complete_green_run(self, run, folder: Path) -> None:
         """`--golden-prune` deletes what was listed."""

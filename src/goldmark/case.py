@@ -211,9 +211,9 @@ def settings_of(case: Case, name: str) -> Settings:
     return replace(start, **variant.changes)
 
 
-def seeds_of(case: Case, name: str, count: int | None = None) -> range:
-    """Return the seeds that a variant trains with: 0 ... count - 1, its own count unless one is given."""
-    return range(count or find_variant(case, name).seeds or case.seeds)
+def seeds_of(case: Case, name: str) -> range:
+    """Return the seeds that a variant trains with: 0 ... count - 1, its own count or the case's."""
+    return range(find_variant(case, name).seeds or case.seeds)
 
 
 def find_metric(case: Case, name: str) -> Metric:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # Nothing heavy is imported here: every pytest run of every project that has goldmark installed would pay for it.
 _PASSED = pytest.StashKey[bool]()
-_OUTCOMES = pytest.StashKey["list[Outcome]"]()
+_FAILED = pytest.StashKey[bool]()
+_OUTCOMES = pytest.StashKey["list[Outcome]"]()  # there once the test has asked for the fixture
 _LEDGER = pytest.StashKey["Ledger"]()
 _SESSION = pytest.StashKey["GoldenSession"]()
 _DESELECTED, _STAGING = "goldmark_deselected", "goldmark_staging"  # keys of what xdist carries between processes
@@ -78,36 +79,59 @@ def _golden_session(config: pytest.Config) -> GoldenSession:
             root=config.rootpath,
             folder=ledger.folder,
             extension=bound(ledger.folder, ledger.staging),
-            updating=option.update_snapshots,
-            new_only=option.update_new_snapshots_only,
+            updating=getattr(option, "update_snapshots", False),
+            new_only=getattr(option, "update_new_snapshots_only", False),
             repeat=option.golden_repeat,
         )
     return config.stash[_SESSION]
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of what turns failures into expected ones
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Tell the fixture whether its test passed; put what became of the goldens on the report, which xdist carries."""
     report = yield
-    if "golden" in getattr(item, "fixturenames", ()):
-        if report.when == "call":
-            item.stash[_PASSED] = report.passed
-        report.goldens = item.stash.get(_OUTCOMES, []) if report.when == "teardown" else []
+    item.stash[_FAILED] = report.failed or (report.when != "setup" and item.stash.get(_FAILED, False))
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+    if _may_use_golden(item):
+        outcomes = item.stash.get(_OUTCOMES, []) if report.when == "teardown" else []
+        report.goldens = [_as_reported(outcome, failed=item.stash[_FAILED]) for outcome in outcomes]
     return report
+
+
+def _may_use_golden(item: pytest.Item) -> bool:
+    """Tell whether a test has asked for the fixture, or could by `request.getfixturevalue("golden")`."""
+    return _OUTCOMES in item.stash or "golden" in getattr(item, "fixturenames", ()) or _takes_request(item)
+
+
+def _takes_request(item: pytest.Item) -> bool:
+    """Tell whether a test or a fixture of it takes `request`; those of pytest and syrupy do, and ask for no golden."""
+    info = getattr(item, "_fixtureinfo", None)  # pytest has no public way
+    if info is None:
+        return False
+    fixtures = (fixture for found in info.name2fixturedefs.values() for fixture in found)
+    foreign = (fixture for fixture in fixtures if not fixture.func.__module__.startswith(("_pytest.", "syrupy")))
+    return "request" in info.argnames or any("request" in fixture.argnames for fixture in foreign)
+
+
+def _as_reported(outcome: Outcome, *, failed: bool) -> Outcome:
+    """Return an outcome that agrees with the test's own: a failure that the test caught or expected is not counted."""
+    if failed or outcome["ok"] is not False:
+        return outcome
+    why = "not checked: it does not hold, which the test caught or expected"
+    return {**outcome, "ok": None, "reasons": [*outcome["reasons"], why]}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """With `--golden-repeat`, run a test that records goldens twice, all its fixtures anew, and show the second run."""
-    option = item.config.option
-    repeats = option.golden_repeat and (option.update_snapshots or option.update_new_snapshots_only)
-    if not repeats or "golden" not in getattr(item, "fixturenames", ()):
+    if not (item.config.option.golden_repeat and _may_write(item.config) and _may_use_golden(item)):
         return None
     from _pytest.runner import runtestprotocol  # as pytest-rerunfailures does: pytest has no public way
 
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, log=False, nextitem=None)
-    if all(report.passed for report in reports):
+    if all(report.passed for report in reports) and item.stash.get(_OUTCOMES, []):
         item.stash[_PASSED] = False
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
     for report in reports:
@@ -126,6 +150,7 @@ class Ledger:
     outcomes: list[tuple[str, Outcome]] = field(default_factory=list)  # node id, outcome
     skipped: int = 0  # tests with goldens, or whole files, that did not run to their end
     deselected: int = 0
+    committed: bool = False  # what was recorded has become goldens
     lines: list[str] = field(default_factory=list)  # the summary of what happened at the end
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -169,7 +194,7 @@ class Ledger:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the project's own counts: syrupy's would say "generated" after a refusal."""
-        lines = [*_counts(self.outcomes), *self.lines]
+        lines = [*_counts(self.outcomes, committed=self.committed), *self.lines]
         if lines and not _is_worker(self.config):
             terminalreporter.write_sep("-", "goldens")
             for line in lines:
@@ -179,11 +204,16 @@ class Ledger:
 def _open_ledger(config: pytest.Config) -> Ledger:
     given = config.option.golden_dir
     folder = config.invocation_params.dir / given if given else config.rootpath / config.getini("golden_dir")
-    updating = config.option.update_snapshots or config.option.update_new_snapshots_only
     if _is_worker(config):
         told = cast("Any", config).workerinput[_STAGING]
         return Ledger(config, folder, None if told is None else Path(told))
-    return Ledger(config, folder, Path(tempfile.mkdtemp(prefix="goldmark-")) if updating else None)
+    return Ledger(config, folder, Path(tempfile.mkdtemp(prefix="goldmark-")) if _may_write(config) else None)
+
+
+def _may_write(config: pytest.Config) -> bool:
+    """Tell whether this session was asked to record; without syrupy (`-p no:syrupy`) there are no such options."""
+    option = config.option
+    return getattr(option, "update_snapshots", False) or getattr(option, "update_new_snapshots_only", False)
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -207,6 +237,7 @@ def _commit(ledger: Ledger, session: pytest.Session) -> list[str]:
             f"nothing written: the results of {_listed(lost)} were recorded and are not in {ledger.staging}"
         )
     review = apply_update(ledger.folder, staged, option.golden_reason or "", weaken=option.golden_weaken)
+    ledger.committed = True
     return review_lines(review, ledger.folder)
 
 
@@ -266,22 +297,22 @@ def _why_partial(ledger: Ledger, session: pytest.Session) -> str | None:
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
-def _counts(outcomes: Sequence[tuple[str, Outcome]]) -> list[str]:
-    """Return how many goldens hold, failed, were not checked and were recorded, and every reason for not checking."""
+def _counts(outcomes: Sequence[tuple[str, Outcome]], *, committed: bool) -> list[str]:
+    """Return how many goldens hold, failed, were not checked and were recorded, and what was said about each."""
     found = [outcome for _, outcome in outcomes]
+    recorded = "recorded" if committed else "not recorded"
     counts = {
         "hold": sum(outcome["ok"] is True and not outcome["recorded"] for outcome in found),
         "failed": sum(outcome["ok"] is False for outcome in found),
         "not checked": sum(outcome["ok"] is None for outcome in found),
-        "recorded": sum(outcome["ok"] is True and outcome["recorded"] for outcome in found),
+        recorded: sum(outcome["ok"] is True and outcome["recorded"] for outcome in found),
     }
     reasons: dict[str, list[str]] = {}
     for outcome in found:
         for reason in outcome["reasons"]:
             reasons.setdefault(reason, []).append(outcome["name"])
     said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    unchecked = [f"not checked: {why}: {_listed(names)}" for why, names in reasons.items()]
-    return [said, *unchecked] if said else []
+    return [said, *(f"{why}: {_listed(names)}" for why, names in reasons.items())] if said else []
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

@@ -43,6 +43,13 @@ def test_target_scale_sees_raw_fahrenheit_and_not_z_scores():
     assert checks.target_scale(fresh, normal(100, seed=1) * math.nan).trouble
 
 
+def test_target_scale_counts_in_the_spread_of_a_fresh_output():
+    """An output that varies by 5 reaches 40; one that varies by 1 does not."""
+    fresh = torch.tensor([-5.0, 5.0]).repeat(50)
+    assert not checks.target_scale(fresh, fresh + 40).trouble
+    assert checks.target_scale(fresh / 5, fresh / 5 + 40).trouble
+
+
 def test_skill_is_one_minus_the_ratio():
     """Perfect is 1, the baseline 0, three times the error -2; a perfect baseline is refused."""
     assert [1.0, 0.0, -2.0] == [checks.skill(score, 4.0) for score in (0.0, 4.0, 12.0)]

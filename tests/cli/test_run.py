@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from goldmark.case import Baseline, UsageError
 from goldmark.cases import CASES, find_case
 from goldmark.cli import program
-from goldmark.cli.tables import mean_baselines
+from goldmark.cli.tables import mean_baselines, summary
 from goldmark.golden.catalogue import results_of
 from goldmark.golden.update import apply_update
 from goldmark.training import by_variant, train
@@ -82,6 +83,13 @@ def test_baselines_of_other_data_are_kept_apart():
     assert pytest.approx(sum(both) / 2) == found["mean"]["rmse_f"]
 
 
+def test_one_diverged_seed_makes_the_summary_nan():
+    """Mean and extremes do not depend on where the NaN stands."""
+    for values in ([1.0, math.nan], [math.nan, 1.0]):
+        assert all(math.isnan(value) for value in summary(values).values())
+    assert {"mean": 2.0, "min": 1.0, "max": 3.0} == summary([3.0, 1.0])
+
+
 def test_run_exits_1_where_a_claim_fails(invoke):
     """Six steps do not beat the mean: the claim fails and so does the run."""
     done = invoke("run", "roast", "--jobs", "1", case=brief("normalized_beats_mean"))
@@ -132,6 +140,7 @@ def test_json_has_the_documented_layout(invoke, tmp_path):
         (["run", "eeg", "--data", "x.jsonl"], "--data takes one case that reads a file: roast"),
         (["run", "roast", "--json", "no/folder/out.json"], "there is no folder"),
         (["run", "roast", "--seeds", "0"], "Invalid value for '--seeds'"),
+        (["run", "roast", "--golden-dir", "goldem"], "--golden-dir goldem: there is no such folder"),
         (["run", "roast", "--device", "tpu"], "Invalid value for '--device'"),
     ],
 )

@@ -45,14 +45,14 @@ def test_tiers_hold_what_they_should(runs):
     assert {"0", "1", "2", "3", "4"} == set(result.close["baselines"].value) == set(result.stream)
     assert {metric.name for metric in brief().metrics} == set(result.statistical)
     guarded = {name: entry.guard for name, entry in result.statistical.items() if entry.guard}
-    assert {"rmse_f": "raw_targets", "val_loss_reduction": "raw_targets"} == guarded
+    assert {"skill_vs_mean": "raw_targets", "val_loss_reduction": "raw_targets"} == guarded
 
 
 def test_guard_values_and_first_epoch_come_from_real_runs(runs):
     """The guard's values are its own runs' metrics; the frozen model's are the first epoch's."""
-    entry = results_of(runs)[0].statistical["rmse_f"]
-    broken = {str(run.seed): run.metrics["rmse_f"] for run in runs if run.variant == "raw_targets"}
-    first = {str(run.seed): run.history[0]["rmse_f"] for run in runs if run.variant == "normalized"}
+    entry = results_of(runs)[0].statistical["skill_vs_mean"]
+    broken = {str(run.seed): run.metrics["skill_vs_mean"] for run in runs if run.variant == "raw_targets"}
+    first = {str(run.seed): run.history[0]["skill_vs_mean"] for run in runs if run.variant == "normalized"}
     assert broken == entry.guard_values
     assert first == entry.first_values
 
@@ -94,6 +94,27 @@ def test_nothing_to_compare_with_is_null_with_its_reason(runs, folder, change, w
     comparison = check_case(change(runs), folder / where if where else folder)[0]
     assert comparison.ok is None, comparison.reason
     assert reason in comparison.reason
+
+
+def test_damaged_golden_fails_and_spares_the_others(runs, folder):
+    """A truncated file is a failure with its name and the way out; the other golden is still compared."""
+    path = folder / "roast" / "normalized.json"
+    path.write_bytes(path.read_bytes()[:100])
+    damaged, whole = check_case(runs, folder)
+    assert (False, True) == (damaged.ok, whole.ok)
+    assert str(path) in damaged.reason
+    assert "git" in damaged.reason
+
+
+def test_metric_taken_once_has_no_first_epoch(runs):
+    """A guard on a free-running metric has no frozen model to be tried on, and no crash."""
+    case = brief()
+    fixed = replace(case.variants[0], guards={"generation_mae_f": "raw_targets"})
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        other = replace(case, variants=(fixed, *case.variants[1:]))
+        monkeypatch.setattr("goldmark.golden.catalogue.find_case", lambda name: other)
+        entry = result_of(runs, "normalized").statistical["generation_mae_f"]
+    assert ("raw_targets", None) == (entry.guard, entry.first_values)
 
 
 def test_seeds_beyond_the_goldens_are_left_out(runs, folder):

@@ -129,21 +129,23 @@ def test_close_numbers_within_their_tolerance_hold(factor):
 
 
 def test_the_golden_s_tolerance_decides():
-    """A result that brings a wider tolerance of its own is held to the stored one."""
+    """A result that brings a wider tolerance of its own is held to the stored one, and the rule is named."""
     moved = Close([x * (1 + 1e-6) for x in SAME.close["shares"].value], rel=1.0)
-    assert len(seen(close={**SAME.close, "shares": moved}).drifts) == 50
+    drifts = seen(close={**SAME.close, "shares": moved}).drifts
+    assert ["rule", *["close"] * 50] == [drift.tier for drift in drifts]
+    assert "rule shares.rel: golden 1e-09, now 1; a rule changes by an update of the golden" == drifts[0].text
 
 
 @pytest.mark.parametrize("got", [math.nan, math.inf, -math.inf, None, "1.0", True, [1.0], 1.0 + 1.1e-3])
 def test_a_close_number_that_is_off_or_no_number_fails(got):
     """NaN never equals anything, and a flag is not the number 1."""
-    (drift,) = seen(close={**SAME.close, "trace": Close({"a": got, "b": [2.0, 0.0]})}).drifts
+    (drift,) = seen(close={**SAME.close, "trace": Close({"a": got, "b": [2.0, 0.0]}, 1e-3)}).drifts
     assert (drift.tier, drift.key) == ("close", "trace.a")
 
 
 def test_a_close_zero_is_exactly_zero():
     """A relative tolerance of nothing is nothing."""
-    (drift,) = seen(close={**SAME.close, "trace": Close({"a": 1.0, "b": [2.0, 1e-300]})}).drifts
+    (drift,) = seen(close={**SAME.close, "trace": Close({"a": 1.0, "b": [2.0, 1e-300]}, 1e-3)}).drifts
     assert drift.key == "trace.b[1]"
     assert math.isinf(drift.size)
 

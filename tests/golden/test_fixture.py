@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import scipy.stats  # noqa: F401 (sessions in this process forget modules they load, and numpy cannot be loaded twice)
 
-import goldmark.golden.fixture  # noqa: F401
 from goldmark.golden.folder import golden_names
 
 CLOSE = "def test_trace(golden):\n    golden.close({{'trace': {trace}, 'share': 0.25}})\n"
@@ -27,37 +25,6 @@ def test_training(golden):
 def trained(scale: float = 1.0, seeds: int = 8, stream: str = "None") -> str:
     """A test with a trained metric, its bug three times as large."""
     return TRAINED.format(scale=scale, seeds=seeds, stream=stream)
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
-    """Run a session in this process, without what only costs time."""
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # syrupy keeps silent where it sees a worker
-
-    def run(*arguments: str) -> pytest.RunResult:
-        quiet = ("no:cacheprovider", "no:xdist", "no:randomly", "no:hypothesispytest", "no:benchmark")
-        options = [part for plugin in quiet for part in ("-p", plugin)]
-        return pytester.runpytest_inprocess(*options, *arguments)
-
-    return run
-
-
-@pytest.fixture
-def write(pytester: pytest.Pytester):
-    """Write a test file, `test_it.py` unless a path is given."""
-
-    def write(text: str, path: str = "test_it.py") -> None:
-        file = pytester.path / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-
-    return write
-
-
-@pytest.fixture
-def folder(pytester: pytest.Pytester) -> Path:
-    """The golden folder of the tests that the tests run."""
-    return pytester.path / "golden"
 
 
 class TestStatistical:
@@ -97,7 +64,7 @@ class TestStatistical:
         """A check that cannot fail must not look like one that can."""
         write(trained().replace('guards={"rmse": BUG}, ', ""))
         assert pytest.ExitCode.OK == run(*UPDATE).ret
-        run().stdout.fnmatch_lines(["not checked: without a guard, so only shown: rmse: test_it/test_training"])
+        run().stdout.fnmatch_lines(["1 hold", "shown only, without a guard: rmse: test_it/test_training"])
 
     def test_a_bug_that_the_golden_cannot_see_is_refused(self, run, write, folder: Path) -> None:
         """Guard values like the golden's own are refused when recording."""
@@ -116,15 +83,85 @@ class TestStatistical:
             ("seeds=[0] * 8", "more than once"),
             ("seeds=SEEDS, guards={'rsme': BUG}", "guards names 'rsme'; the metrics of this call: rmse"),
             ("seeds=SEEDS, stream=['a']", "'stream' has 1 values for 8 seeds"),
+            ("seeds=SEEDS, better='up'", "better is 'up'; give one of 'higher', 'lower', 'neither'"),
+            ("seeds=SEEDS, test={'rmse': 'welch'}", "test is 'welch'; give one of 't', 'permutation'"),
+            ("seeds=SEEDS, alpha=7", "alpha is 7; give a false-alarm rate between 0 and 1"),
         ],
     )
     def test_wrong_arguments_are_named(self, run, write, wrong: str, says: str) -> None:
-        """A misspelt guard or a missing value is an error, not a check that checks less."""
+        """A misspelt guard or a missing value is one line of text, not a check that checks less."""
         head = trained().split("def ")[0]
         write(head + f"def test_a(golden):\n    golden.statistical({{'rmse': RMSE}}, margin=0.1, {wrong})\n")
         result = run(*UPDATE)
         assert pytest.ExitCode.TESTS_FAILED == result.ret
         assert says in result.stdout.str()
+        result.stdout.no_fnmatch_line("*UsageError*")
+
+    def test_two_calls_with_other_seeds_or_streams_are_refused(self, run, write) -> None:
+        """A golden has one stream: the second would replace the first's."""
+        write(trained() + "    golden.statistical({'loss': RMSE}, seeds=SEEDS, margin=0.1, stream=['x'] * 8)\n")
+        refused = run(*UPDATE)
+        assert pytest.ExitCode.TESTS_FAILED == refused.ret
+        refused.stdout.fnmatch_lines(["*one stream a golden: use golden(name) for the other*"])
+        write(trained() + "    golden.statistical({'loss': RMSE[:5]}, seeds=range(5), margin=0.1)\n")
+        assert pytest.ExitCode.TESTS_FAILED == run(*UPDATE).ret
+        write(trained() + "    golden.statistical({'loss': RMSE}, seeds=SEEDS, margin=0.1)\n")
+        assert pytest.ExitCode.OK == run(*UPDATE).ret
+
+
+class TestRules:
+    """Rules that the test states otherwise than its golden: they change by an update alone."""
+
+    @pytest.mark.parametrize(
+        ("before", "now", "says"),
+        [
+            ('margin="2%"', 'margin="3%"', "rule rmse.margin: golden 0.0198*, now 0.0295*"),
+            ('margin="2%"', "margin=0.02", "rule rmse.scale: golden 'log', now 'identity'*"),
+            ('guards={"rmse": BUG}, ', "", "rule rmse.guard: golden 'the guard*, now 'none given'*"),
+            ("stream=", "alpha=0.01, stream=", "rule rmse.alpha: golden 0.001, now 0.01*"),
+            ("stream=", "test='permutation', stream=", "rule rmse.test: golden 't', now 'permutation'*"),
+            ("stream=", "better='lower', stream=", "rule rmse.better: golden 'neither', now 'lower'*"),
+        ],
+    )
+    def test_a_changed_rule_fails_until_it_is_recorded(self, run, write, before: str, now: str, says: str) -> None:
+        """It would otherwise be believed and have no effect."""
+        write(trained())
+        assert pytest.ExitCode.OK == run(*UPDATE).ret
+        write(trained().replace(before, now))
+        failed = run()
+        assert pytest.ExitCode.TESTS_FAILED == failed.ret
+        failed.stdout.fnmatch_lines([f"*{says}"])
+
+    def test_a_guard_that_the_golden_does_not_have_fails(self, run, write) -> None:
+        """A guard that is only written down guards nothing."""
+        write(trained().replace('guards={"rmse": BUG}, ', ""))
+        assert pytest.ExitCode.OK == run(*UPDATE).ret
+        write(trained())
+        assert pytest.ExitCode.TESTS_FAILED == run().ret
+
+    def test_another_tolerance_fails(self, run, write) -> None:
+        """A tolerance that was tightened in the test alone would tighten nothing."""
+        text = "def test_a(golden):\n    golden.close({{'x': 1.0}}, rel={})\n"
+        write(text.format("1e-3"))
+        assert pytest.ExitCode.OK == run(*UPDATE).ret
+        write(text.format("1e-6"))
+        failed = run()
+        assert pytest.ExitCode.TESTS_FAILED == failed.ret
+        failed.stdout.fnmatch_lines(["*rule x.rel: golden 0.001, now 1e-06; a rule changes by an update*"])
+
+    @pytest.mark.parametrize("rel", ["-1", "5.", "'5%'", "float('nan')"])
+    def test_a_tolerance_that_is_none_is_refused(self, run, write, rel: str) -> None:
+        """A relative tolerance of 1 or more lets zero pass for anything."""
+        write(f"def test_a(golden):\n    golden.close({{'x': 1.0}}, rel={rel})\n")
+        result = run(*UPDATE)
+        assert pytest.ExitCode.TESTS_FAILED == result.ret
+        result.stdout.fnmatch_lines(["*rel is *; give a relative tolerance*"])
+
+    def test_what_no_golden_holds_is_named_by_its_key(self, run, write) -> None:
+        """The key of the entry is in the text."""
+        write("def test_a(golden):\n    golden.exact({'mine': {1, 2}})\n")
+        result = run(*UPDATE)
+        result.stdout.fnmatch_lines(["*'mine' is a set, which no golden holds*"])
 
 
 class TestNames:

@@ -45,6 +45,15 @@ def test_a_guarded_entry_knows_the_effect_and_what_it_detects():
     assert detectable_effect(found.sd, 12, margin=0.1, alpha=1e-3) == found.detectable
 
 
+@pytest.mark.parametrize(("same_stream", "dead"), [(True, 11), (False, 9)])
+def test_a_permutation_entry_states_no_fewer_dead_seeds_than_alarm(same_stream, dead):
+    """11 of 12 in pairs and 9 in groups, however far off the guard is; without one the t formula is all there is."""
+    found = entry(test="permutation", same_stream=same_stream)
+    assert pytest.approx(found.effect * dead / 12, rel=1e-12) == found.detectable  # k / n, then the product
+    unguarded = entry(test="permutation", guard=None)
+    assert entry(guard=None).detectable == unguarded.detectable
+
+
 @pytest.mark.parametrize("change", [{"same_stream": False}, {"guard_values": BROKEN[:9]}])
 def test_without_a_common_stream_the_spread_is_the_golden_s_own(change):
     """Seeds that cannot be paired leave the sd over seeds, and the effect of two groups."""
@@ -119,6 +128,14 @@ def test_metrics_without_a_guard_need_5_seeds():
     assert "4 seeds are too few" in found
 
 
+def test_a_margin_in_percent_of_values_that_are_not_positive_is_refused_without_a_guard_too():
+    """What is only shown is shown in percent as well; a diverged run is no reason against it."""
+    shown = entry(guard=None, margin="2%")
+    assert [] == refusals(result(loss=replace(shown, values={**shown.values, "3": math.nan})))
+    (found,) = refusals(result(loss=replace(shown, values={**shown.values, "3": -1.0})))
+    assert "loss: a log scale or a margin in percent needs positive values" in found
+
+
 def test_an_equal_or_stricter_result_weakens_nothing():
     """More keys, more seeds, a smaller margin, a smaller tolerance, another value."""
     old = golden_from(result(rmse=entry(), loss=entry()), ())
@@ -156,6 +173,18 @@ LOSS = entry()
             {"statistical": {"rmse": entry(), "loss": entry(margin="1%")}},
         ),
         ("loss: it detects 9 or more", {"statistical": {"rmse": entry(), "loss": replace(LOSS, detectable=9.0)}}),
+        (
+            "loss: it detects 9 or more, past the guard's effect of 1.97",
+            {"statistical": {"rmse": entry(), "loss": replace(LOSS, detectable=9.0, effect=99.0)}},
+        ),
+        (
+            "loss: the guard changes from 'broken' to 'other'",
+            {"statistical": {"rmse": entry(), "loss": entry(guard="other")}},
+        ),
+        (
+            "loss: the test changes from t to permutation",
+            {"statistical": {"rmse": entry(), "loss": replace(LOSS, test="permutation")}},
+        ),
         ("loss: the guard 'broken' is dropped", {"statistical": {"rmse": entry(), "loss": entry(guard=None)}}),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from goldmark.case import seeds_of
 from goldmark.cases import CASES
 from goldmark.golden.selftest import self_test
 from goldmark.golden.status import guarded_metrics
@@ -26,6 +27,25 @@ def test_comparator_passes_its_self_test(name):
     golden = find_golden(FOLDER, name)
     assert golden is not None
     assert [] == self_test(golden)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_says_where_it_came_from(name):
+    """Without provenance nothing would have to repeat, and without a stream no seeds would be paired."""
+    golden = find_golden(FOLDER, name)
+    case, _, variant = name.partition("/")
+    assert golden.provenance
+    assert {str(seed) for seed in seeds_of(CASES[case], variant)} == set(golden.stream)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_guard_values_are_those_of_the_guards_own_golden(name):
+    """The bug that a golden is held against is the approved result of the broken variant, not a number of its own."""
+    golden = find_golden(FOLDER, name)
+    for metric, entry in golden.statistical.items():
+        if entry.guard:
+            guard = find_golden(FOLDER, f"{name.partition('/')[0]}/{entry.guard}")
+            assert guard.statistical[metric].values == entry.guard_values
 
 
 @pytest.mark.parametrize("name", NAMES)

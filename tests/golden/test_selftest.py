@@ -65,6 +65,12 @@ def test_a_golden_that_would_let_its_bug_pass_is_named(problem, changes):
     assert problem in self_test(golden(**changes))
 
 
+def test_a_permutation_golden_that_states_too_few_dead_seeds_is_named():
+    """A detectable effect worth 5 of 12 dead seeds is a promise that the test cannot keep."""
+    sound = golden("permutation").statistical["rmse"]
+    assert "rmse: 5 dead seeds passes" in self_test(golden("permutation", detectable=sound.effect * 4.5 / 12))
+
+
 def test_a_comparator_that_accepts_everything_is_found(monkeypatch):
     """If every comparison were ok, every damage would be listed: the self-test can fail."""
     sound = golden()

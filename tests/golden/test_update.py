@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +16,12 @@ import pytest
 from goldmark.case import UsageError
 from goldmark.golden import transaction
 from goldmark.golden.record import statistical_entry
+from goldmark.golden.snapshot import as_result
 from goldmark.golden.store import BadGolden, Close, Result
 from goldmark.golden.update import LOG, apply_update, find_golden, golden_names, prune
 
-GOLDENS = 8  # of the folder in the tests that kill: two sub-folders, several files each
+GOLDENS = 8  # two sub-folders, several files each
+REPOSITORY = Path(__file__).parents[2] / "golden"
 
 
 def result(name: str, generation: int = 0) -> Result:
@@ -41,6 +44,19 @@ def many(generation: int) -> dict[str, Result]:
     """Results for two sub-folders."""
     names = [f"case{i % 2}/variant{i}" for i in range(GOLDENS)]
     return {name: result(name, generation) for name in names}
+
+
+def real(generation: int) -> dict[str, Result]:
+    """Results as large as this repository's own goldens: theirs, each entry kept and a generation added."""
+    found = {}
+    for name in golden_names(REPOSITORY):
+        golden = find_golden(REPOSITORY, name)
+        assert golden is not None
+        tells = result(name, generation)
+        found[name] = replace(
+            as_result(golden), exact={**golden.exact, **tells.exact}, close={**golden.close, **tells.close}
+        )
+    return found
 
 
 def trained(values: list[float], guard: list[float] | None = None, margin: float = 0.01) -> Result:
@@ -152,6 +168,13 @@ class TestRefusing:
         assert "{" == (tmp_path / "a.json").read_text()
 
 
+def test_a_refused_first_update_leaves_nothing_that_git_sees(tmp_path: Path) -> None:
+    """The folder with the lock ignores itself from the start."""
+    with pytest.raises(UsageError, match="nothing written"):
+        apply_update(tmp_path / "golden", {"trained": trained([1.0])}, "why")
+    assert "*\n" == (tmp_path / "golden" / transaction.STAGING / ".gitignore").read_text()
+
+
 class TestPruning:
     """Deleting goldens that nothing uses."""
 
@@ -177,7 +200,7 @@ DIES = """
 import os, pathlib, shutil, signal, sys
 folder, moment, how = pathlib.Path(sys.argv[1]), int(sys.argv[2]), getattr(signal, sys.argv[3])
 sys.path.insert(0, sys.argv[4])
-from test_update import many
+from test_update import real
 from goldmark.golden.update import apply_update
 calls = 0
 def counted(call):
@@ -189,7 +212,7 @@ def counted(call):
         return call(*args, **kwargs)
     return wrapper
 os.fsync, os.replace, os.unlink, shutil.rmtree = map(counted, (os.fsync, os.replace, os.unlink, shutil.rmtree))
-apply_update(folder, many(2), "second", commit="def")
+apply_update(folder, real(2), "second", commit="def")
 print(calls)
 """
 
@@ -201,50 +224,57 @@ def child(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def moments(tmp_path_factory: pytest.TempPathFactory) -> list[int]:
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like this repository's, of the first generation, to be copied."""
+    folder = tmp_path_factory.mktemp("before")
+    apply_update(folder, real(1), "first", commit="abc")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def moments(before: Path, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
     """Ten moments spread over all calls of an update that touch the disk, the first and the last among them."""
-    folder = tmp_path_factory.mktemp("counting")
-    apply_update(folder, many(1), "first", commit="abc")
+    folder = Path(shutil.copytree(before, tmp_path_factory.mktemp("counting") / "golden"))
     calls = int(child(folder, 0, "SIGKILL").stdout)
-    assert calls > 2 * GOLDENS  # at least a sync and a replacement for each
+    assert calls > 2 * len(golden_names(folder))  # at least a sync and a replacement for each
     return [1 + round(i * (calls - 1) / 9) for i in range(10)]
 
 
 class TestInterruption:
     """All files or none, under SIGKILL, Ctrl-C and two processes at once."""
 
-    def test_killed_at_ten_moments_leaves_one_generation(self, tmp_path: Path, moments: list[int]) -> None:
+    def test_killed_at_ten_moments_leaves_one_generation(
+        self, tmp_path: Path, before: Path, moments: list[int]
+    ) -> None:
         """Wherever SIGKILL falls, the next reader finds every golden whole and all of one generation; both occur."""
         seen = []
         for moment in moments:
-            folder = tmp_path / str(moment)
-            apply_update(folder, many(1), "first", commit="abc")
+            folder = Path(shutil.copytree(before, tmp_path / str(moment)))
             assert -signal.SIGKILL == child(folder, moment, "SIGKILL").returncode
             generations = set(generation_of(folder).values())
             assert 1 == len(generations)
-            assert GOLDENS == len(golden_names(folder))
+            assert golden_names(REPOSITORY) == golden_names(folder)
             assert ("second" in (folder / LOG).read_text()) == (generations == {2})  # the log goes with the goldens
             seen += generations
         assert sorted(seen) == seen  # once marked, always rolled forward
         assert {1, 2} == set(seen)
 
-    def test_ctrl_c_leaves_one_generation(self, tmp_path: Path, moments: list[int]) -> None:
+    def test_ctrl_c_leaves_one_generation(self, tmp_path: Path, before: Path, moments: list[int]) -> None:
         """The same for an interruption that Python sees, early and late."""
         for moment, generation in ((moments[3], 1), (moments[8], 2)):
-            folder = tmp_path / str(moment)
-            apply_update(folder, many(1), "first", commit="abc")
+            folder = Path(shutil.copytree(before, tmp_path / str(moment)))
             assert 0 != child(folder, moment, "SIGINT").returncode
             assert {generation} == set(generation_of(folder).values())
 
-    def test_the_next_update_recovers_first(self, tmp_path: Path, moments: list[int]) -> None:
+    def test_the_next_update_recovers_first(self, tmp_path: Path, before: Path, moments: list[int]) -> None:
         """An update over an interrupted one finishes that one, so that provenance keeps all three reasons."""
-        apply_update(tmp_path, many(1), "first", commit="abc")
-        child(tmp_path, moments[8], "SIGKILL")
-        apply_update(tmp_path, many(3), "third", commit="ghi")
-        golden = find_golden(tmp_path, "case0/variant0")
+        folder = Path(shutil.copytree(before, tmp_path / "golden"))
+        child(folder, moments[8], "SIGKILL")
+        apply_update(folder, real(3), "third", commit="ghi")
+        golden = find_golden(folder, golden_names(folder)[0])
         assert golden is not None
         assert ["first", "second", "third"] == [said.reason for said in golden.provenance]
-        assert {3} == set(generation_of(tmp_path).values())
+        assert {3} == set(generation_of(folder).values())
 
     def test_two_processes_at_once_write_one_after_the_other(self, tmp_path: Path) -> None:
         """Both updates succeed in turn: the goldens are of one generation and remember both."""

@@ -63,13 +63,13 @@ def test_options_do_not_help_where_the_cue_is_weak(verdict_of):
 @pytest.mark.parametrize("claim", FIX)
 def test_claims_of_the_fix_fail_on_the_broken_variant(verdict_of, claim, broken):
     """Self-proof: the same claims, given broken runs in the place of the fixed ones, fail."""
-    assert not verdict_of("expansion", claim, relabel={"normalized_countdown": broken}).ok
+    assert verdict_of("expansion", claim, relabel={"normalized_countdown": broken}).ok is False
 
 
 @pytest.mark.parametrize("claim", SIGNATURE)
 def test_claims_of_the_bug_fail_on_the_fixed_variant(verdict_of, claim):
     """Self-proof: the same signature, looked for in normalized runs, is not there."""
-    assert not verdict_of("expansion", claim, relabel={"clipped_countdown": "normalized_countdown"}).ok
+    assert verdict_of("expansion", claim, relabel={"clipped_countdown": "normalized_countdown"}).ok is False
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,13 @@ def test_claims_of_the_bug_fail_on_the_fixed_variant(verdict_of, claim):
 )
 def test_claims_of_the_options_fail_on_the_control(verdict_of, claim, option):
     """Self-proof: delta 10 in the place of an option that works fails that option's claim."""
-    assert not verdict_of("expansion", claim, relabel={option: "delta_10"}).ok
+    assert verdict_of("expansion", claim, relabel={option: "delta_10"}).ok is False
 
 
 def test_claims_of_the_controls_fail_on_what_works(verdict_of):
     """Self-proof: an option that works fails the claims which say that delta 10 and the weak cue do not."""
-    assert not verdict_of("expansion", "delta_10_fails", relabel={"delta_10": "span_only"}).ok
-    assert not verdict_of(
-        "expansion", "weak_cue_needs_more_than_scale", relabel={"weak_no_countdown": "no_countdown"}
-    ).ok
+    assert verdict_of("expansion", "delta_10_fails", relabel={"delta_10": "span_only"}).ok is False
+    assert (
+        verdict_of("expansion", "weak_cue_needs_more_than_scale", relabel={"weak_no_countdown": "no_countdown"}).ok
+        is False
+    )

@@ -118,6 +118,36 @@ def test_training_equals_a_second_implementation():
     assert expected == pytest.approx(train_single(LINE, "fit", seed).metrics["mse"], rel=1e-5)
 
 
+def test_every_step_trains_and_every_evaluation_does_not():
+    """Dropout and batch statistics follow the mode: training in each step, evaluation in between."""
+    modes = []
+
+    def watched_loss(model, *others):
+        modes.append(model.training)
+        return loss(model, *others)
+
+    def watched_evaluation(model, *others):
+        modes.append(not model.training)
+        return evaluate(model, *others)
+
+    train_single(replace(LINE, loss=watched_loss, evaluate=watched_evaluation), "fit", 0)
+    assert len(modes) == 12 + 3
+    assert all(modes)
+
+
+def test_train_loss_is_the_mean_of_an_epochs_losses():
+    """Three batches an epoch: each row of the history holds their mean."""
+    losses = []
+
+    def watched_loss(*arguments):
+        losses.append(loss(*arguments))
+        return losses[-1]
+
+    run = train_single(replace(LINE, loss=watched_loss), "fit", 0)
+    means = [sum(float(value.detach()) for value in losses[i : i + 3]) / 3 for i in range(0, 12, 3)]
+    assert pytest.approx(means, rel=1e-6) == [row["train_loss"] for row in run.history]  # float32 sums
+
+
 def test_run_tells_what_defines_it():
     """Recipe, shapes, parameter count, learning rates, float64 arithmetic, sources and fingerprint are in the run."""
     run = train_single(LINE, "slow", 1)

@@ -18,7 +18,7 @@ from goldmark.cases import CASES, find_case
 from goldmark.claims import judge
 from goldmark.cli.progress import training_progress
 from goldmark.cli.tables import wide_console
-from goldmark.golden.catalogue import differing_repetitions, results_of
+from goldmark.golden.catalogue import differing_repetitions, results_of, same_numbers
 from goldmark.golden.confirm import FRESH_FROM, Confirmation, confirm
 from goldmark.golden.record import golden_from
 from goldmark.golden.review import changes, terminal_table
@@ -117,9 +117,8 @@ def diff_command(names: tuple[str, ...], jobs: int, folder: Path) -> None:
     rows = []
     for result in (result for case in _cases(names) for result in results_of(_trained(case, jobs))):
         old = find_golden(folder, result.name)
-        new = golden_from(result, old.provenance if old else ())
-        if old != new:
-            rows += changes(old, new)
+        if old is None or not same_numbers(old, result):
+            rows += changes(old, golden_from(result, old.provenance if old else ()))
     for line in terminal_table(rows) if rows else ["nothing would change"]:
         click.echo(line)
     raise SystemExit(1 if rows else 0)
@@ -157,9 +156,13 @@ def update_command(names: tuple[str, ...], reason: str, weaken: bool, jobs: int,
 
 
 def _need_claims(case: Case, runs: Sequence[Run]) -> None:
-    failing = [claim for claim, verdict in judge(case, by_variant(runs)) if not verdict.ok]
+    failing = [
+        f"{claim.name}: {claim.says} (value {verdict.value:.4g}, limit {verdict.limit:.4g}, {verdict.n_seeds} seeds)"
+        for claim, verdict in judge(case, by_variant(runs))
+        if not verdict.ok
+    ]
     if failing:
-        _refuse(f"claims of case '{case.name}' fail", [f"{claim.name}: {claim.says}" for claim in failing])
+        _refuse(f"claims of case '{case.name}' fail", failing)
 
 
 def _need_repetition(runs: Sequence[Run], again: Sequence[Run]) -> None:
@@ -204,7 +207,9 @@ def _sentence(confirmation: Confirmation) -> str:
         f"{amount} from the golden (margin {_amount(shift.margin, confirmation.scale)}, p {shift.p:.2g}, n {shift.n})"
     )
     if not confirmation.real:
-        return f"{confirmation.metric}: not confirmed: {found}"
+        seen = _amount(shift.detectable, confirmation.scale)
+        power = "" if "permutation" in shift.test else f"; a shift of {seen} would be seen nine times in ten"
+        return f"{confirmation.metric}: not confirmed: {found}{power}"
     told = f"p {guard.p:.2g}, n {guard.n}"
     bug = (
         f"not told from '{confirmation.guard}' ({told})" if confirmation.bug else f"not '{confirmation.guard}' ({told})"

@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import click
@@ -24,6 +23,7 @@ from goldmark.cli.tables import (
     golden_lines,
     mean_baselines,
     slowest_line,
+    summary,
     variant_tables,
     wide_console,
 )
@@ -58,7 +58,7 @@ class Outcome:
 @click.option("--data", type=click.Path(path_type=Path), help="Run one case on your own data (roast: JSON Lines).")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True)
 @click.option(
-    "--golden-dir", type=click.Path(file_okay=False, path_type=Path), default=Path("golden"), show_default=True
+    "--golden-dir", type=click.Path(file_okay=False, path_type=Path), show_default="golden", help="Where goldens lie."
 )
 def run_command(
     names: tuple[str, ...],
@@ -67,7 +67,7 @@ def run_command(
     json_file: Path | None,
     data: Path | None,
     device: str,
-    golden_dir: Path,
+    golden_dir: Path | None,
 ) -> None:
     """Train the variants of cases (all by default) and judge their claims and goldens.
 
@@ -81,11 +81,13 @@ def run_command(
         cases = [_on_file(cases, data)]
     if json_file is not None and not json_file.resolve().parent.is_dir():
         raise UsageError(f"--json {json_file}: there is no folder '{json_file.resolve().parent}'; make it first")
+    if golden_dir is not None and not golden_dir.is_dir():
+        raise UsageError(f"--golden-dir {golden_dir}: there is no such folder; without the option none is needed")
     resolved = resolve_device(device)
     console = wide_console()
     outcomes = []
     for case in cases:
-        outcomes.append(_outcome(case, seeds, jobs, resolved, golden_dir))
+        outcomes.append(_outcome(case, seeds, jobs, resolved, golden_dir or Path("golden")))
         _show(console, outcomes[-1])
     console.print()
     for line in before_and_after([(outcome.case, outcome.runs) for outcome in outcomes]):
@@ -169,8 +171,5 @@ def _variant_as_json(case: Case, name: str, runs: Runs) -> dict[str, Any]:
         "role": variant.role,
         "of": variant.of,
         "says": variant.says,
-        "metrics": {
-            metric: {"mean": fmean(its), "min": min(its), "max": max(its), "values": its}
-            for metric, its in values.items()
-        },
+        "metrics": {metric: {**summary(its), "values": its} for metric, its in values.items()},
     }

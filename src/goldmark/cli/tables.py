@@ -136,21 +136,29 @@ def slowest_line(runs: Sequence[Run]) -> str:
     return f"{len(runs)} runs, {total:.0f} s of training; the slowest is {which}, {slowest.seconds:.1f} s"
 
 
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """Return mean, min and max; all of them NaN where one value is, whatever its place."""
+    if any(math.isnan(value) for value in values):
+        return dict.fromkeys(("mean", "min", "max"), math.nan)
+    return {"mean": fmean(values), "min": min(values), "max": max(values)}
+
+
 def _spread(values: Sequence[float], separator: str = "\n") -> str:
-    return f"{_number(fmean(values))}{separator}[{_number(min(values))}, {_number(max(values))}]"
+    mean, low, high = map(_number, summary(values).values())
+    return f"{mean}{separator}[{low}, {high}]"
 
 
 def _number(value: float | None) -> str:
-    if value is None or math.isnan(value):
+    if value is None:
         return ""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _folded(metric: Metric) -> str:
-    """Break a long name at its underscores, and put the unit below it."""
+    """Break a long name at its underscores, and put a unit below it."""
     lines = [""]
     for part in metric.name.replace("_", "_ ").split():
         if len(lines[-1]) + len(part) > _HEADER and lines[-1]:
             lines.append("")
         lines[-1] += part
-    return "\n".join(lines)
+    return "\n".join(lines if metric.unit == "1" else [*lines, metric.unit])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
 from goldmark.case import Better, UsageError
 from goldmark.golden.record import statistical_entry
 from goldmark.golden.store import Statistical, Test, plain
+from goldmark.statistics import read_margin
 
 GUARD = "the guard values of the test"  # a user's guard is values, not a variant with a name
+_NO_GUARD = "none given"  # by a call whose golden has a guard
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ def new_entries(
     values: Mapping[str, Any], seeds: Sequence[str], rules: Rules, *, same_stream: bool
 ) -> dict[str, Statistical]:
     """Return the entries to record for metrics `{name: values by seed}`; raise `UsageError` for wrong arguments."""
-    _known_metrics(values, rules)
+    _check(values, rules)
     return {
         metric: _new_entry(metric, by_seed(metric, found, seeds), seeds, rules, same_stream=same_stream)
         for metric, found in values.items()
@@ -36,12 +38,17 @@ def new_entries(
 
 
 def held_entries(
-    values: Mapping[str, Any], seeds: Sequence[str], stored: Mapping[str, Statistical]
+    values: Mapping[str, Any], seeds: Sequence[str], rules: Rules, stored: Mapping[str, Statistical]
 ) -> dict[str, Statistical]:
-    """Return new values under the rules of the stored entries, which alone decide; a metric without one has no rule."""
-    no_rule = Statistical({}, "identity", 0.0, 1e-3, "t", "neither", None, None, None, 0.0, 0.0, None)
+    """Return entries to compare: the stored rules decide, and the given ones are there to be seen to differ.
+
+    Of a guard it matters whether one is given: its values were judged when the golden was recorded. Raise `UsageError`
+    for wrong arguments.
+    """
+    _check(values, rules)
+    guards = {metric: entry.guard for metric, entry in stored.items()}
     return {
-        metric: replace(stored.get(metric, no_rule), values=by_seed(metric, found, seeds))
+        metric: _held_entry(metric, by_seed(metric, found, seeds), rules, guards.get(metric))
         for metric, found in values.items()
     }
 
@@ -89,6 +96,32 @@ def _new_entry(
         guard_values=None if guard is None else by_seed(f"guards[{metric}]", guard, seeds),
         same_stream=same_stream,
     )
+
+
+def _held_entry(metric: str, values: Mapping[str, float], rules: Rules, guard: str | None) -> Statistical:
+    scale, margin = read_margin(_margin(rules, metric), "identity")
+    alpha, test = _of_metric(rules.alpha, metric, 1e-3), _of_metric(rules.test, metric, "t")
+    better = _of_metric(rules.better, metric, "neither")
+    given = _of_metric(rules.guards, metric, None) is not None
+    said = (guard or GUARD) if given else (guard and _NO_GUARD)
+    return Statistical(values, scale, margin, alpha, test, better, said, None, None, 0.0, 0.0, None)
+
+
+def _check(values: Mapping[str, Any], rules: Rules) -> None:
+    """Refuse wrong arguments when they are given, and not where the first comparison stumbles over them."""
+    _known_metrics(values, rules)
+    for metric in values:
+        read_margin(_margin(rules, metric), "identity")
+        for argument, default, words in (("better", "neither", Better), ("test", "t", Test)):
+            _one_of(argument, _of_metric(getattr(rules, argument), metric, default), get_args(words))
+        alpha = _of_metric(rules.alpha, metric, 1e-3)
+        if not 0 < _number("alpha", plain(alpha)) < 1:
+            raise UsageError(f"alpha is {alpha!r}; give a false-alarm rate between 0 and 1, such as 0.001")
+
+
+def _one_of(argument: str, given: Any, words: Sequence[str]) -> None:
+    if given not in words:
+        raise UsageError(f"{argument} is {given!r}; give one of {', '.join(map(repr, words))}")
 
 
 def _margin(rules: Rules, metric: str) -> float | str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from goldmark.golden.drift import MISSING, Comparison, Drift, difference, is_number
+from goldmark.golden.drift import MISSING, Comparison, Drift, difference, is_number, rule_drift
 from goldmark.golden.messages import attribution, message, nothing_changed
 from goldmark.golden.store import Golden, Result, plain
 
@@ -62,6 +62,8 @@ def _close(golden: Golden, result: Result) -> Iterator[Drift]:
         if old is None or new is None:
             yield difference("close", name, old.value if old else MISSING, new.value if new else MISSING)
             continue
+        if new.rel != old.rel:
+            yield rule_drift(name, "rel", old.rel, new.rel)
         value = _of_common_seeds(old.value, golden, result)
         for key, a, b in _pairs(value, plain(new.value, name), name):
             size = _tolerances(a, b, old.rel)

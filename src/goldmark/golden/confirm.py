@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from goldmark.case import Case, Run, Scale, UsageError, find_metric, find_variant
+from goldmark.case import Case, Run, Scale, UsageError, find_variant
 from goldmark.golden.store import Golden, Statistical
 from goldmark.statistics import Shift, compare_values
 from goldmark.training import by_variant, train
@@ -55,9 +55,7 @@ def confirm(
     fresh = range(FRESH_FROM, FRESH_FROM + n_seeds)
     runs = by_variant(train(case, [variant, *guards], fresh, device=device, processes=processes, on_run=on_run))
     return [
-        _confirmation(metric, entry, runs[variant], runs[str(entry.guard)])
-        for metric, entry in sorted(entries.items())
-        if find_metric(case, metric)
+        _confirmation(metric, entry, runs[variant], runs[str(entry.guard)]) for metric, entry in sorted(entries.items())
     ]
 
 

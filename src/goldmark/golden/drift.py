@@ -61,6 +61,12 @@ def difference(
     return Drift(tier, key, golden, got, size, f"{text} ({said})" if said else text)
 
 
+def rule_drift(key: str, name: str, golden: Any, got: Any) -> Drift:
+    """Return the drift of a rule that the code states otherwise than the golden."""
+    said = f"rule {key}.{name}: golden {show(golden)}, now {show(got)}; a rule changes by an update of the golden"
+    return Drift("rule", f"{key}.{name}", golden, got, math.inf, said)
+
+
 def is_number(value: Any) -> bool:
     """Tell whether a plain value is a number; true and false are not."""
     return type(value) in (int, float)

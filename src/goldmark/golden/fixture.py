@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import pytest
 from syrupy.data import Snapshot, SnapshotCollection
@@ -38,6 +39,25 @@ class GoldenSession:
     first: dict[str, Result] = field(default_factory=dict)  # results of a test's first run, by name of the golden
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _misuse_fails(check: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Turn a misuse of the fixture into a failure of its one line, without a traceback through this package."""
+
+    @wraps(check)
+    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        __tracebackhide__ = True
+        try:
+            return check(*args, **kwargs)
+        except UsageError as error:
+            said = str(error)
+        pytest.fail(said, pytrace=False)
+
+    return checked
+
+
 class GoldenCheck:
     """The `golden` fixture: `exact`, `close` and `statistical` checks of one test against one file."""
 
@@ -51,6 +71,7 @@ class GoldenCheck:
         self._loaded = False
         self._outcome: Outcome | None = None
 
+    @_misuse_fails
     def __call__(self, name: str) -> GoldenCheck:
         """Return the checks against the golden of that name, a path below the golden folder without suffix."""
         golden_path(self._session.folder, name)  # refuses a name that leads out of the folder
@@ -58,17 +79,22 @@ class GoldenCheck:
             self._named[name] = GoldenCheck(self._session, self._nodeid, self._test_file, name)
         return self._named[name]
 
+    @_misuse_fails
     def exact(self, values: Mapping[str, Any]) -> None:
         """Hold values to the golden's, equal or not: integers, strings, shapes, recipes, arrays of integers."""
         __tracebackhide__ = True
-        self._hold(Result(self._found.name, exact={str(key): self._kept(value) for key, value in values.items()}))
+        self._hold(Result(self._found.name, exact=self._kept(values)))
 
+    @_misuse_fails
     def close(self, values: Mapping[str, Any], rel: float = 1e-9) -> None:
         """Hold numbers, or lists, dicts and arrays of numbers, to the golden's within a relative tolerance."""
         __tracebackhide__ = True
-        entries = {str(key): Close(self._kept(value), rel) for key, value in values.items()}
+        if not (isinstance(plain(rel), int | float) and 0 <= rel < 1):
+            raise UsageError(f"rel is {rel!r}; give a relative tolerance of at least 0 and below 1, such as 1e-9")
+        entries = {key: Close(value, float(rel)) for key, value in self._kept(values).items()}
         self._hold(Result(self._found.name, close=entries))
 
+    @_misuse_fails
     def statistical(
         self,
         values: Mapping[str, Any],
@@ -96,6 +122,7 @@ class GoldenCheck:
         rules = {"margin": margin, "guards": guards, "alpha": alpha, "better": better, "test": test}
         self._hold_metrics(values, seeds, rules, stream)
 
+    @_misuse_fails
     def result(
         self, result: Result, *, statistical_only: bool = False, update_command: str | None = None
     ) -> Comparison:
@@ -108,6 +135,7 @@ class GoldenCheck:
             result, statistical_only=statistical_only, update_command=update_command
         )
 
+    @_misuse_fails
     def finish(self) -> None:
         """Close the books of a test that passed: fail for entries of the golden that nobody checked, or stage them."""
         __tracebackhide__ = True
@@ -133,11 +161,11 @@ class GoldenCheck:
         if self._recording():
             entries = new_entries(values, names, Rules(**rules), same_stream=hashes is not None)
         else:
-            entries = held_entries(values, names, self._golden().statistical)
+            entries = held_entries(values, names, Rules(**rules), self._golden().statistical)
         self._hold(self._with_origin(Result(self._found.name, statistical=entries, stream=hashes)))
         unguarded = [metric for metric, entry in entries.items() if entry.guard is None]
         if unguarded:
-            self._note(ok=True, reasons=[f"without a guard, so only shown: {', '.join(unguarded)}"])
+            self._note(ok=True, reasons=[f"shown only, without a guard: {', '.join(unguarded)}"])
 
     def _hold_whole(self, result: Result, *, statistical_only: bool, update_command: str | None) -> Comparison:
         __tracebackhide__ = True
@@ -166,7 +194,7 @@ class GoldenCheck:
             if not new.fingerprint:  # hashed only now: a passing test of exact or close numbers does not pay for it
                 seen = compare(golden, self._with_origin(new), statistical_only=statistical_only)
             self._fail(message(seen, golden, command or self._command()))
-        self._note(ok=seen.ok, reasons=[seen.reason] if seen.ok is None else [])
+        self._note(ok=seen.ok, reasons=[f"not checked: {seen.reason}"] if seen.ok is None else [])
         return seen
 
     def _finish(self) -> None:
@@ -199,7 +227,9 @@ class GoldenCheck:
         from goldmark.golden.record import golden_from
 
         as_golden = golden_from(first, (Provenance("", "", None, {}, second.fingerprint, second.sources),))
-        seen = compare(_loosened(as_golden), second)
+        seen = compare(
+            replace(as_golden, close=_loosened(as_golden.close)), replace(second, close=_loosened(second.close))
+        )
         if seen.ok is False:
             shown = [drift.text for drift in seen.drifts[:5]]
             self._fail([f"golden '{second.name}' does not repeat: two runs of the test in one session differ", *shown])
@@ -225,9 +255,10 @@ class GoldenCheck:
     def _recording(self) -> bool:
         return self._session.updating or (self._session.new_only and self._load() is None)
 
-    def _kept(self, value: Any) -> Any:
+    def _kept(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Copy what is recorded when the test ends; what is compared at once, the comparator makes plain itself."""
-        return plain(value) if self._recording() else value
+        copied = self._recording()
+        return {str(key): plain(value, str(key)) if copied else value for key, value in values.items()}
 
     def _with_origin(self, result: Result) -> Result:
         sources = sources_of_test(self._test_file, self._session.root, self._origin["sources"])
@@ -278,6 +309,11 @@ def _merged(found: Result, new: Result) -> Result:
         twice = set(getattr(found, tier)) & set(getattr(new, tier))
         if twice:
             raise UsageError(f"golden '{found.name}': '{min(twice)}' is checked twice as {tier}; give each its own key")
+    if found.statistical and new.statistical and (found.stream, _seeds(found)) != (new.stream, _seeds(new)):
+        raise UsageError(
+            f"golden '{found.name}': a second call of statistical has other seeds or another stream; "
+            "one stream a golden: use golden(name) for the other"
+        )
     if new.statistical:
         found = replace(found, stream=new.stream, fingerprint=new.fingerprint, sources=new.sources)
     return replace(
@@ -288,6 +324,10 @@ def _merged(found: Result, new: Result) -> Result:
     )
 
 
-def _loosened(golden: Golden) -> Golden:
-    """Return a first run as a golden that its repetition must meet to relative 1e-6, whatever the tier."""
-    return replace(golden, close={key: replace(entry, rel=_REPEAT) for key, entry in golden.close.items()})
+def _seeds(found: Result) -> set[str]:
+    return {seed for entry in found.statistical.values() for seed in entry.values}
+
+
+def _loosened(close: Mapping[str, Close]) -> dict[str, Close]:
+    """Return entries of a first run and its repetition under the tolerance to which they must agree: relative 1e-6."""
+    return {key: replace(entry, rel=_REPEAT) for key, entry in close.items()}

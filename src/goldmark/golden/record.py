@@ -14,9 +14,9 @@ from goldmark.golden.store import Close, Golden, Provenance, Result, Statistical
 from goldmark.statistics import (
     allows_percent,
     compare_values,
-    detectable_effect,
     read_margin,
     spread,
+    stated_effect,
     why_too_few,
 )
 
@@ -47,9 +47,11 @@ def statistical_entry(
     sd = spread([guarded[seed] - found[seed] for seed in found] if paired else list(found.values()))
     if isinstance(margin, str) and guard is not None and not allows_percent(list(values.values())):
         sd = math.nan  # the margin has no meaning, so nothing is known to be detectable
-    detectable = detectable_effect(sd, len(values), margin=limit, alpha=alpha, paired=paired)
     bug = None if guard is None else _finite_or_nan(guard_values or {})
     effect = None if guard is None else abs(_mean(guarded) - _mean(found))
+    detectable = stated_effect(
+        sd, len(values), margin=limit, alpha=alpha, test=test, paired=paired, guard_effect=effect
+    )
     first, rule = first_values and _finite_or_nan(first_values), (scale, limit, alpha, test, better)
     return Statistical(_finite_or_nan(values), *rule, guard, bug, first, sd, detectable, effect)
 
@@ -100,7 +102,7 @@ def refusals(result: Result) -> list[str]:
 def _refusal(metric: str, entry: Statistical, stream: Mapping[str, str] | None) -> str | None:
     """Return the first reason against one metric: without a guard only too few seeds are one."""
     if entry.guard is None:
-        reason = why_too_few(len(entry.values), "t", entry.alpha, paired=False)
+        reason = why_too_few(len(entry.values), "t", entry.alpha, paired=False) or _no_logarithm(entry)
     else:
         reason = _no_comparison(entry, paired=stream is not None) or _blind(entry, paired=stream is not None)
     return reason and f"{metric}: {reason}"
@@ -117,9 +119,14 @@ def _no_comparison(entry: Statistical, *, paired: bool) -> str | None:
     if odd:
         return f"NaN or infinity at seed {', '.join(odd)}; a guarded metric needs a number from every seed"
     few = why_too_few(len(entry.values), entry.test, entry.alpha, paired=paired)
-    if few is None and entry.scale == "log" and min(chain(entry.values.values(), guard_values.values())) <= 0:
+    return few or _no_logarithm(entry)
+
+
+def _no_logarithm(entry: Statistical) -> str | None:
+    """Return why values have no place on the scale of their margin; NaN is not for the scale to judge."""
+    if entry.scale == "log" and any(x <= 0 for x in chain(entry.values.values(), (entry.guard_values or {}).values())):
         return "a log scale or a margin in percent needs positive values; give the margin in the metric's unit"
-    return few
+    return None
 
 
 def _blind(entry: Statistical, *, paired: bool) -> str | None:
@@ -208,6 +215,10 @@ def _weaker_rule(before: Statistical, after: Statistical) -> list[str]:
     found = []
     if after.guard is None:
         return [f"the guard '{before.guard}' is dropped"]
+    if before.guard != after.guard:
+        found.append(f"the guard changes from '{before.guard}' to '{after.guard}'")
+    if before.test != after.test:
+        found.append(f"the test changes from {before.test} to {after.test}")
     if before.scale != after.scale:
         found.append(f"the scale changes from {before.scale} to {after.scale}, so margins cannot be compared")
     elif after.margin > before.margin:
@@ -215,6 +226,9 @@ def _weaker_rule(before: Statistical, after: Statistical) -> list[str]:
     if after.alpha != before.alpha:
         price = "alarms need more evidence" if after.alpha < before.alpha else "false alarms become more frequent"
         found.append(f"alpha changes from {before.alpha:g} to {after.alpha:g}: {price}")
-    if after.effect is None or not after.detectable <= after.effect:
-        found.append(f"it detects {after.detectable:.3g} or more, which is past the guard's effect")
+    effects = [math.nan if after.effect is None else after.effect]
+    if before.scale == after.scale and before.effect is not None:
+        effects.append(before.effect)  # a bug that has grown does not excuse a golden that sees less
+    if not all(after.detectable <= effect for effect in effects):
+        found.append(f"it detects {after.detectable:.3g} or more, past the guard's effect of {min(effects):.3g}")
     return found

@@ -13,12 +13,15 @@ from goldmark.golden.compare import compare
 from goldmark.golden.store import Close, Golden, Result, Statistical
 from goldmark.statistics import Array, on_scale
 
+_ROUNDING = 1e-9  # of a number of seeds that went through a division and back
+
 
 def self_test(golden: Golden) -> list[str]:
     """Return what the comparator gets wrong on this golden: an empty list where it can be trusted.
 
     With the metrics alone, the recipe ignored: identical values must pass; the guard's values, a shift of twice the
-    detectable effect with the guard's residuals, a frozen model, NaN, and a dropped or added key must fail.
+    detectable effect with the guard's residuals, for a permutation test as many dead seeds as the detectable effect is
+    worth, a frozen model, NaN, and a dropped or added key must fail.
     """
     same = Result(golden.name, golden.exact, golden.close, golden.statistical, golden.stream)
     problems = [] if compare(golden, same).ok is True else ["identical values do not pass"]
@@ -46,6 +49,9 @@ def _wrong_values(entry: Statistical) -> Iterator[tuple[str, Mapping[str, float]
     yield f"the guard '{entry.guard}'", entry.guard_values or {}
     for direction in (1, -1):
         yield "a shift of twice the detectable effect", _shifted(entry, 2 * direction * entry.detectable)
+    if entry.test == "permutation" and entry.effect:
+        dead = min(len(entry.values), math.ceil(len(entry.values) * entry.detectable / entry.effect - _ROUNDING))
+        yield f"{dead} dead seeds", _with_dead_seeds(entry, dead)
     if entry.first_values is not None:
         yield "a frozen model", entry.first_values
     for seed in entry.values:
@@ -61,6 +67,13 @@ def _shifted(entry: Statistical, shift: float) -> dict[str, float]:
     if entry.scale == "log":
         moved = np.exp(moved)
     return dict(zip(entry.values, moved.tolist(), strict=True))
+
+
+def _with_dead_seeds(entry: Statistical, dead: int) -> dict[str, float]:
+    """Return golden values with those of the guard at so many seeds, where the guard lies farthest away."""
+    guard = entry.guard_values or {}
+    farthest = sorted(entry.values, key=lambda seed: -abs(guard[seed] - entry.values[seed]))
+    return {**entry.values, **{seed: guard[seed] for seed in farthest[:dead]}}
 
 
 def _damaged_arithmetic(same: Result) -> Iterator[tuple[str, Result]]:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 
-from goldmark.golden.drift import MISSING, Drift, difference, percent, show
+from goldmark.golden.drift import MISSING, Drift, difference, percent, rule_drift, show
 from goldmark.golden.store import Golden, Result, Statistical
-from goldmark.statistics import Shift, compare_values, detectable_effect, on_scale, spread
+from goldmark.statistics import Shift, compare_values, on_scale, spread, stated_effect
 
 REPEAT = 1e-6  # relative: what one machine, one code and one seed give again is nearer, whatever the load
-_RULE = ("scale", "margin", "alpha", "test")
+_RULE = ("scale", "margin", "alpha", "test", "better")
+_SAME = 1e-12  # relative: what a logarithm differs by from one system to another
 
 
 def why_not_checked(golden: Golden, result: Result, metric: str) -> str | None:
@@ -37,21 +38,25 @@ def key_drifts(golden: Golden, result: Result) -> Iterator[Drift]:
         if not new.values or not set(new.values) <= set(old.values):
             text = f"statistical {metric}: golden has the seeds {_seeds(old)}, got {_seeds(new)}; train the same"
             yield Drift("key", metric, _seeds(old), _seeds(new), math.inf, text)
-        for name in _RULE if old.guard and new.values else ():
-            yield from _rule_drift(metric, name, old, new)
+        if new.values:
+            yield from _rule_drifts(metric, old, new)
 
 
 def _seeds(entry: Statistical) -> str:
     return show(" ".join(entry.values)) if entry.values else "none"
 
 
-def _rule_drift(metric: str, name: str, old: Statistical, new: Statistical) -> Iterator[Drift]:
-    before, now = getattr(old, name), getattr(new, name)
-    if before != now:
-        text = (
-            f"rule {metric}.{name}: golden {show(before)}, now {show(now)}; a rule changes by an update of the golden"
-        )
-        yield Drift("rule", f"{metric}.{name}", before, now, math.inf, text)
+def _rule_drifts(metric: str, old: Statistical, new: Statistical) -> Iterator[Drift]:
+    """Yield what the result says otherwise than the golden, where it has a guard.
+
+    A guard without values is one that a test states; a result with values may be of runs that are not the golden's.
+    """
+    names = [*(_RULE if old.guard else ()), *(["guard"] if new.guard and new.guard_values is None else [])]
+    for name in names:
+        before, now = getattr(old, name), getattr(new, name)
+        close = isinstance(before, float) and isinstance(now, float) and math.isclose(before, now, rel_tol=_SAME)
+        if before != now and not close:
+            yield rule_drift(metric, name, before, now)
 
 
 def metric_drifts(golden: Golden, result: Result, metric: str, *, repeat: bool) -> Iterator[Drift]:
@@ -122,7 +127,7 @@ def _shift_drift(golden: Golden, result: Result, metric: str) -> Drift | None:
 def _blind_drift(metric: str, entry: Statistical, seen: Shift) -> Drift | None:
     """Return the drift of a golden that, unpaired, would no longer see its bug; its own spread decides."""
     sd = spread(on_scale(list(entry.values.values()), entry.scale))
-    detectable = detectable_effect(sd, seen.n, margin=entry.margin, alpha=entry.alpha, paired=False)
+    detectable = _detectable(entry, sd, seen.n, paired=False)
     if entry.effect is None or detectable <= entry.effect:
         return None
     text = (
@@ -155,7 +160,7 @@ def _amount(entry: Statistical, shift: float) -> str:
 
 
 def _test(entry: Statistical, seen: Shift) -> str:
-    detectable = entry.detectable if seen.paired else seen.detectable
+    detectable = entry.detectable if seen.paired else _detectable(entry, seen.sd, seen.n, paired=False)
     name = "no spread" if seen.test == "equal" else f"{seen.test}, p {seen.p:.2g}"
     return f"{name}, n {seen.n}, detects {_amount(entry, detectable)}"
 
@@ -168,5 +173,10 @@ def _pairing(golden: Golden, entry: Statistical, new: Mapping[str, float], seen:
         return "the stream moved"
     old = on_scale(list(entry.values.values()), entry.scale)
     sd = spread(on_scale([new[seed] for seed in entry.values], entry.scale) - old)
-    paired = detectable_effect(sd, seen.n, margin=entry.margin, alpha=entry.alpha)
-    return f"with stream hashes, and so pairs, {_amount(entry, paired)}"
+    return f"with stream hashes, and so pairs, {_amount(entry, _detectable(entry, sd, seen.n, paired=True))}"
+
+
+def _detectable(entry: Statistical, sd: float, n: int, *, paired: bool) -> float:
+    return stated_effect(
+        sd, n, margin=entry.margin, alpha=entry.alpha, test=entry.test, paired=paired, guard_effect=entry.effect
+    )

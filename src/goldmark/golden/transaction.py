@@ -39,6 +39,9 @@ def locked(folder: Path) -> Iterator[None]:
 
     staging = folder / STAGING
     staging.mkdir(parents=True, exist_ok=True)
+    # the folder ignores itself, so that git never sees it, even where nothing is written
+    if not (staging / ".gitignore").exists():
+        (staging / ".gitignore").write_text("*\n")
     lock = FileLock(staging / _LOCK)
     try:
         lock.acquire(timeout=_WAIT_S)
@@ -72,8 +75,6 @@ def stage(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write the new bytes beside the goldens, on the disk but without any effect until they are marked."""
     waiting = folder / STAGING / _NEXT
     waiting.mkdir(parents=True, exist_ok=True)
-    # the folder ignores itself, so that git never sees it
-    (folder / STAGING / ".gitignore").write_text("*\n")
     for number, path in enumerate(sorted(files)):
         _write(waiting / str(number), files[path])
     _sync(waiting)

@@ -40,6 +40,7 @@ def train_single(case: Case, variant: str, seed: int, device: str = "cpu") -> Ru
         findings = case.examine(fresh.eval(), model.eval(), data, settings)
         slow_metrics = case.evaluate_trained(model, data, settings)
     baselines = case.baselines(data64, settings)
+    scores = {baseline.name: dict(baseline.metrics) for baseline in baselines}
     return Run(
         case=case.name,
         variant=variant,
@@ -50,10 +51,7 @@ def train_single(case: Case, variant: str, seed: int, device: str = "cpu") -> Ru
         baselines=baselines,
         findings=findings,
         exact=_exact(settings, model, data),
-        close={
-            "baselines": {baseline.name: dict(baseline.metrics) for baseline in baselines},
-            **case.close(data64, settings),
-        },
+        close={"baselines": scores, **case.close(data64, settings)},
         stream=fit.stream.hexdigest(),
         fingerprint=fingerprint(device),
         sources=sources_of(case),

@@ -44,7 +44,7 @@ def on_measured(case: Case, path: Path) -> Case:
 def read_profiles(path: Path) -> tuple[Profile, ...]:
     """Read a JSON Lines file, a profile a line; raise `UsageError` with file and line number where one is bad."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"{path}: cannot be read ({reason}); give a JSON Lines file of roast profiles") from None
@@ -66,10 +66,8 @@ def read_profiles(path: Path) -> tuple[Profile, ...]:
 def _profile(line: str, where: str) -> Profile:
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UsageError(
-            f"{where}: not JSON ({error.msg} at column {error.colno}); one profile a line is expected"
-        ) from None
+    except (ValueError, RecursionError) as error:  # text that is no JSON, a number too long, brackets too deep
+        raise UsageError(f"{where}: not JSON that can be read ({error}); one profile a line is expected") from None
     if not isinstance(entry, dict):
         raise UsageError(f"{where}: a {type(entry).__name__}; a JSON object with the keys of a profile is expected")
     for key in ("id", "bean_temp_f", *CATEGORIES, "target_finish_temp_f"):
@@ -98,9 +96,13 @@ def _temperatures(value: Any, where: str) -> tuple[float, ...]:
 
 
 def _number(value: Any, key: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise UsageError(f"{where}: {key} is {value!r:.40}; a finite number is expected")
-    return float(value)
+    return number
 
 
 def _text(value: Any, key: str, where: str) -> str:
