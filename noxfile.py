@@ -25,7 +25,7 @@ def pytest(session: nox.Session, *arguments: str) -> None:
 def fast(session: nox.Session) -> None:
     """Run every test, the four documented bugs included, in random order on all cores."""
     install(session)
-    pytest(session, "-n", "logical", "--dist", "worksteal", "--durations", "10")
+    pytest(session, "-n", "logical", "--durations", "10")
 
 
 @nox.session

@@ -102,3 +102,9 @@ def write(pytester: pytest.Pytester) -> Callable[..., None]:
 def folder(pytester: pytest.Pytester) -> Path:
     """The golden folder of such a session."""
     return pytester.path / "golden"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests that train, in random order: workers share that work, and short tests fill the end."""
+    items.sort(key=lambda item: "runs_of" not in getattr(item, "fixturenames", ()))
