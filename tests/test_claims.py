@@ -15,9 +15,8 @@ def run(seed, *, trouble=False, **metrics):
     baseline = Baseline("naive", "says", dict.fromkeys(metrics, 0.5))
     finding = Finding("collapsed_output", trouble, {}, 0.1, "")
     empty = {"history": (), "learning_rates": (), "exact": {}, "close": {}, "fingerprint": {}, "sources": {}}
-    return Run(
-        "case", "v", seed, metrics, baselines=(baseline,), findings=(finding,), stream="", data="", seconds=0.0, **empty
-    )
+    where = {"case": "case", "scale": "fast", "variant": "v", "seed": seed, "stream": "", "data": "", "seconds": 0.0}
+    return Run(metrics=metrics, baselines=(baseline,), findings=(finding,), **where, **empty)
 
 
 RUNS = {

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 Role = Literal["fixed", "broken", "option", "control"]
 Better = Literal["higher", "lower", "neither"]
 Scale = Literal["identity", "log"]
-Data = Mapping[str, "Tensor"]  # named tensors; a name starts with `train_` or `val_`, examples on axis 0
+MatrixScale = Literal["smoke", "fast", "full"]
+Data = Mapping[str, "Tensor"]  # named tensors: `train_` and `val_` with examples on axis 0, `step_` with steps there
 Settings = Any  # the case's own frozen dataclass; it carries at least the fields of `Recipe`
 
 
@@ -109,6 +110,7 @@ class Run:
     """One training of one variant with one seed."""
 
     case: str
+    scale: MatrixScale
     variant: str
     seed: int
     metrics: Mapping[str, float]  # of the trained model
@@ -189,11 +191,14 @@ class Case:
     finish: Callable[[Sequence[Mapping[str, float]]], dict[str, float]] = _no_metrics  # metrics of the history
     close: Callable[[Data, Settings], dict[str, Any]] = _nothing_close  # arithmetic on the data, float64
     learning_rate: Callable[[Settings, str], float] | None = None  # settings, parameter name -> peak learning rate
+    rate_factor: Callable[[Settings, int], float] | None = None  # settings, step -> share of the peak; None: cosine
+    stackable: frozenset[str] = frozenset()  # settings that reach the loss through tensors of data or model alone
     fixtures: Mapping[str, str] = field(
         default_factory=dict
     )  # name of a frozen file -> the variant whose data it holds
     from_file: Callable[[Case, Path], Case] | None = None  # the case on a user's file; None: it takes no file
     data_source: str = "generated"  # or the sha256 of the user's file that `make_data` reads
+    scale: MatrixScale = "fast"
 
 
 def find_variant(case: Case, name: str) -> Variant:

@@ -17,6 +17,7 @@ from goldmark.cases.eeg.compact_rt import CompactRT
 from goldmark.cases.eeg.scores import augmented_prediction_s, baselines, score, units
 from goldmark.cases.eeg.windows import SUBJECTS, generate, pink_noise
 from goldmark.training.draws import Draws, key, normal
+from goldmark.training.plan import Job
 from goldmark.training.single import train_single
 
 CHANGES = {
@@ -170,7 +171,7 @@ def test_dropout_is_keyed_and_for_training_only():
     """Without draws nothing is dropped; the same step drops the same units, another step others."""
     model = make_model(EegSettings(dropout=0.5), float_data(EegSettings())).eval()
     x = float_data(EegSettings())["val_eeg"]
-    first, again, other = (model(x, Draws(0, step)) for step in (1, 1, 2))
+    first, again, other = (model(x, Draws.at(0, step)) for step in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(model(x), model(x))
@@ -193,7 +194,7 @@ def test_every_variant_draws_the_same_so_that_runs_pair():
     x, y = torch.zeros(4, 2), torch.zeros(4)
     used = []
     for name in ("mixup", "no_mixup", "mixup_documented", "inputs_only_mixup"):
-        draws = Draws(0, 0)
+        draws = Draws.at(0, 0)
         mix_batch(x, y, draws, settings_of(CASE, name))
         used.append(draws.used)
     assert [used[0]] * 4 == used
@@ -203,9 +204,9 @@ def test_every_variant_draws_the_same_so_that_runs_pair():
 def test_noise_has_its_sd_in_the_unit_of_the_windows():
     """The same 0.01 is a hundredth of a z-score and a thousand times a window in volts."""
     quiet = torch.zeros(8, 16, 100)
-    noise = add_noise(quiet, Draws(0, 0), 0.01)
+    noise = add_noise(quiet, Draws.at(0, 0), 0.01)
     assert pytest.approx(0.01, rel=FOUR_SE / (2 * 12_800) ** 0.5) == float(noise.std())
-    assert quiet is add_noise(quiet, Draws(0, 0), 0.0)
+    assert quiet is add_noise(quiet, Draws.at(0, 0), 0.0)
     volts = generate(EegSettings(input_scale="volts"), 0)["train_eeg"]
     assert float(volts.std()) < 0.01 / 300
 
@@ -215,7 +216,7 @@ def test_loss_is_the_mse_of_the_batch_as_augmented(name):
     """A second implementation in numpy, from the same draws; float32 rounding only."""
     settings, rows = settings_of(CASE, name), torch.arange(31, -1, -1)
     data = float_data(settings)
-    draws = Draws(5, 2)
+    draws = Draws.at(5, 2)
     x, y = data["train_eeg"][rows].numpy(), data["train_response_s"][rows].numpy()
     if settings.noise_sd:
         x = x + settings.noise_sd * draws.normal("noise", 32, 16, 100).numpy()
@@ -225,7 +226,7 @@ def test_loss_is_the_mse_of_the_batch_as_augmented(name):
         x = lam * x + (1 - lam) * x[index]
         y = lam * y + (1 - lam) * y[index] if settings.mix_targets else y
     expected = ((x.mean(axis=(1, 2)) - y) ** 2).mean()
-    assert pytest.approx(expected, rel=1e-5) == float(loss(Mean(), data, rows, Draws(5, 2), settings))
+    assert pytest.approx(expected, rel=1e-5) == float(loss(Mean(), data, rows, Draws.at(5, 2), settings))
 
 
 def _lam(probability, alpha):
@@ -299,7 +300,7 @@ def test_smooth_l1_is_half_the_mse_below_an_error_of_1_s():
 def test_run_holds_every_metric_the_case_declares():
     """Four steps are enough to see that a run is whole and says what it was trained on."""
     short = replace(CASE, settings=EegSettings(steps=4))
-    run = train_single(short, "mixup", 0)
+    run = train_single(Job(short, "mixup", 0))
     assert {metric.name for metric in CASE.metrics} == set(run.metrics)
     assert all(math.isfinite(value) for value in run.metrics.values())
     assert run.exact["n_parameters"] == 5_041

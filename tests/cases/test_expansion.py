@@ -222,12 +222,12 @@ def test_dropout_is_keyed_and_only_in_training():
     settings = small(input_dropout=0.5)
     data = float_data(settings)
     model = seeded_model(settings, data)
-    first, again, other = (model(data["train_features"], Draws(0, step)).span for step in (1, 1, 2))
+    first, again, other = (model(data["train_features"], Draws.at(0, step)).span for step in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    model.input_dropout = 0.0
+    model.input_dropout.drops = False
     assert not torch.equal(first, model(data["train_features"]).span)
-    assert torch.equal(model(data["train_features"], Draws(0, 1)).span, model(data["train_features"]).span)
+    assert torch.equal(model(data["train_features"], Draws.at(0, 1)).span, model(data["train_features"]).span)
 
 
 # --- loss
@@ -285,7 +285,7 @@ def test_a_term_left_out_reaches_no_parameter(terms, silent):
     settings = small(terms=terms)
     data = float_data(settings)
     model = seeded_model(settings, data)
-    loss(model, data, torch.arange(6), Draws(0, 0), settings).backward()
+    loss(model, data, torch.arange(6), Draws.at(0, 0), settings).backward()
     heads = ("span", "countdown", "kind", "pointers")
     assert silent == {head for head in heads if getattr(model, head).weight.grad is None}
     n_trained = {"no_countdown": 3, "span": 1}[terms]

@@ -24,6 +24,7 @@ from goldmark.cases.expansion.scores import (
 )
 from goldmark.cases.expansion.windows import generate
 from goldmark.training.draws import initial_weights
+from goldmark.training.plan import Job
 from goldmark.training.single import train_single
 
 FLOAT32 = 1e-5  # a few roundings of float32 are below 1e-6 each
@@ -159,7 +160,7 @@ def test_raw_countdown_is_out_of_reach_before_training():
 def test_a_short_run_has_every_metric_and_moves_sigma_slowly():
     """Four steps through the engine: finite metrics, a share a finding can be made of, and the same run twice."""
     case = replace(CASE, settings=small(steps=4))
-    first, again = (train_single(case, "clipped_countdown", 0) for _ in range(2))
+    first, again = (train_single(Job(case, "clipped_countdown", 0)) for _ in range(2))
     assert {metric.name for metric in CASE.metrics} == set(first.metrics)
     assert all(math.isfinite(value) for value in first.metrics.values())
     assert first.metrics == again.metrics

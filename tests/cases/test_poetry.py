@@ -15,6 +15,7 @@ from goldmark.cases.poetry.autoencoder import PoetryAutoencoder
 from goldmark.cases.poetry.scores import baselines, ceilings, other_windows, score
 from goldmark.cases.poetry.verses import generate, phrase_words, word_vectors, zipf_words
 from goldmark.training import draws
+from goldmark.training.plan import Job
 from goldmark.training.single import train_single
 
 SETTINGS = PoetrySettings()
@@ -184,11 +185,11 @@ def test_outputs_span_one_dimension_more_than_the_decoder_has_units(model, data)
 def test_dropout_is_keyed_and_only_with_draws(model, data):
     """Without draws nothing is dropped; with them a share of the encoder's last state, the same for the same key."""
     tokens = data["val_tokens"]
-    step = draws.Draws(0, 0)
+    step = draws.Draws.at(0, 0)
     dropped = model.encode(tokens, step)
     assert {("last hidden state", (40, 10))} == step.used
-    assert torch.equal(dropped, model.encode(tokens, draws.Draws(0, 0)))
-    assert not torch.equal(dropped, model.encode(tokens, draws.Draws(0, 1)))
+    assert torch.equal(dropped, model.encode(tokens, draws.Draws.at(0, 0)))
+    assert not torch.equal(dropped, model.encode(tokens, draws.Draws.at(0, 1)))
     assert torch.equal(model.encode(tokens), model.encode(tokens))
     assert not torch.equal(dropped, model.encode(tokens))
 
@@ -220,14 +221,16 @@ def test_loss_is_cosine_and_squared_error_of_the_batch(data):
     outputs = draws.normal(draws.key(0, 0, "outputs"), (3, 12, 48))
     a, b = outputs.numpy(), data["train_tokens"].numpy()[rows.numpy()]
     expected = 1 - cosines(a, b).mean() + ((a - b) ** 2).mean()
-    assert expected == pytest.approx(float(loss(Answer(outputs), data, rows, draws.Draws(0, 0), SMALL)), rel=1e-12)
+    assert expected == pytest.approx(float(loss(Answer(outputs), data, rows, draws.Draws.at(0, 0), SMALL)), rel=1e-12)
 
 
 def test_loss_minds_the_norm_of_an_output(data):
     """Perfect outputs cost nothing; twice as long ones point the right way and cost their squared error."""
     rows = torch.arange(8)
     tokens = data["train_tokens"][rows]
-    perfect, doubled = (float(loss(Answer(factor * tokens), data, rows, draws.Draws(0, 0), SMALL)) for factor in (1, 2))
+    perfect, doubled = (
+        float(loss(Answer(factor * tokens), data, rows, draws.Draws.at(0, 0), SMALL)) for factor in (1, 2)
+    )
     assert 0 == pytest.approx(perfect, abs=1e-12)  # float64 rounding of a cosine of 1
     assert float(tokens.square().mean()) == pytest.approx(doubled, rel=1e-12)
 
@@ -235,7 +238,7 @@ def test_loss_minds_the_norm_of_an_output(data):
 def test_loss_reaches_every_parameter(data):
     """A model in training gets a finite gradient everywhere; only the biases before BatchNorm may have none."""
     model = CASE.make_model(SMALL, data).double().train()
-    loss(model, data, torch.arange(32), draws.Draws(0, 0), SMALL).backward()
+    loss(model, data, torch.arange(32), draws.Draws.at(0, 0), SMALL).backward()
     still = {name for name, p in model.named_parameters() if not p.grad.isfinite().all() or p.grad.abs().max() < 1e-12}
     assert still <= {"to_code.bias"}
 
@@ -336,7 +339,7 @@ def test_variant_differs_in_what_it_says_and_nothing_else(variant, other, expect
 def test_run_repeats_bit_by_bit():
     """The same seed gives the same metrics and the same stream; another seed gives others."""
     case = replace(CASE, settings=SMALL, variants=CASE.variants[:1])
-    first, again, other = (train_single(case, "wide", seed) for seed in (0, 0, 1))
+    first, again, other = (train_single(Job(case, "wide", seed)) for seed in (0, 0, 1))
     assert first.metrics == again.metrics
     assert first.stream == again.stream
     assert first.metrics["token_cosine"] != other.metrics["token_cosine"]
@@ -346,7 +349,7 @@ def test_run_repeats_bit_by_bit():
 def test_score_above_the_narrow_ceiling_counts_only_on_the_same_seed():
     """Each wide run is held to the ceiling of the narrow run with its own seed; the worst gap is the value."""
     case = replace(CASE, settings=replace(SMALL, steps=1), variants=CASE.variants[:1])
-    run = train_single(case, "wide", 0)
+    run = train_single(Job(case, "wide", 0))
 
     def scored(seed, cosine, ceiling):
         return replace(run, seed=seed, metrics={"token_cosine": cosine, "token_ceiling": ceiling})

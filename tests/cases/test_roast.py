@@ -19,6 +19,7 @@ from goldmark.cases.roast.profiles import on_measured, read_profiles
 from goldmark.cases.roast.scores import baselines, generate_f, next_steps, scaled, score
 from goldmark.cases.roast.transformer import Attention, DecoderLayer, RoastFormer, sinusoidal_positions
 from goldmark.training.draws import Draws, initial_weights
+from goldmark.training.plan import Job
 from goldmark.training.single import train_single
 
 REAL = os.environ.get("GOLDMARK_ROAST_PROFILES")  # a file of measured profiles, where one is at hand
@@ -147,13 +148,13 @@ def test_loss_is_the_mean_square_over_valid_cells(variant, offset, unit):
     silent.forward = lambda inputs, bean, draws=None: torch.zeros_like(inputs)
     curves, valid = data["train_temp_f"].numpy()[:8, 1:], data["train_valid"].numpy()[:8, 1:]
     expected = (((curves[valid] - offset) / unit) ** 2).mean()
-    assert pytest.approx(expected) == float(loss(silent, data, torch.arange(8), Draws(0, 0), settings))
+    assert pytest.approx(expected) == float(loss(silent, data, torch.arange(8), Draws.at(0, 0), settings))
 
 
 def test_positions_are_sines_and_cosines():
     """Even places hold sines, odd ones cosines, of wavelengths from 2 pi to 10000 * 2 pi."""
     expected = [[np.sin(t / 10000 ** (2 * (i // 2) / 4) + (i % 2) * np.pi / 2) for i in range(4)] for t in range(3)]
-    np.testing.assert_allclose(sinusoidal_positions(3, 4), expected, atol=1e-6)  # float32
+    np.testing.assert_allclose(sinusoidal_positions(3, 4, torch.device("cpu")), expected, atol=1e-6)  # float32
 
 
 def test_padded_cells_do_not_count():
@@ -166,7 +167,7 @@ def test_padded_cells_do_not_count():
     with initial_weights(0):
         model = make_model(settings, data)
     with torch.no_grad():
-        losses = [loss(model, either, torch.arange(8), Draws(0, 0), settings) for either in (data, spoilt)]
+        losses = [loss(model, either, torch.arange(8), Draws.at(0, 0), settings) for either in (data, spoilt)]
         scores = [score(model, either, settings) for either in (data, spoilt)]
     assert losses[0] == losses[1]
     assert scores[0] == scores[1]
@@ -301,7 +302,7 @@ def test_measured_vocabulary_and_scale_come_from_the_training_half(tmp_path):
 def test_measured_profiles_train(measured):
     """The real path: a few steps on measured profiles, every declared metric finite."""
     case = on_measured(CASE, measured)
-    run = train_single(replace(case, settings=replace(case.settings, steps=4)), "zscore", 0)
+    run = train_single(Job(replace(case, settings=replace(case.settings, steps=4)), "zscore", 0))
     assert np.isfinite(list(run.metrics.values())).all()
     assert run.data != "generated"
 

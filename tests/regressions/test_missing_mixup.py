@@ -131,7 +131,7 @@ def probe(n=8, n_features=5):
 def test_a_linear_truth_stays_true_under_mixup(name):
     """One weight and one order for both: targets linear in the inputs are so after mixing, to float64 rounding."""
     data, rows = probe()
-    losses = [float(loss(Linear(5), data, rows, Draws(0, step), settings_of(CASE, name))) for step in range(40)]
+    losses = [float(loss(Linear(5), data, rows, Draws.at(0, step), settings_of(CASE, name))) for step in range(40)]
     assert max(losses) < 1e-24
 
 
@@ -139,7 +139,7 @@ def test_inputs_without_targets_break_a_linear_truth():
     """The same probe on the broken variant leaves an error in every step."""
     data, rows = probe()
     settings = settings_of(CASE, "inputs_only_mixup")
-    assert min(float(loss(Linear(5), data, rows, Draws(0, step), settings)) for step in range(40)) > 1e-6
+    assert min(float(loss(Linear(5), data, rows, Draws.at(0, step), settings)) for step in range(40)) > 1e-6
 
 
 @pytest.mark.parametrize(("name", "share"), [("mixup", 1.0), ("mixup_documented", 0.5), ("no_mixup", 0.0)])
@@ -148,7 +148,7 @@ def test_share_of_mixed_batches_is_as_set(name, share):
     data, rows = probe()
     model = Linear(5)
     for step in range(400):
-        loss(model, data, rows, Draws(0, step), settings_of(CASE, name))
+        loss(model, data, rows, Draws.at(0, step), settings_of(CASE, name))
     mixed = sum(not torch.equal(seen, data["train_eeg"]) for seen in model.seen) / 400
     assert abs(mixed - share) <= 4 * (share * (1 - share) / 400) ** 0.5
 
@@ -158,11 +158,11 @@ def test_mse_of_mixed_targets_is_the_mix_of_both_losses():
     data, rows = probe()
     a = data["train_response_s"]
     for step in range(20):
-        draws = Draws(0, step)
+        draws = Draws.at(0, step)
         lam = float(draws.uniform("mixup weight", 1))
         b = a[draws.permutation("mixup index", 8)]
         model = Linear(5, offset=0.7)
-        mixed_loss = loss(model, data, rows, Draws(0, step), settings_of(CASE, "mixup"))
+        mixed_loss = loss(model, data, rows, Draws.at(0, step), settings_of(CASE, "mixup"))
         predicted = model.seen[0] @ model.weights + model.offset
         both = lam * (predicted - a).square().mean() + (1 - lam) * (predicted - b).square().mean()
         constant = lam * (1 - lam) * (a - b).square().mean()
@@ -193,7 +193,7 @@ def test_a_batch_has_one_weight_and_one_order():
 
 def mixing(name, step):
     """Return the mixup of a variant's step as a function of inputs and targets."""
-    return lambda x, y: mix_batch(x, y, Draws(0, step), settings_of(CASE, name))
+    return lambda x, y: mix_batch(x, y, Draws.at(0, step), settings_of(CASE, name))
 
 
 # --- the contract as a check for any mixup

@@ -87,15 +87,15 @@ def test_permutation_holds_every_number_once():
 
 def test_dropout_keeps_the_mean_and_the_share():
     """A share p is zero, the rest is scaled to keep the mean: within 4 standard errors over 200,000 cells."""
-    step = draws.Draws(seed=0, step=0)
-    dropped = step.dropout("site", torch.ones(N), 0.3)
+    step = draws.Draws.at(0, 0)
+    dropped = draws.Dropout(0.3, "site")(torch.ones(N), step)
     assert [0.0, pytest.approx(1 / 0.7)] == dropped.unique().tolist()
     assert abs(float((dropped == 0).double().mean()) - 0.3) < 4 * np.sqrt(0.3 * 0.7 / N)
 
 
 def test_used_sites_are_collected_for_the_stream():
     """What a step drew is known by site and shape."""
-    step = draws.Draws(seed=0, step=0)
+    step = draws.Draws.at(0, 0)
     step.uniform("a", 2, 3)
     step.permutation("b", 4)
     assert {("a", (2, 3)), ("b", (4,))} == step.used

@@ -25,7 +25,7 @@ def brief():
 @pytest.fixture(scope="module")
 def run():
     """One short run."""
-    return train_single(brief(), "normalized", 0)
+    return train_single(Job(brief(), "normalized", 0))
 
 
 def test_run_is_read_as_it_was_written(tmp_path, run):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from goldmark.training.schedule import batches, evaluated_epochs, learning_rate_factor, n_epochs, train_size
+from goldmark.training.schedule import batches, cosine_factor, evaluated_epochs, n_epochs, train_size
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def test_first_middle_and_last_epochs_are_evaluated(steps, expected):
 def test_cosine_falls_from_peak_to_minimum():
     """Half a cosine: 1 at the start, the middle half way, towards lr_min / lr; constant without lr_min."""
     recipe = Recipe(lr=0.1, lr_min=0.01)
-    assert [1.0, pytest.approx(0.55), pytest.approx(0.1)] == [learning_rate_factor(recipe, step) for step in (0, 5, 10)]
-    assert {1.0} == {learning_rate_factor(Recipe(), step) for step in range(11)}
+    assert [1.0, pytest.approx(0.55), pytest.approx(0.1)] == [cosine_factor(recipe, step) for step in (0, 5, 10)]
+    assert {1.0} == {cosine_factor(Recipe(), step) for step in range(11)}
 
 
 def test_train_size_is_read_from_the_training_half():

@@ -12,6 +12,7 @@ from torch import nn
 
 from goldmark.case import Baseline, Case, Finding, Metric, Variant
 from goldmark.training import draws, resolve_device, train
+from goldmark.training.plan import Job
 from goldmark.training.single import train_single
 
 
@@ -79,7 +80,7 @@ LINE = Case(
 
 def test_same_seed_repeats_bitwise_and_another_does_not():
     """A run is a function of settings and seed."""
-    first, again, other = (train_single(LINE, "fit", seed) for seed in (0, 0, 1))
+    first, again, other = (train_single(Job(LINE, "fit", seed)) for seed in (0, 0, 1))
     assert replace(first, seconds=0.0) == replace(again, seconds=0.0)
     assert first.metrics != other.metrics
     assert first.stream != other.stream
@@ -90,7 +91,7 @@ def test_run_does_not_touch_the_callers_random_numbers():
     torch.manual_seed(0)
     expected = torch.rand(2)
     torch.manual_seed(0)
-    train_single(LINE, "fit", 0)
+    train_single(Job(LINE, "fit", 0))
     assert torch.equal(expected, torch.rand(2))
 
 
@@ -115,7 +116,7 @@ def test_training_equals_a_second_implementation():
         weights = weights * (1 - rate * settings.weight_decay)
         weights -= rate * first / (1 - 0.9 ** (step + 1)) / ((second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8)
     expected = float((weights[0] * data["val_x"] + weights[1] - data["val_y"]).square().mean())
-    assert expected == pytest.approx(train_single(LINE, "fit", seed).metrics["mse"], rel=1e-5)
+    assert expected == pytest.approx(train_single(Job(LINE, "fit", seed)).metrics["mse"], rel=1e-5)
 
 
 def test_every_step_trains_and_every_evaluation_does_not():
@@ -130,7 +131,7 @@ def test_every_step_trains_and_every_evaluation_does_not():
         modes.append(not model.training)
         return evaluate(model, *others)
 
-    train_single(replace(LINE, loss=watched_loss, evaluate=watched_evaluation), "fit", 0)
+    train_single(Job(replace(LINE, loss=watched_loss, evaluate=watched_evaluation), "fit", 0))
     assert len(modes) == 12 + 3
     assert all(modes)
 
@@ -143,14 +144,14 @@ def test_train_loss_is_the_mean_of_an_epochs_losses():
         losses.append(loss(*arguments))
         return losses[-1]
 
-    run = train_single(replace(LINE, loss=watched_loss), "fit", 0)
+    run = train_single(Job(replace(LINE, loss=watched_loss), "fit", 0))
     means = [sum(float(value.detach()) for value in losses[i : i + 3]) / 3 for i in range(0, 12, 3)]
     assert pytest.approx(means, rel=1e-6) == [row["train_loss"] for row in run.history]  # float32 sums
 
 
 def test_run_tells_what_defines_it():
     """Recipe, shapes, parameter count, learning rates, float64 arithmetic, sources and fingerprint are in the run."""
-    run = train_single(LINE, "slow", 1)
+    run = train_single(Job(LINE, "slow", 1))
     assert asdict(LineSettings(lr=0.005)) == run.exact["recipe"]
     assert {"train_x": [12], "train_y": [12], "val_x": [8], "val_y": [8]} == run.exact["shapes"]
     assert run.exact["n_parameters"] == 2
@@ -168,28 +169,28 @@ def test_run_tells_what_defines_it():
 def test_learning_rates_are_those_that_the_optimizer_used():
     """One row an epoch, of its last step: steps 2, 5, 8 and 11 of the cosine from 0.05 to 0.01."""
     expected = [(pytest.approx(0.01 + 0.04 * (1 + math.cos(math.pi * step / 12)) / 2),) for step in (2, 5, 8, 11)]
-    assert expected == list(train_single(LINE, "fit", 0).learning_rates)
+    assert expected == list(train_single(Job(LINE, "fit", 0)).learning_rates)
 
 
 def test_stream_moves_with_draws_and_shapes_but_not_with_floats():
     """Another learning rate has the same stream; another draw or another parameter has not."""
-    stream = train_single(LINE, "fit", 0).stream
-    assert stream == train_single(LINE, "slow", 0).stream
+    stream = train_single(Job(LINE, "fit", 0)).stream
+    assert stream == train_single(Job(LINE, "slow", 0)).stream
     quiet = replace(
         LINE, loss=lambda m, d, r, draws, s: nn.functional.mse_loss(m(d["train_x"][r, None])[:, 0], d["train_y"][r])
     )
-    assert stream != train_single(quiet, "fit", 0).stream
+    assert stream != train_single(Job(quiet, "fit", 0)).stream
     wider = replace(LINE, make_model=lambda s, d: nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 1)))
     wider = replace(wider, evaluate=lambda m, d, s: {"mse": 1.0}, examine=lambda *_: ())
-    assert stream != train_single(wider, "fit", 0).stream
+    assert stream != train_single(Job(wider, "fit", 0)).stream
     assert len(stream) == len(hashlib.sha256().hexdigest())
 
 
 def test_learning_rate_by_parameter_reaches_the_optimizer():
     """A case may give a parameter a rate of its own; a rate of 0 leaves it where it was."""
     frozen = replace(LINE, learning_rate=lambda settings, name: 0.0 if name == "weight" else settings.lr)
-    assert train_single(frozen, "fit", 0).findings[0].trouble
-    assert {2} == {len(rates) for rates in train_single(frozen, "fit", 0).learning_rates}
+    assert train_single(Job(frozen, "fit", 0)).findings[0].trouble
+    assert {2} == {len(rates) for rates in train_single(Job(frozen, "fit", 0)).learning_rates}
 
 
 def test_train_returns_runs_in_order_and_reports_each():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 
-from goldmark.case import Case, UsageError
+from goldmark.case import Case, MatrixScale, UsageError
 
 _NAMES = ("roast", "eeg", "expansion", "poetry")
 
@@ -34,3 +35,19 @@ def find_case(name: str) -> Case:
     if name not in CASES:
         raise UsageError(f"there is no case '{name}'; the catalogue has: {', '.join(CASES)}")
     return CASES[name]
+
+
+def case_at(name: str, scale: MatrixScale) -> Case:
+    """Return a case at a scale: `fast` as in `CASES`, `full` at its documented size, `smoke` as a miniature of that.
+
+    The miniature keeps all widths and lengths; it has few examples, two of them a batch, and takes two steps.
+    """
+    fast = find_case(name)
+    if scale == "fast":
+        return fast
+    full = import_module(f"goldmark.cases.{name}.full")
+    whole: Case = full.FULL
+    if scale == "full":
+        return whole
+    variants = tuple(replace(variant, changes={**variant.changes, **full.SMOKE}) for variant in whole.variants)
+    return replace(whole, settings=replace(whole.settings, **full.SMOKE), variants=variants, claims=(), scale="smoke")

@@ -12,10 +12,10 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - 2**64  # as the signed integers that torch has
 _MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
@@ -82,20 +82,22 @@ def permutation(keys: Tensor, n: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Draws:
-    """The random draws of one step of a run, one site per purpose; `used` collects (site, shape) for the stream."""
+    """The random draws of one step of a run, one site per purpose; `used` collects (site, shape) for the stream.
 
-    seed: int
-    step: int
-    device: torch.device | str = "cpu"
+    The key may be one of many under `torch.func.vmap`: every run of a stack draws what it would draw alone.
+    """
+
+    key: Tensor  # of the step, int64, on the device of the draws
     used: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
 
-    @cached_property
-    def _step_key(self) -> Tensor:
-        return step_key(self.seed, self.step).to(self.device)
+    @classmethod
+    def at(cls, seed: int, step: int, device: torch.device | str = "cpu") -> Draws:
+        """Return the draws of a step of the run with a seed."""
+        return cls(step_key(seed, step).to(device))
 
     def _key(self, site: str, shape: tuple[int, ...]) -> Tensor:
         self.used.add((site, shape))
-        return _mix(self._step_key ^ site_number(site))
+        return _mix(self.key ^ site_number(site))
 
     def uniform(self, site: str, *shape: int) -> Tensor:
         """Draw float64 in (0, 1)."""
@@ -109,13 +111,29 @@ class Draws:
         """Draw a permutation of 0 ... n - 1."""
         return permutation(self._key(site, (n,)), n)
 
-    def dropout(self, site: str, x: Tensor, p: float) -> Tensor:
-        """Zero a share p of x and scale the rest by 1 / (1 - p) (inverted dropout), from a draw of x's shape."""
-        if p == 0:
+    def kept(self, site: str, shape: tuple[int, ...], p: Tensor) -> Tensor:
+        """Draw bools of which a share p, a float64 scalar, is False."""
+        lowest_kept = (p * 2.0**64 - 2.0**63).long()  # the bits are signed: a share p of them lies below this
+        return bits(self._key(site, shape), math.prod(shape)).reshape(shape) >= lowest_kept
+
+
+class Dropout(nn.Module):
+    """Inverted dropout from keyed draws at a site: zero a share p of the input and scale the rest by 1 / (1 - p).
+
+    The share is a buffer, so that models with different shares stack; p = 0 draws nothing.
+    """
+
+    def __init__(self, p: float, site: str) -> None:
+        super().__init__()
+        self.site, self.drops = site, p > 0
+        self.register_buffer("p", torch.tensor(p, dtype=torch.float64), persistent=False)
+
+    def forward(self, x: Tensor, draws: Draws | None) -> Tensor:
+        """Return x with a share of its entries dropped; without draws, in evaluation, x itself."""
+        if draws is None or not self.drops:
             return x
-        lowest_kept = round(p * 2**64) - 2**63  # the bits are signed: a share p of them lies below this
-        kept = bits(self._key(site, tuple(x.shape)), x.numel()).reshape(x.shape) >= lowest_kept
-        return x * (kept.to(x.dtype) / (1 - p))
+        p = self.get_buffer("p")
+        return x * (draws.kept(self.site, tuple(x.shape), p) / (1 - p).to(x.dtype))
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def _portable(job: Job) -> Job:
 def _train(job: Job) -> Run:
     from goldmark.training.single import train_single  # torch loads where runs are trained, not where they are planned
 
-    return train_single(job.case, job.variant, job.seed, job.device)
+    return train_single(job)
 
 
 def process_context() -> multiprocessing.context.BaseContext:

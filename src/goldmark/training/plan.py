@@ -15,7 +15,8 @@ class Job:
     case: Case
     variant: str
     seed: int
-    device: str
+    device: str = "cpu"
+    dtype: str = "float32"  # of the weights and the data; float64 shows that two ways of training are the same
 
 
 def plan_jobs(case: Case, variants: Sequence[str] | None, seeds: Iterable[int] | None, device: str) -> list[Job]:

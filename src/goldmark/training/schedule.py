@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from goldmark.case import Data, Recipe
+from goldmark.case import Case, Data, Recipe, Settings
 from goldmark.training import draws
 
 
@@ -24,8 +24,7 @@ class Batch:
 
 def batches(recipe: Recipe, n_train: int, seed: int) -> Iterator[Batch]:
     """Yield the batches of a run: a fresh order of the rows each epoch, a last incomplete batch left out."""
-    size = min(recipe.batch, n_train)
-    per_epoch = n_train // size
+    size, per_epoch = min(recipe.batch, n_train), steps_per_epoch(recipe, n_train)
     for step in range(recipe.steps):
         epoch, place = divmod(step, per_epoch)
         if place == 0:
@@ -34,9 +33,14 @@ def batches(recipe: Recipe, n_train: int, seed: int) -> Iterator[Batch]:
         yield Batch(step, epoch, order[place * size : (place + 1) * size], ends_epoch)
 
 
+def steps_per_epoch(recipe: Recipe, n_train: int) -> int:
+    """Return the number of whole batches in the training half."""
+    return n_train // min(recipe.batch, n_train)
+
+
 def n_epochs(recipe: Recipe, n_train: int) -> int:
     """Return the number of epochs that the steps of a recipe make, the last one perhaps short."""
-    return math.ceil(recipe.steps / (n_train // min(recipe.batch, n_train)))
+    return math.ceil(recipe.steps / steps_per_epoch(recipe, n_train))
 
 
 def evaluated_epochs(recipe: Recipe, n_train: int) -> set[int]:
@@ -50,7 +54,24 @@ def train_size(data: Data) -> int:
     return next(len(tensor) for name, tensor in data.items() if name.startswith("train_"))
 
 
-def learning_rate_factor(recipe: Recipe, step: int) -> float:
+def peak_rate(case: Case, settings: Settings, parameter: str) -> float:
+    """Return the peak learning rate of a parameter: the case's own rule, or the recipe's rate."""
+    rate: float = settings.lr
+    return case.learning_rate(settings, parameter) if case.learning_rate else rate
+
+
+def rates_at(case: Case, settings: Settings, model: nn.Module, step: int) -> tuple[float, ...]:
+    """Return the learning rates of a step, one for each peak rate among the parameters, in their order."""
+    peaks = dict.fromkeys(peak_rate(case, settings, name) for name, _ in model.named_parameters())
+    return tuple(peak * rate_factor(case, settings, step) for peak in peaks)
+
+
+def rate_factor(case: Case, settings: Settings, step: int) -> float:
+    """Return the learning rate of a step over its peak: the case's own schedule, or the cosine of the recipe."""
+    return (case.rate_factor or cosine_factor)(settings, step)
+
+
+def cosine_factor(recipe: Recipe, step: int) -> float:
     """Return the learning rate of a step over its peak: a cosine from 1 to lr_min / lr, or 1 without lr_min."""
     if recipe.lr_min is None:
         return 1.0

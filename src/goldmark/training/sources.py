@@ -11,7 +11,7 @@ from goldmark.case import Case
 from goldmark.fingerprint import source_hashes
 
 _PACKAGE = Path(goldmark.__file__).parent
-_SHARED = ("case.py", "training/draws.py", "training/schedule.py", "training/single.py")
+_SHARED = ("case.py", *(f"training/{name}.py" for name in ("draws", "prepare", "recurrent", "schedule", "single")))
 
 
 def sources_of(case: Case) -> dict[str, str]:

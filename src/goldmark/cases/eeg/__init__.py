@@ -93,7 +93,7 @@ def examine(fresh: nn.Module, trained: nn.Module, data: Data, settings: EegSetti
         # the best constant in hindsight: a collapsed model beats the training mean by luck, this one never
         no_skill(mse(predicted_s, target_s), mse(target_s.mean(), target_s), threshold=0.01),
         wrong_mixup(
-            lambda x, y: mix_batch(x, y, Draws(0, next(steps)), settings), settings.mixup_fraction, settings.steps
+            lambda x, y: mix_batch(x, y, Draws.at(0, next(steps)), settings), settings.mixup_fraction, settings.steps
         ),
     )
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from goldmark.training.draws import Draws
+from goldmark.training.draws import Draws, Dropout
 
 
 class CompactRT(nn.Module):
@@ -28,7 +28,6 @@ class CompactRT(nn.Module):
         max_pool: bool = False,
     ) -> None:
         super().__init__()
-        self.dropout = dropout
         self.convolutions = nn.ModuleList(
             nn.Conv1d(n_in, n_out, kernel, stride=1 if max_pool else 2, padding=kernel // 2)
             for (n_in, n_out), kernel in zip(pairwise([channels, *widths]), kernels, strict=True)
@@ -37,18 +36,16 @@ class CompactRT(nn.Module):
         self.pool = nn.MaxPool1d(2) if max_pool else nn.Identity()
         self.hidden = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise([widths[-1], *head]))
         self.output = nn.Linear(head[-1], 1)
+        self.dropouts = nn.ModuleList(Dropout(dropout, f"convolution {i}") for i in range(len(widths)))
+        self.head_dropouts = nn.ModuleList(Dropout(dropout, f"hidden {i}") for i in range(len(head)))
 
     def forward(self, eeg: Tensor, draws: Draws | None = None) -> Tensor:
         """Return response times (B,) in s for windows (B, C, T)."""
-
-        def dropped(site: str, y: Tensor) -> Tensor:
-            return y if draws is None else draws.dropout(site, y, self.dropout)
-
         x = eeg
-        for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
-            x = dropped(f"convolution {i}", self.pool(norm(convolution(x)).relu()))
+        for convolution, norm, dropout in zip(self.convolutions, self.norms, self.dropouts, strict=True):
+            x = dropout(self.pool(norm(convolution(x)).relu()), draws)
         x = x.mean(dim=-1)
-        for i, layer in enumerate(self.hidden):
-            x = dropped(f"hidden {i}", layer(x).relu())
+        for layer, dropout in zip(self.hidden, self.head_dropouts, strict=True):
+            x = dropout(layer(x).relu(), draws)
         prediction: Tensor = self.output(x).squeeze(-1)
         return prediction

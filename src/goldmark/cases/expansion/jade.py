@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from goldmark.training.draws import Draws
+from goldmark.training.draws import Draws, Dropout
+from goldmark.training.recurrent import LSTM
 
 TERMS = ("type", "pointers", "span", "countdown")  # of the loss, in the order of `log_sigma`
 TRUNK = ("lstm.", "bottleneck.")  # what the names of the parameters start with that all heads share
@@ -41,8 +42,8 @@ class JadeCompact(nn.Module):
         input_dropout: float,
     ) -> None:
         super().__init__()
-        self.input_dropout = input_dropout
-        self.lstm = nn.LSTM(features, hidden, batch_first=True, bidirectional=bidirectional)
+        self.input_dropout = Dropout(input_dropout, "input")
+        self.lstm = LSTM(features, hidden, batch_first=True, bidirectional=bidirectional)
         width = hidden * (1 + bidirectional)
         self.bottleneck = nn.Sequential(nn.Linear(width, bottleneck), nn.Tanh()) if bottleneck else nn.Identity()
         width = bottleneck or width
@@ -53,9 +54,7 @@ class JadeCompact(nn.Module):
 
     def forward(self, features: Tensor, draws: Draws | None = None) -> Outputs:
         """Return the outputs for features (B, T, F)."""
-        if draws is not None:
-            features = draws.dropout("input", features, self.input_dropout)
-        states = self.bottleneck(self.lstm(features)[0])
+        states = self.bottleneck(self.lstm(self.input_dropout(features, draws))[0])
         pooled = self.pool(states.mean(dim=1))
         return Outputs(
             self.kind(pooled),

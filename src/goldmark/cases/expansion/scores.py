@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from goldmark.case import Baseline, Data
-from goldmark.cases.expansion.jade import TERMS, TRUNK, Outputs
+from goldmark.cases.expansion.jade import TERMS, TRUNK, JadeCompact, Outputs
 from goldmark.cases.expansion.windows import COUNTDOWN_LIMIT
 from goldmark.checks import gradient_norms, shares
 from goldmark.training.draws import Draws
@@ -77,7 +77,7 @@ def total_loss(model: nn.Module, losses: Mapping[str, Tensor], settings: Expansi
 
 
 def _log_sigma(model: nn.Module, term: str) -> Tensor:
-    return model.get_parameter("log_sigma")[TERMS.index(term)]
+    return cast("JadeCompact", model).log_sigma[TERMS.index(term)]
 
 
 def score(model: nn.Module, data: Data, settings: ExpansionSettings) -> dict[str, float]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from goldmark.training.draws import Draws
+from goldmark.training.draws import Draws, Dropout
+from goldmark.training.recurrent import RNN, rnn_step
 
 
 class PoetryAutoencoder(nn.Module):
@@ -19,8 +20,8 @@ class PoetryAutoencoder(nn.Module):
         self, *, embedding: int, encoder_hidden: int, decoder_hidden: int, code_size: int, dropout: float
     ) -> None:
         super().__init__()
-        self.dropout = dropout
-        self.reader = nn.RNN(embedding, encoder_hidden, batch_first=True)
+        self.dropout = Dropout(dropout, "last hidden state")
+        self.reader = RNN(embedding, encoder_hidden, batch_first=True)
         self.to_code = nn.Linear(encoder_hidden, code_size)
         self.norm = nn.BatchNorm1d(code_size)
         self.from_code = nn.Linear(code_size, decoder_hidden)
@@ -40,9 +41,7 @@ class PoetryAutoencoder(nn.Module):
 
     def encode(self, tokens: Tensor, draws: Draws | None = None) -> Tensor:
         """Return the codes (B, K) of tokens (B, T, D)."""
-        last = self.reader(tokens)[1][0]
-        if draws is not None:
-            last = draws.dropout("last hidden state", last, self.dropout)
+        last = self.dropout(self.reader(tokens)[1][0], draws)
         codes: Tensor = self.norm(self.to_code(last))
         return codes
 
@@ -55,7 +54,8 @@ class PoetryAutoencoder(nn.Module):
         cell, output = self.writer, self.output
         recurrence = (cell.weight_hh + cell.weight_ih @ output.weight).T
         bias = cell.bias_ih + cell.bias_hh + cell.weight_ih @ output.bias
-        states = [cell(self.start.expand(len(codes), -1), self.from_code(codes).tanh())]
+        inputs = nn.functional.linear(self.start, cell.weight_ih, cell.bias_ih)
+        states = [rnn_step(inputs, (self.from_code(codes).tanh(),), cell.weight_hh, cell.bias_hh)[0]]
         for _ in range(length - 1):
             states.append(torch.addmm(bias, states[-1], recurrence).tanh())
         return torch.stack(states, dim=1)

@@ -26,7 +26,15 @@ from torch import Tensor, nn
 from goldmark.case import Case, Claim, Data, Finding, Metric, Variant
 from goldmark.cases.roast.curves import generate
 from goldmark.cases.roast.profiles import on_measured
-from goldmark.cases.roast.scores import baselines, fahrenheit, next_steps, scaled, score, score_generation
+from goldmark.cases.roast.scores import (
+    baselines,
+    fahrenheit,
+    next_steps,
+    scaled,
+    score,
+    score_generation,
+    valid_next_steps,
+)
 from goldmark.cases.roast.transformer import RoastFormer
 from goldmark.checks import collapsed_output, no_skill, target_scale
 from goldmark.claims import all_of, every_difference, every_seed, found, mean, mean_difference
@@ -82,7 +90,8 @@ def make_model(settings: RoastSettings, data: Data) -> RoastFormer:
 def loss(model: nn.Module, data: Data, rows: Tensor, draws: Draws, settings: RoastSettings) -> Tensor:
     """Return the mean squared error of the next step over the valid cells of some training profiles."""
     predictions, targets = next_steps(model, data, settings, "train", rows, draws)
-    return nn.functional.mse_loss(predictions, targets)
+    valid = data["train_valid"][rows][:, 1:]
+    return ((predictions - targets).square() * valid).sum() / valid.sum()
 
 
 def finish(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -92,8 +101,8 @@ def finish(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def examine(fresh: nn.Module, trained: nn.Module, data: Data, settings: RoastSettings) -> tuple[Finding, ...]:
     """Look for raw targets before training, and afterwards for collapse and for no skill over the mean."""
-    fresh_predictions, targets = next_steps(fresh, data, settings, "train")
-    predictions, val_targets = next_steps(trained, data, settings, "val")
+    fresh_predictions, targets = valid_next_steps(fresh, data, settings, "train")
+    predictions, val_targets = valid_next_steps(trained, data, settings, "val")
     errors_f = fahrenheit(predictions, settings.target_scale, data) - fahrenheit(
         val_targets, settings.target_scale, data
     )

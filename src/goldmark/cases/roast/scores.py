@@ -50,12 +50,18 @@ def next_steps(
     rows: Tensor | slice = slice(None),
     draws: Draws | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return (predictions, targets) of the next step, teacher-forced, valid cells only, flat, on the target scale."""
-    temp_f, valid = data[f"{half}_temp_f"][rows], data[f"{half}_valid"][rows]
+    """Return (predictions, targets) (B, T - 1) of the next step, teacher-forced, on the target scale."""
+    temp_f = data[f"{half}_temp_f"][rows]
     inputs = scaled(temp_f[:, :-1], settings.input_scale, data)
     predictions = model(inputs, bean_of(data, half, rows), draws)
-    targets = scaled(temp_f[:, 1:], settings.target_scale, data)
-    return predictions[valid[:, 1:]], targets[valid[:, 1:]]
+    return predictions, scaled(temp_f[:, 1:], settings.target_scale, data)
+
+
+def valid_next_steps(model: nn.Module, data: Data, settings: RoastSettings, half: str) -> tuple[Tensor, Tensor]:
+    """Return (predictions, targets) of a half as `next_steps` does, but flat and of the valid cells alone."""
+    valid = data[f"{half}_valid"][:, 1:]
+    predictions, targets = next_steps(model, data, settings, half)
+    return predictions[valid], targets[valid]
 
 
 def generate_f(model: nn.Module, data: Data, settings: RoastSettings) -> Tensor:
@@ -70,7 +76,7 @@ def generate_f(model: nn.Module, data: Data, settings: RoastSettings) -> Tensor:
 
 def score(model: nn.Module, data: Data, settings: RoastSettings) -> dict[str, float]:
     """Return the teacher-forced metrics of a model on the validation half."""
-    predictions, targets = next_steps(model, data, settings, "val")
+    predictions, targets = valid_next_steps(model, data, settings, "val")
     predicted_f = fahrenheit(predictions.double(), settings.target_scale, data)
     true_f = fahrenheit(targets.double(), settings.target_scale, data)
     rmse_f = float((predicted_f - true_f).square().mean().sqrt())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from goldmark.training.draws import Draws
+from goldmark.training.draws import Draws, Dropout
 
 
 class Attention(nn.Module):
@@ -16,9 +16,10 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float, site: str) -> None:
         super().__init__()
-        self.heads, self.dropout, self.site = heads, dropout, site
+        self.heads = heads
         self.query_key_value = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
+        self.dropout = Dropout(dropout, site)
         nn.init.xavier_uniform_(self.query_key_value.weight)
         nn.init.zeros_(self.query_key_value.bias)
         nn.init.zeros_(self.output.bias)
@@ -30,9 +31,7 @@ class Attention(nn.Module):
         query = self._split(nn.functional.linear(x, weight[:width], bias[:width]))
         key, value = map(self._split, nn.functional.linear(memory, weight[width:], bias[width:]).chunk(2, dim=-1))
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-        weights = (scores if mask is None else scores + mask).softmax(dim=-1)
-        if draws is not None:
-            weights = draws.dropout(self.site, weights, self.dropout)
+        weights = self.dropout((scores if mask is None else scores + mask).softmax(dim=-1), draws)
         attended: Tensor = self.output((weights @ value).transpose(1, 2).flatten(2))
         return attended
 
@@ -46,22 +45,19 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, feedforward: int, dropout: float, site: str) -> None:
         super().__init__()
-        self.dropout, self.site = dropout, site
         self.self_attention = Attention(width, heads, dropout, f"{site} self-attention")
         self.cross_attention = Attention(width, heads, dropout, f"{site} cross-attention")
         self.expand, self.contract = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        sites = ("after self-attention", "after cross-attention", "hidden", "after feed-forward")
+        self.dropouts = nn.ModuleList(Dropout(dropout, f"{site} {part}") for part in sites)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor, draws: Draws | None) -> Tensor:
         """Return (B, T, D) for x (B, T, D) and memory (B, S, D)."""
-
-        def dropped(part: str, y: Tensor) -> Tensor:
-            return y if draws is None else draws.dropout(f"{self.site} {part}", y, self.dropout)
-
-        x = self.norms[0](x + dropped("after self-attention", self.self_attention(x, x, mask, draws)))
-        x = self.norms[1](x + dropped("after cross-attention", self.cross_attention(x, memory, None, draws)))
-        hidden = dropped("hidden", self.expand(x).relu())
-        result: Tensor = self.norms[2](x + dropped("after feed-forward", self.contract(hidden)))
+        x = self.norms[0](x + self.dropouts[0](self.self_attention(x, x, mask, draws), draws))
+        x = self.norms[1](x + self.dropouts[1](self.cross_attention(x, memory, None, draws), draws))
+        hidden = self.dropouts[2](self.expand(x).relu(), draws)
+        result: Tensor = self.norms[2](x + self.dropouts[3](self.contract(hidden), draws))
         return result
 
 
@@ -100,7 +96,7 @@ class RoastFormer(nn.Module):
         """Return predictions (B, T) of the next step for temps (B, T) of a bean (categories, flavors, continuous)."""
         condition = self._condition(*bean)[:, None]
         x = self.temperature(temps[..., None]) + condition
-        x = x + sinusoidal_positions(temps.shape[1], x.shape[-1]).to(x)
+        x = x + sinusoidal_positions(temps.shape[1], x.shape[-1], x.device).to(x.dtype)
         mask = torch.full((temps.shape[1], temps.shape[1]), -torch.inf, device=x.device).triu(1)
         for layer in self.layers:
             x = layer(x, condition, mask, draws)
@@ -117,8 +113,8 @@ class RoastFormer(nn.Module):
         return condition
 
 
-def sinusoidal_positions(length: int, width: int) -> Tensor:
+def sinusoidal_positions(length: int, width: int, device: torch.device) -> Tensor:
     """Return (T, D) sines and cosines of geometric wavelengths (Vaswani et al., 2017)."""
-    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
-    angles = torch.arange(length)[:, None] * rates
+    rates = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10000.0) / width))
+    angles = torch.arange(length, device=device)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)

@@ -1,0 +1,49 @@
+"""CUDA graphs: a whole optimiser step recorded once and replayed, without a launch from the host for each kernel."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+_WARM_UPS = 3  # steps before a capture, as torch's notes on CUDA graphs ask for
+
+
+def replayed(step: Callable[[], None], state: Sequence[Tensor]) -> Callable[[], None]:
+    """Return a function that does what `step` does: on a CPU `step` itself, on a GPU its recording where it has one.
+
+    `state` is all that a step changes, so that the steps of the warm-up can be undone.
+    """
+    if not state[0].is_cuda:
+        return step
+    before = [tensor.detach().clone() for tensor in state]
+    try:
+        return _captured(step, state, before)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        warnings.warn(f"the step runs without a CUDA graph, and slower: {error}", RuntimeWarning, stacklevel=2)
+        _restore(state, before)
+        return step
+
+
+def _captured(step: Callable[[], None], state: Sequence[Tensor], before: Sequence[Tensor]) -> Callable[[], None]:
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(_WARM_UPS):
+            step()
+            _restore(state, before)  # the counter too, so that the warm-up stays within the tables of the steps
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def _restore(state: Sequence[Tensor], before: Sequence[Tensor]) -> None:
+    with torch.no_grad():
+        for tensor, value in zip(state, before, strict=True):
+            tensor.copy_(value)
