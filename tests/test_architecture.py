@@ -35,7 +35,7 @@ HEAVY = {
     "pytest": {"golden", "plugin"},
     "filelock": {"golden", "training"},
     "matplotlib": {"report"},
-    "ray": set(),
+    "ray": {"training"},
 }  # library -> the rooms that may import it
 VAGUE = {"utils", "util", "common", "core", "helpers", "helper", "base", "manager", "misc"}
 
@@ -78,6 +78,12 @@ def test_heavy_libraries_stay_in_their_rooms():
     for path in FILES:
         used = {module.partition(".")[0] for module in imports(path)} & set(HEAVY)
         assert set() == {library for library in used if room_of(path) not in HEAVY[library]}, path
+
+
+def test_ray_is_imported_in_one_file():
+    """Only the file that says where tasks run knows of Ray."""
+    users = [path for path in FILES if "ray" in {module.partition(".")[0] for module in imports(path)}]
+    assert [PACKAGE / "training" / "machines.py"] == users
 
 
 def test_comparing_numbers_needs_neither_pytest_nor_torch():

@@ -127,6 +127,16 @@ class Run:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A run that came to nothing: it diverged, its code raised, or its process died."""
+
+    case: str
+    variant: str
+    seed: int
+    error: str
+
+
 Runs = Mapping[str, Sequence[Run]]  # variant name -> its runs, by seed
 
 
@@ -198,7 +208,9 @@ class Case:
     )  # name of a frozen file -> the variant whose data it holds
     from_file: Callable[[Case, Path], Case] | None = None  # the case on a user's file; None: it takes no file
     data_source: str = "generated"  # or the sha256 of the user's file that `make_data` reads
+    documented: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # variant -> metric -> the record's
     scale: MatrixScale = "fast"
+    stacks_on_cpu: bool = False  # whether a stack trains faster than one model after another there (`nox -s bench`)
 
 
 def find_variant(case: Case, name: str) -> Variant:

@@ -22,9 +22,9 @@ def judge(case: Case, runs: Runs, *, any_data: bool = False) -> list[tuple[Claim
 
 
 def verdict_on(claim: Claim, runs: Runs) -> Verdict:
-    """Return the verdict of one claim; not judged where a variant has fewer runs than the claim needs."""
-    n_seeds = min(len(runs[variant]) for variant in claim.variants)
-    if n_seeds < claim.fewest_seeds:
+    """Return the verdict of one claim; not judged where a variant has fewer runs than the claim needs, or none."""
+    n_seeds = min(len(runs.get(variant, ())) for variant in claim.variants)
+    if n_seeds < max(1, claim.fewest_seeds):
         return Verdict(None, math.nan, math.nan, n_seeds)
     return claim.check(runs)
 

@@ -87,7 +87,7 @@ def test_one_diverged_seed_makes_the_summary_nan():
     """Mean and extremes do not depend on where the NaN stands."""
     for values in ([1.0, math.nan], [math.nan, 1.0]):
         assert all(math.isnan(value) for value in summary(values).values())
-    assert {"mean": 2.0, "min": 1.0, "max": 3.0} == summary([3.0, 1.0])
+    assert {"mean": 2.0, "sd": 2**0.5, "min": 1.0, "max": 3.0} == summary([3.0, 1.0])
 
 
 def test_run_exits_1_where_a_claim_fails(invoke):
@@ -118,7 +118,7 @@ def test_json_has_the_documented_layout(invoke, tmp_path):
     assert {"schema", "cases", "fingerprint"} == set(whole)
     assert 1 == whole["schema"]
     roast = whole["cases"]["roast"]
-    assert {"says", "seeds", "variants", "baselines", "claims", "goldens"} == set(roast)
+    assert {"says", "seeds", "variants", "baselines", "claims", "goldens", "failures"} == set(roast)
     assert [0] == roast["seeds"]
     fixed = roast["variants"]["normalized"]
     assert {"role": "fixed", "of": None} == {key: fixed[key] for key in ("role", "of")}

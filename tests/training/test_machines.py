@@ -1,7 +1,11 @@
-"""Processes give the same runs as this process, and a failing job is heard of."""
+"""Processes give the same runs as this process, replace those that die, and a failing job is heard of."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import textwrap
 from dataclasses import replace
 
 import pytest
@@ -9,6 +13,8 @@ import pytest
 from goldmark.case import UsageError, find_metric
 from goldmark.cases import find_case
 from goldmark.training import train
+from goldmark.training.machines import WorkerDiedError, outcomes
+from goldmark.training.plan import plan_jobs
 
 
 def brief():
@@ -17,9 +23,14 @@ def brief():
     return replace(roast, settings=replace(roast.settings, steps=3, n_train=8, n_val=4, length=12))
 
 
+def brief_tasks(case, n_seeds):
+    """A task for each seed."""
+    return [(job,) for job in plan_jobs(case, ["normalized"], range(n_seeds), "cpu")]
+
+
 def test_processes_train_the_same_runs_as_one():
     """Two processes, four runs: equal to the last bit but for the time taken."""
-    here, there = (train(brief(), ["normalized", "zscore"], [0, 1], processes=n) for n in (1, 2))
+    here, there = (train(brief(), ["normalized", "zscore"], [0, 1], jobs=n) for n in (1, 2))
     assert [replace(run, seconds=0.0) for run in here] == [replace(run, seconds=0.0) for run in there]
 
 
@@ -27,11 +38,49 @@ def test_error_in_a_process_reaches_the_caller():
     """A case that cannot be trained raises its own error, not a broken pool."""
     wrong = replace(brief(), metrics=(*brief().metrics, replace(find_metric(brief(), "rmse_f"), name="missing")))
     with pytest.raises(KeyError, match="missing"):
-        train(wrong, ["normalized"], [0, 1], processes=2)
+        train(wrong, ["normalized"], [0, 1], jobs=2)
 
 
 def test_case_that_cannot_travel_is_said_at_once():
     """A function defined inside another cannot be sent: an error with the way out, not a pool that hangs."""
     local = replace(brief(), finish=lambda history: {})
     with pytest.raises(UsageError, match="case 'roast' cannot be sent to another process .*; define its functions"):
-        train(local, ["normalized"], [0, 1], processes=2)
+        train(local, ["normalized"], [0, 1], jobs=2)
+
+
+def test_killed_process_is_replaced_and_its_run_repeated():
+    """All processes are killed as soon as the first run is there; every run is trained none the less, each once."""
+    finished = outcomes(brief_tasks(brief(), 12), "processes", 2)
+    seeds = [next(finished)[0][0].seed]
+    for process in multiprocessing.active_children():
+        os.kill(process.pid, signal.SIGKILL)
+    for task, outcome in finished:
+        assert isinstance(outcome, list), outcome
+        seeds.append(task[0].seed)
+    assert list(range(12)) == sorted(seeds)
+
+
+def test_run_that_kills_its_process_each_time_is_given_up_alone(tmp_path, monkeypatch):
+    """Seed 1 ends its process wherever it is tried: after three attempts it fails, and the others are trained."""
+    (tmp_path / "deadly.py").write_text(
+        textwrap.dedent("""
+            import os
+            from goldmark.cases.roast import CASE
+
+            def make_data(settings, seed):
+                if seed == 1:
+                    os._exit(1)
+                return CASE.make_data(settings, seed)
+        """)
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import deadly
+
+    found = {
+        task[0].seed: outcome
+        for task, outcome in outcomes(brief_tasks(replace(brief(), make_data=deadly.make_data), 4), "processes", 2)
+    }
+    assert {0, 1, 2, 3} == set(found)
+    assert isinstance(found[1], WorkerDiedError)
+    assert "its process was killed 3 times" == str(found[1])
+    assert all(isinstance(found[seed], list) for seed in (0, 2, 3))

@@ -1,4 +1,4 @@
-"""The command line: goldmark list | run | golden."""
+"""The command line: goldmark list | run | matrix | golden."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from goldmark.case import UsageError
 from goldmark.cli.catalogue import list_command
 from goldmark.cli.golden import golden_group
+from goldmark.cli.matrix import matrix_command
 from goldmark.cli.run import run_command
 
 
@@ -34,6 +35,7 @@ def program() -> None:
     goldmark run                  train the four documented bugs and their fixes, and judge them
     goldmark run roast --seeds 2  one case, two seeds
     goldmark list                 what there is: cases, variants, claims with their sources
+    goldmark matrix               the record's experiments at their documented size, on a GPU
     goldmark golden status        what the goldens hold and what they can see
 
     Exit status: 0 all as it should be; 1 a claim or golden fails; 2 wrong use or bad input.
@@ -42,6 +44,7 @@ def program() -> None:
 
 program.add_command(list_command)
 program.add_command(run_command)
+program.add_command(matrix_command)
 program.add_command(golden_group)
 
 

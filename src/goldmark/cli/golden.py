@@ -235,7 +235,7 @@ def _cases(names: Sequence[str]) -> list[Case]:
 
 def _trained(case: Case, jobs: int) -> list[Run]:
     with training_progress(case.name, n_runs(case)) as on_run:
-        return train(case, processes=jobs, on_run=on_run)
+        return train(case, jobs=jobs, on_run=on_run)
 
 
 def _names(folder: Path) -> list[str]:

@@ -5,47 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 
-from goldmark.case import Case, Claim, Runs, UsageError, Verdict, find_variant
+from goldmark.case import Case, UsageError
 from goldmark.cases import CASES, find_case
-from goldmark.claims import judge
+from goldmark.cli.outcome import Outcome, case_as_json, outcome_of, show
 from goldmark.cli.progress import training_progress
-from goldmark.cli.tables import (
-    before_and_after,
-    claims_table,
-    golden_lines,
-    mean_baselines,
-    slowest_line,
-    summary,
-    variant_tables,
-    wide_console,
-)
-from goldmark.golden import check_case
-from goldmark.golden.compare import Comparison
-from goldmark.training import by_variant, n_runs, resolve_device, train
+from goldmark.cli.tables import before_and_after, wide_console
+from goldmark.training import n_runs, resolve_device, train
 from goldmark.training.runs import finite
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one case came to: its runs, its claims with verdicts, its goldens compared."""
-
-    case: Case
-    runs: Runs
-    verdicts: Sequence[tuple[Claim, Verdict]]
-    goldens: Sequence[Comparison]
-
-    @property
-    def ok(self) -> bool:
-        """Whether no claim and no golden fails; what is not checked does not fail."""
-        return all(v.ok is not False for _, v in self.verdicts) and all(g.ok is not False for g in self.goldens)
 
 
 @click.command("run")
@@ -88,7 +60,7 @@ def run_command(
     outcomes = []
     for case in cases:
         outcomes.append(_outcome(case, seeds, jobs, resolved, golden_dir or Path("golden")))
-        _show(console, outcomes[-1])
+        show(console, outcomes[-1])
     console.print()
     for line in before_and_after([(outcome.case, outcome.runs) for outcome in outcomes]):
         console.print(Text(line), soft_wrap=True)
@@ -111,21 +83,8 @@ def _on_file(cases: Sequence[Case], path: Path) -> Case:
 def _outcome(case: Case, seeds: int | None, jobs: int, device: str, golden_dir: Path) -> Outcome:
     chosen = None if seeds is None else range(seeds)
     with training_progress(case.name, n_runs(case, chosen)) as on_run:
-        runs = train(case, seeds=chosen, device=device, processes=jobs, on_run=on_run)
-    grouped = by_variant(runs)
-    verdicts = judge(case, grouped, any_data=case.data_source != "generated")
-    return Outcome(case, grouped, verdicts, check_case(runs, golden_dir))
-
-
-def _show(console: Console, outcome: Outcome) -> None:
-    case = outcome.case
-    console.print(Text(f"\n{case.name}: {case.says}", style="bold"))
-    for table in variant_tables(case, outcome.runs, console.width):
-        console.print(table)
-    console.print(claims_table(case, outcome.verdicts))
-    for line in golden_lines(outcome.goldens):
-        console.print(line)
-    console.print(slowest_line([run for runs in outcome.runs.values() for run in runs]))
+        runs = train(case, seeds=chosen, device=device, jobs=jobs, on_run=on_run)
+    return outcome_of(case, runs, golden_dir)
 
 
 def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -133,43 +92,8 @@ def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     first = next(run for runs in outcomes[0].runs.values() for run in runs)
     whole = {
         "schema": 1,
-        "cases": {outcome.case.name: _case_as_json(outcome) for outcome in outcomes},
+        "cases": {outcome.case.name: case_as_json(outcome) for outcome in outcomes},
         "fingerprint": dict(first.fingerprint),
     }
     plain: dict[str, Any] = finite(whole)
     return plain
-
-
-def _case_as_json(outcome: Outcome) -> dict[str, Any]:
-    case = outcome.case
-    return {
-        "says": case.says,
-        "seeds": sorted({run.seed for runs in outcome.runs.values() for run in runs}),
-        "variants": {name: _variant_as_json(case, name, outcome.runs) for name in outcome.runs},
-        "baselines": mean_baselines(outcome.runs),
-        "claims": [
-            {
-                "name": claim.name,
-                "says": claim.says,
-                "source": claim.source,
-                "documented": claim.documented,
-                "ok": verdict.ok,
-                "value": verdict.value,
-                "limit": verdict.limit,
-                "n_seeds": verdict.n_seeds,
-            }
-            for claim, verdict in outcome.verdicts
-        ],
-        "goldens": [{"name": golden.name, "ok": golden.ok, "reason": golden.reason} for golden in outcome.goldens],
-    }
-
-
-def _variant_as_json(case: Case, name: str, runs: Runs) -> dict[str, Any]:
-    variant = find_variant(case, name)
-    values = {metric.name: [run.metrics[metric.name] for run in runs[name]] for metric in case.metrics}
-    return {
-        "role": variant.role,
-        "of": variant.of,
-        "says": variant.says,
-        "metrics": {metric: {**summary(its), "values": its} for metric, its in values.items()},
-    }

@@ -7,13 +7,13 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
-from statistics import fmean
+from statistics import fmean, stdev
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from goldmark.case import Case, Claim, Metric, Run, Runs, Verdict, find_variant
+from goldmark.case import Case, Claim, Failure, Metric, Run, Runs, Verdict, find_variant
 from goldmark.golden.compare import Comparison
 
 _HEADER = 11  # characters of a line of a folded metric name
@@ -31,11 +31,11 @@ def variant_tables(case: Case, runs: Runs, width: int) -> Iterator[Table]:
     names = [*runs, *baselines]
     roles = [f"{find_variant(case, name).role} ({len(its)})" for name, its in runs.items()]
     roles += ["baseline"] * len(baselines)
-    columns = [_metric_column(metric, runs, baselines) for metric in case.metrics]
+    columns = [_metric_column(case, metric, runs, baselines) for metric in case.metrics]
     left = _width(names) + _width(roles) + 1
     while columns:
         fitting = max(1, sum(total <= width for total in accumulate(map(_width, columns), initial=left)) - 1)
-        table = Table("variant", "role", title=f"{case.name}: mean \\[min, max] over seeds", title_justify="left")
+        table = Table("variant", "role", title=f"{case.name}: mean (sd), \\[min, max] over seeds", title_justify="left")
         for header, *_ in columns[:fitting]:
             table.add_column(Text(header), justify="right", no_wrap=True)
         for place, (name, role, *cells) in enumerate(
@@ -46,9 +46,15 @@ def variant_tables(case: Case, runs: Runs, width: int) -> Iterator[Table]:
         columns = columns[fitting:]
 
 
-def _metric_column(metric: Metric, runs: Runs, baselines: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return a header and a cell per variant and baseline."""
-    cells = [_spread([run.metrics[metric.name] for run in its]) for its in runs.values()]
+def _metric_column(case: Case, metric: Metric, runs: Runs, baselines: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return a header and a cell per variant, with the record's own number where it has one, and per baseline."""
+    cells = []
+    for name, its in runs.items():
+        values, recorded = [run.metrics[metric.name] for run in its], case.documented.get(name, {}).get(metric.name)
+        mean, sd, low, high = map(_number, summary(values).values())
+        cells.append(
+            f"{mean} ({sd})\n[{low}, {high}]" + (f"\nrecorded {_number(recorded)}" if recorded is not None else "")
+        )
     return [_folded(metric), *cells, *(_number(scores.get(metric.name)) for scores in baselines.values())]
 
 
@@ -87,7 +93,7 @@ def before_and_after(cases: Sequence[tuple[Case, Runs]]) -> Iterator[str]:
 
 
 def _before_and_after(case: Case, runs: Runs, metric: str, broken: str, fixed: str) -> tuple[str, ...]:
-    before, after = (_spread([run.metrics[metric] for run in runs[name]], " ") for name in (broken, fixed))
+    before, after = (_spread([run.metrics[metric] for run in runs[name]]) for name in (broken, fixed))
     baselines = mean_baselines({fixed: runs[fixed]})
     trivial = [f"{name} {_number(scores[metric])}" for name, scores in baselines.items() if metric in scores]
     seeds = f"({len(runs[fixed])} seeds)"
@@ -128,6 +134,13 @@ def golden_lines(comparisons: Sequence[Comparison]) -> Iterator[Text]:
         yield Text(f"  not checked ({reason}): {', '.join(names)}")
 
 
+def failure_lines(failures: Sequence[Failure]) -> Iterator[Text]:
+    """Yield a line for each run that came to nothing."""
+    for failure in failures:
+        name = f"{failure.case}/{failure.variant} seed {failure.seed}"
+        yield Text(f"  {name} fails: {failure.error}", style=_STYLES[False])
+
+
 def slowest_line(runs: Sequence[Run]) -> str:
     """Return how long the runs took, and the slowest of them."""
     slowest = max(runs, key=lambda run: run.seconds)
@@ -137,15 +150,16 @@ def slowest_line(runs: Sequence[Run]) -> str:
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
-    """Return mean, min and max; all of them NaN where one value is, whatever its place."""
+    """Return mean, sd, min and max; all of them NaN where one value is, whatever its place, the sd for one value."""
     if any(math.isnan(value) for value in values):
-        return dict.fromkeys(("mean", "min", "max"), math.nan)
-    return {"mean": fmean(values), "min": min(values), "max": max(values)}
+        return dict.fromkeys(("mean", "sd", "min", "max"), math.nan)
+    sd = stdev(values) if len(values) > 1 else math.nan
+    return {"mean": fmean(values), "sd": sd, "min": min(values), "max": max(values)}
 
 
-def _spread(values: Sequence[float], separator: str = "\n") -> str:
-    mean, low, high = map(_number, summary(values).values())
-    return f"{mean}{separator}[{low}, {high}]"
+def _spread(values: Sequence[float]) -> str:
+    mean, _, low, high = map(_number, summary(values).values())
+    return f"{mean} [{low}, {high}]"
 
 
 def _number(value: float | None) -> str:

@@ -53,7 +53,7 @@ def confirm(
     guards = sorted({str(entry.guard) for entry in entries.values()})
     n_seeds = max(len(entry.values) for entry in entries.values())
     fresh = range(FRESH_FROM, FRESH_FROM + n_seeds)
-    runs = by_variant(train(case, [variant, *guards], fresh, device=device, processes=processes, on_run=on_run))
+    runs = by_variant(train(case, [variant, *guards], fresh, device=device, jobs=processes, on_run=on_run))
     return [
         _confirmation(metric, entry, runs[variant], runs[str(entry.guard)]) for metric, entry in sorted(entries.items())
     ]

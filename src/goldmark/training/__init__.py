@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from goldmark.case import Case, Run, UsageError
-from goldmark.training.machines import finished_runs
+from goldmark.training.machines import Machines, outcomes
 from goldmark.training.plan import by_variant, n_runs, plan_jobs
+from goldmark.training.tasks import plan_tasks
 
 __all__ = ["by_variant", "n_runs", "resolve_device", "train"]
 
@@ -17,20 +18,25 @@ def train(
     seeds: Iterable[int] | None = None,
     *,
     device: str = "cpu",
-    processes: int = 1,
+    machines: Machines = "processes",
+    jobs: int = 1,
     on_run: Callable[[Run], None] = lambda run: None,
 ) -> list[Run]:
     """Train variants (all by default) with seeds (each variant's own by default) and return the runs in that order.
 
-    `processes` above 1 trains in that many processes of one thread each; `on_run` sees every run as it finishes.
-    Raises `UsageError` for an unknown variant and for a device that is not there.
+    `machines` says where: `here`, in `processes` of one thread each, `jobs` of them, or on a Ray cluster (`ray`);
+    `on_run` sees every run as it finishes. Raises `UsageError` for an unknown variant and for a device that is not
+    there, and whatever stops a run.
     """
-    jobs = plan_jobs(case, variants, seeds, resolve_device(device))
+    planned = plan_jobs(case, variants, seeds, resolve_device(device))
     runs: dict[tuple[str, int], Run] = {}
-    for run in finished_runs(jobs, processes):
-        runs[run.variant, run.seed] = run
-        on_run(run)
-    return [runs[job.variant, job.seed] for job in jobs]
+    for _, outcome in outcomes(plan_tasks(planned, jobs), machines, jobs):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        for run in outcome:
+            runs[run.variant, run.seed] = run
+            on_run(run)
+    return [runs[job.variant, job.seed] for job in planned]
 
 
 def resolve_device(device: str) -> str:

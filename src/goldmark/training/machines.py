@@ -1,52 +1,95 @@
-"""Where jobs run: in this process, or in processes of one thread each."""
+"""Where tasks run: in this process, in processes of one thread each, or on the machines of a Ray cluster."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from typing import Any, Literal
 
 from goldmark.case import Run, UsageError
-from goldmark.training.plan import Job
+from goldmark.training.plan import Task
+from goldmark.training.tasks import train_task
+
+Machines = Literal["here", "processes", "ray"]
+Outcome = list[Run] | BaseException  # the runs of a task, or what stopped it
+_ATTEMPTS = 3  # of a task whose process dies
 
 
-def finished_runs(jobs: Sequence[Job], processes: int) -> Iterator[Run]:
-    """Yield the run of every job as it finishes; a failing job raises, and jobs not yet started are dropped."""
-    if processes <= 1 or len(jobs) <= 1:
-        yield from map(_train, jobs)
-        return
-    travelling = [_portable(job) for job in jobs]
-    with ProcessPoolExecutor(min(processes, len(jobs)), process_context()) as pool:
-        futures = [pool.submit(_train, job) for job in travelling]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+class WorkerDiedError(RuntimeError):
+    """A task's process was killed, each time it was tried."""
 
 
-def _portable(job: Job) -> Job:
-    """Return a job that can be sent to another process: without its claims, which are closures and train nothing.
+def outcomes(tasks: Sequence[Task], machines: Machines, jobs: int) -> Iterator[tuple[Task, Outcome]]:
+    """Yield every task as it finishes, with its runs or what stopped it; a task that fails stops no other.
 
-    Raises `UsageError` for a case that cannot travel: found out here, where the pool would hang on it.
+    `jobs` is the number of processes, or of tasks that share a GPU of a cluster. A killed process is replaced and
+    its task repeated.
     """
-    portable = replace(job, case=replace(job.case, claims=()))
+    if machines == "here" or (machines == "processes" and min(jobs, len(tasks)) <= 1):
+        yield from ((task, _attempt(task)) for task in tasks)
+    elif machines == "processes":
+        yield from _in_processes([_portable(task) for task in tasks], jobs)
+    else:
+        yield from _on_ray([_portable(task) for task in tasks], jobs)
+
+
+def _attempt(task: Task) -> Outcome:
+    try:
+        return train_task(task)
+    except Exception as error:  # noqa: BLE001 - whatever stops a task is told with it, and the rest goes on
+        return error
+
+
+def _portable(task: Task) -> Task:
+    """Return a task that can be sent to another process: without its claims, which are closures and train nothing.
+
+    An error while sending would leave the pool waiting for ever, so it is looked for here.
+    """
+    portable = tuple(replace(job, case=replace(job.case, claims=())) for job in task)
     try:
         pickle.dumps(portable)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise UsageError(
-            f"case '{job.case.name}' cannot be sent to another process ({error}); "
+            f"case '{task[0].case.name}' cannot be sent to another process ({error}); "
             "define its functions at the top of a module, or train in one process"
         ) from None
     return portable
 
 
-def _train(job: Job) -> Run:
-    from goldmark.training.single import train_single  # torch loads where runs are trained, not where they are planned
+def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task, Outcome]]:
+    """Train in a pool; a broken pool is built anew for the tasks that are left, and at last for each one alone."""
+    pending, attempts = dict(enumerate(tasks)), dict.fromkeys(range(len(tasks)), 0)
+    while pending:
+        suspects = [place for place in pending if attempts[place] == _ATTEMPTS - 1]
+        chosen = suspects[:1] or list(pending)
+        with ProcessPoolExecutor(min(processes, len(chosen)), process_context()) as pool:
+            futures = {pool.submit(train_task, pending[place]): place for place in chosen}
+            try:
+                for future in as_completed(futures):
+                    outcome = _outcome(future)
+                    if isinstance(outcome, BrokenProcessPool):
+                        attempts |= {place: attempts[place] + 1 for place in _in_hand(futures, pending, processes)}
+                        break
+                    yield pending.pop(futures[future]), outcome
+            finally:
+                pool.shutdown(cancel_futures=True)
+        for place in [place for place in pending if attempts[place] == _ATTEMPTS]:
+            yield pending.pop(place), WorkerDiedError(f"its process was killed {_ATTEMPTS} times")
 
-    return train_single(job)
+
+def _in_hand(futures: dict[Future[Any], int], pending: dict[int, Task], processes: int) -> list[int]:
+    """Return the tasks that the processes of a broken pool may have been at: the first of those not yet finished."""
+    return [place for place in futures.values() if place in pending][: processes + 1]
+
+
+def _outcome(future: Future[list[Run]]) -> Outcome:
+    error = future.exception()
+    return future.result() if error is None else error
 
 
 def process_context() -> multiprocessing.context.BaseContext:
@@ -57,5 +100,41 @@ def process_context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["goldmark.training.single", "torch._dynamo"])
+    context.set_forkserver_preload(["goldmark.training.single", "goldmark.training.stacked", "torch._dynamo"])
     return context
+
+
+def _on_ray(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Outcome]]:
+    """Train on the cluster at RAY_ADDRESS, or on one of this machine; Ray repeats what a dead worker or node had."""
+    ray = _ray()
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)
+    gpu_share = 1 / jobs if tasks[0][0].device == "cuda" else 0
+    train = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=_ATTEMPTS - 1)(train_task)
+    try:
+        references = {train.remote(task): task for task in tasks}
+        while references:
+            for done in ray.wait(list(references))[0]:
+                yield references.pop(done), _ray_outcome(ray, done)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _ray_outcome(ray: Any, reference: Any) -> Outcome:
+    try:
+        runs: list[Run] = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        return error.cause or error  # type: ignore[no-any-return]
+    except ray.exceptions.RayError as error:
+        return WorkerDiedError(f"its worker died {_ATTEMPTS} times: {error}")
+    return runs
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("machines 'ray' need Ray: pip install 'goldmark[ray]'") from None
+    return ray

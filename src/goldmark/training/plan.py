@@ -1,11 +1,15 @@
-"""Expand a matrix, variants x seeds of a case, into jobs, and put the runs back in order."""
+"""Expand a matrix, variants x seeds of a case, into jobs, group jobs of equal shapes, and put runs back in order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from goldmark.case import Case, Run, find_variant, seeds_of
+from goldmark.case import Case, Run, find_variant, seeds_of, settings_of
+
+_STACKABLE = frozenset({"lr", "lr_min", "weight_decay", "clip"})  # what the optimiser of a stack takes run by run
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,9 @@ class Job:
     seed: int
     device: str = "cpu"
     dtype: str = "float32"  # of the weights and the data; float64 shows that two ways of training are the same
+
+
+Task = tuple[Job, ...]  # jobs that are trained together
 
 
 def plan_jobs(case: Case, variants: Sequence[str] | None, seeds: Iterable[int] | None, device: str) -> list[Job]:
@@ -33,6 +40,41 @@ def plan_jobs(case: Case, variants: Sequence[str] | None, seeds: Iterable[int] |
 def n_runs(case: Case, seeds: Sequence[int] | None = None) -> int:
     """Return how many runs all variants of a case make, with their own seeds or with the given ones."""
     return len(plan_jobs(case, None, seeds, "cpu"))
+
+
+def group_jobs(jobs: Iterable[Job]) -> list[Task]:
+    """Return jobs by what has to be equal in a stack: the case, and settings but for those that reach it as tensors.
+
+    A setting that does is compared only by whether it is there at all: dropout 0 leaves an operation out.
+    """
+    groups: dict[Any, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.case.name, job.case.scale, job.device, job.dtype, _shape(job)), []).append(job)
+    return [tuple(group) for group in groups.values()]
+
+
+def _shape(job: Job) -> tuple[tuple[str, Any], ...]:
+    stackable = job.case.stackable | _STACKABLE
+    settings = asdict(settings_of(job.case, job.variant))
+    return tuple((name, _is_there(value) if name in stackable else value) for name, value in settings.items())
+
+
+def _is_there(value: Any) -> Any:
+    return tuple(map(bool, value)) if isinstance(value, tuple) else bool(value)
+
+
+def cut(groups: Iterable[Task], largest: Callable[[Task], int]) -> list[Task]:
+    """Return groups cut into tasks of nearly equal size, none larger than `largest` says of its group."""
+    tasks = []
+    for group in groups:
+        size = math.ceil(len(group) / math.ceil(len(group) / max(1, largest(group))))
+        tasks += [group[start : start + size] for start in range(0, len(group), size)]
+    return tasks
+
+
+def miniature(groups: Iterable[Task]) -> list[Task]:
+    """Return the first and the last job of every group: each shape once, with two variants where it has them."""
+    return [group if len(group) < 2 else (group[0], group[-1]) for group in groups]
 
 
 def by_variant(runs: Iterable[Run]) -> Mapping[str, list[Run]]:

@@ -17,7 +17,7 @@ from goldmark.fingerprint import fingerprint
 from goldmark.training import draws
 from goldmark.training.plan import Job
 from goldmark.training.schedule import evaluated_epochs, train_size
-from goldmark.training.sources import sources_of
+from goldmark.training.sources import Engine, sources_of
 
 
 @dataclass
@@ -98,7 +98,7 @@ def update_stream(run: Prepared, rows: Tensor, used: set[tuple[str, tuple[int, .
     run.stream.update(rows.numpy().tobytes() + repr(sorted(used)).encode())
 
 
-def as_run(trained: Prepared, engine: str, seconds: float) -> Run:
+def as_run(trained: Prepared, engine: Engine, seconds: float) -> Run:
     """Return the run of a trained model: examined, scored where that is slow, and told whole."""
     case, data, settings = trained.case, trained.data, trained.settings
     with torch.no_grad():
@@ -119,7 +119,7 @@ def as_run(trained: Prepared, engine: str, seconds: float) -> Run:
         close=trained.close,
         stream=trained.stream.hexdigest(),
         fingerprint=fingerprint(job.device, job.dtype) | {"engine": engine},
-        sources=sources_of(case),
+        sources=sources_of(case, engine),
         data=case.data_source,
         seconds=seconds,
     )

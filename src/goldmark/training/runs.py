@@ -13,7 +13,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from goldmark.case import Baseline, Case, Finding, Run
-from goldmark.training.machines import finished_runs
 from goldmark.training.plan import Job, plan_jobs
 
 
@@ -31,7 +30,7 @@ def trained_once(folder: Path, case: Case, variants: Sequence[str] | None = None
 
 def run_path(folder: Path, job: Job) -> Path:
     """Return the file of a job's run."""
-    return folder / job.case.name / job.variant / f"{job.seed}.json"
+    return folder / job.case.scale / job.case.name / job.variant / f"{job.seed}.json"
 
 
 def _trained(folder: Path, job: Job, timeout_s: float) -> bool:
@@ -43,10 +42,16 @@ def _trained(folder: Path, job: Job, timeout_s: float) -> bool:
     try:
         with FileLock(path.with_suffix(".lock"), timeout=timeout_s):
             if not path.exists():
-                write_run(path, next(finished_runs([job], processes=1)))
+                write_run(path, _train(job))
     except Timeout:
         return False
     return True
+
+
+def _train(job: Job) -> Run:
+    from goldmark.training.single import train_single  # torch loads where runs are trained, not where they are read
+
+    return train_single(job)
 
 
 def write_run(path: Path, run: Run) -> None:

@@ -1,0 +1,152 @@
+"""`goldmark matrix`: the record's experiments at their documented size, or a miniature of them, kept run by run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from goldmark.case import Case, MatrixScale, UsageError
+from goldmark.cases import CASES, case_at
+from goldmark.cli.outcome import Outcome, case_as_json, outcome_of, show
+from goldmark.cli.plan import no_gpu_line, plan_table
+from goldmark.cli.progress import training_progress
+from goldmark.cli.tables import wide_console
+from goldmark.training import resolve_device
+from goldmark.training.machines import Machines
+from goldmark.training.matrix import alone, stored_runs, train_matrix
+from goldmark.training.plan import Job, group_jobs, miniature, plan_jobs
+from goldmark.training.runs import finite
+
+_INTERRUPTED = 130  # the exit status of a program that Ctrl-C stopped
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Where and how a matrix is trained, and where its runs are kept."""
+
+    device: str
+    machines: Machines
+    jobs: int
+    folder: Path
+
+
+@click.command("matrix")
+@click.argument("names", metavar="[CASE]...", nargs=-1)
+@click.option("--scale", type=click.Choice(["smoke", "fast", "full"]), default="full", show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--machines", type=click.Choice(["here", "processes", "ray"]), help="[default: processes; on a GPU: here]"
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes, or tasks on one GPU.  [default: the cores; 1]")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="matrix", show_default=True)
+@click.option("--only", metavar="PATTERN", help="Train variants that match, as in 'roast/*' or '*/original*'.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Train with seeds 0 ... N-1 instead of each variant's own.")
+@click.option("--golden-dir", type=click.Path(file_okay=False, path_type=Path), default="golden", show_default=True)
+@click.option("--plan", is_flag=True, help="Print runs, parameters, operations and memory, and train nothing.")
+def matrix_command(
+    names: tuple[str, ...],
+    scale: MatrixScale,
+    device: str,
+    machines: Machines | None,
+    jobs: int | None,
+    out: Path,
+    only: str | None,
+    seeds: int | None,
+    golden_dir: Path,
+    *,
+    plan: bool,
+) -> None:
+    """Train whole matrices, variants x seeds, and keep every run in --out: stopped, the same command goes on.
+
+    \b
+    goldmark matrix                                all cases at their documented size, on a GPU
+    goldmark matrix --scale smoke --device cpu     every shape of that in miniature
+    goldmark matrix eeg --only '*/v8*' --seeds 4   a part of one case
+    goldmark matrix --machines ray                 on the cluster at RAY_ADDRESS, or one of this machine
+    goldmark matrix --plan                         what it would cost
+
+    Exit status: 0 all as it should be; 1 a run, claim or golden fails; 2 wrong use, or no GPU for scale full.
+    """
+    found, console = resolve_device(device), wide_console()
+    matrices = _matrices(names, scale, found, only, seeds)
+    if plan:
+        console.print(plan_table(matrices))
+        return
+    if scale == "full" and device == "auto" and found == "cpu":
+        raise UsageError(no_gpu_line([job for _, its in matrices for job in its]))
+    on_gpu = found == "cuda"
+    means = _Means(
+        device=found,
+        machines=machines or ("here" if on_gpu else "processes"),
+        jobs=jobs or (1 if on_gpu else os.cpu_count() or 1),
+        folder=out,
+    )
+    with alone(out):
+        outcomes = [_outcome(console, case, its, means, golden_dir) for case, its in matrices]
+    _write(out / "matrix.json", outcomes, scale)
+    failed = [outcome.case.name for outcome in outcomes if not outcome.ok]
+    console.print(Text(f"\nfails: {', '.join(failed)}" if failed else "\nall as it should be"))
+    raise SystemExit(1 if failed else 0)
+
+
+def _matrices(
+    names: Sequence[str], scale: MatrixScale, device: str, only: str | None, seeds: int | None
+) -> list[tuple[Case, list[Job]]]:
+    """Return the cases with the jobs that are asked for; at scale smoke two of every shape, unless seeds are named."""
+    matrices = []
+    for name in dict.fromkeys(names) or CASES:
+        case = case_at(name, scale)
+        chosen = [v.name for v in case.variants if only is None or fnmatch(f"{name}/{v.name}", only)]
+        jobs = plan_jobs(case, chosen, None if seeds is None else range(seeds), device)
+        if scale == "smoke" and seeds is None:
+            jobs = [job for task in miniature(group_jobs(jobs)) for job in task]
+        if jobs:
+            matrices.append((case, jobs))
+    if not matrices:
+        raise UsageError(f"--only '{only}' matches no variant; patterns look like 'roast/*' or '*/original*'")
+    return matrices
+
+
+def _outcome(console: Console, case: Case, jobs: Sequence[Job], means: _Means, golden_dir: Path) -> Outcome:
+    """Train what is not there yet, and judge the whole."""
+    progress, pending = stored_runs(means.folder, jobs)
+    for reason, n in progress.outdated.items():
+        console.print(Text(f"{case.name}: {n} runs are trained again: {reason}"))
+    if progress.kept:
+        console.print(Text(f"{case.name}: {progress.kept} of {len(jobs)} runs are there already"))
+    with training_progress(case.name, len(jobs), done=progress.kept) as on_run, _kept_on_interrupt(means.folder):
+        train_matrix(means.folder, pending, progress, machines=means.machines, processes=means.jobs, on_run=on_run)
+    runs = [progress.runs[job.variant, job.seed] for job in jobs if (job.variant, job.seed) in progress.runs]
+    folder = {"smoke": None, "fast": golden_dir, "full": golden_dir / "matrix"}[case.scale]
+    outcome = outcome_of(case, runs, folder, sorted(progress.failures, key=lambda f: (f.variant, f.seed)))
+    show(console, outcome)
+    return outcome
+
+
+def _write(path: Path, outcomes: Sequence[Outcome], scale: MatrixScale) -> None:
+    """Write the table of all cases, schema 1; NaN is null. It holds no times, so that equal runs give equal files."""
+    fingerprint = next((dict(run.fingerprint) for o in outcomes for runs in o.runs.values() for run in runs), {})
+    cases = {outcome.case.name: case_as_json(outcome) for outcome in outcomes}
+    whole = finite({"schema": 1, "scale": scale, "cases": cases, "fingerprint": fingerprint})
+    staged = path.with_suffix(".tmp")
+    staged.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    staged.replace(path)
+
+
+@contextmanager
+def _kept_on_interrupt(folder: Path) -> Iterator[None]:
+    """Say on Ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\nstopped; finished runs are kept in {folder}, and the same command goes on", err=True)
+        raise SystemExit(_INTERRUPTED) from None

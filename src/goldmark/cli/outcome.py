@@ -1,0 +1,103 @@
+"""What one case came to, shown on a terminal and as JSON: the same for `goldmark run` and `goldmark matrix`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from goldmark.case import Case, Claim, Failure, Run, Runs, Verdict, find_variant
+from goldmark.claims import judge
+from goldmark.cli.tables import (
+    claims_table,
+    failure_lines,
+    golden_lines,
+    mean_baselines,
+    slowest_line,
+    summary,
+    variant_tables,
+)
+from goldmark.golden import check_case
+from goldmark.golden.compare import Comparison
+from goldmark.training import by_variant
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one case came to: its runs and failures, its claims with verdicts, its goldens compared."""
+
+    case: Case
+    runs: Runs
+    verdicts: Sequence[tuple[Claim, Verdict]]
+    goldens: Sequence[Comparison]
+    failures: Sequence[Failure] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether no run, claim or golden fails; what is not checked does not fail."""
+        judged = (*(verdict.ok for _, verdict in self.verdicts), *(golden.ok for golden in self.goldens))
+        return not self.failures and False not in judged
+
+
+def outcome_of(case: Case, runs: Sequence[Run], golden_dir: Path | None, failures: Sequence[Failure] = ()) -> Outcome:
+    """Judge the claims of a case on its runs, and compare them with the goldens in a folder, where one is given."""
+    grouped = by_variant(runs)
+    verdicts = judge(case, grouped, any_data=case.data_source != "generated")
+    return Outcome(case, grouped, verdicts, check_case(runs, golden_dir) if golden_dir else (), failures)
+
+
+def show(console: Console, outcome: Outcome) -> None:
+    """Print the tables of a case: variants beside baselines, claims, goldens, failures, and how long it took."""
+    case = outcome.case
+    console.print(Text(f"\n{case.name}: {case.says}", style="bold"))
+    if outcome.runs:
+        for table in variant_tables(case, outcome.runs, console.width):
+            console.print(table)
+    if outcome.verdicts:
+        console.print(claims_table(case, outcome.verdicts))
+    for line in (*golden_lines(outcome.goldens), *failure_lines(outcome.failures)):
+        console.print(line)
+    if outcome.runs:
+        console.print(slowest_line([run for runs in outcome.runs.values() for run in runs]))
+
+
+def case_as_json(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome in the layout of the JSON files."""
+    case = outcome.case
+    return {
+        "says": case.says,
+        "seeds": sorted({run.seed for runs in outcome.runs.values() for run in runs}),
+        "variants": {name: _variant_as_json(case, name, outcome) for name in outcome.runs},
+        "baselines": mean_baselines(outcome.runs),
+        "claims": [
+            {
+                "name": claim.name,
+                "says": claim.says,
+                "source": claim.source,
+                "documented": claim.documented,
+                "ok": verdict.ok,
+                "value": verdict.value,
+                "limit": verdict.limit,
+                "n_seeds": verdict.n_seeds,
+            }
+            for claim, verdict in outcome.verdicts
+        ],
+        "goldens": [{"name": golden.name, "ok": golden.ok, "reason": golden.reason} for golden in outcome.goldens],
+        "failures": [asdict(failure) for failure in outcome.failures],
+    }
+
+
+def _variant_as_json(case: Case, name: str, outcome: Outcome) -> dict[str, Any]:
+    variant, runs = find_variant(case, name), outcome.runs[name]
+    values = {metric.name: [run.metrics[metric.name] for run in runs] for metric in case.metrics}
+    return {
+        "role": variant.role,
+        "of": variant.of,
+        "says": variant.says,
+        "metrics": {metric: {**summary(its), "values": its} for metric, its in values.items()},
+        "documented": dict(case.documented.get(name, {})),
+    }

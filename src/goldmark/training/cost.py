@@ -1,0 +1,105 @@
+"""What a run costs, found without training it: parameters, operations and memory, on tensors without content."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from goldmark.case import Data, Settings, settings_of
+from goldmark.training import draws
+from goldmark.training.plan import Job, Task
+from goldmark.training.prepare import of_step
+from goldmark.training.recurrent import unroll
+
+_COPIES = 7  # of the weights: the stack, its gradients twice, two moments, and the model fresh and trained
+_SLACK = 1.5  # for what lives only for a moment, the integers of draws above all
+_SHARE = 0.7  # of the free memory that a stack may take
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one run of a stack."""
+
+    n_parameters: int
+    n_steps: int
+    flops_per_step: int  # of matrix products and convolutions, forward and backward
+    n_bytes: int  # of weights, moments, data and what the backward pass keeps
+
+
+def cost_of(job: Job) -> Cost:
+    """Return the cost of a run, from one step without content (torch's meta device)."""
+    settings = settings_of(job.case, job.variant)
+    data = job.case.make_data(_one_batch(settings), job.seed)
+    data = {name: t.float() if t.is_floating_point() else t for name, t in data.items()}
+    with draws.initial_weights(job.seed):
+        model = job.case.make_model(settings, data)
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    flops, kept = _step_cost(job, settings, model, {name: tensor.to("meta") for name, tensor in data.items()})
+    examples = sum(t[0].nbytes for name, t in data.items() if name.startswith("train_")) * settings.n_train
+    examples += sum(t[0].nbytes for name, t in data.items() if name.startswith("val_")) * settings.n_val
+    n_bytes = int(4 * _COPIES * n_parameters + 2 * examples + _SLACK * kept)
+    return Cost(n_parameters, settings.steps, flops, n_bytes)
+
+
+def _one_batch(settings: Settings) -> Settings:
+    """Return settings with no more examples than one batch takes: a step costs the same."""
+    return replace(settings, n_train=min(settings.batch, settings.n_train), n_val=min(2, settings.n_val))
+
+
+def _step_cost(job: Job, settings: Settings, model: nn.Module, data: Data) -> tuple[int, int]:
+    """Return the operations of one step and the bytes that its backward pass keeps."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()  # noqa: SLF001 - tensors without content have no other identity
+        return tensor
+
+    unroll(model)
+    model.to("meta")
+    batch = min(settings.batch, settings.n_train)
+    step_draws = draws.Draws(torch.zeros((), dtype=torch.int64, device="meta"))
+    with FlopCounterMode(display=False) as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        rows = torch.zeros(batch, dtype=torch.int64, device="meta")
+        loss = job.case.loss(model, of_step(data, 0), rows, step_draws, settings)
+        torch.autograd.backward(loss)
+    return int(counter.get_total_flops()), sum(kept.values())
+
+
+@cache
+def free_bytes(device: str) -> int:
+    """Return the memory that is free on a device, as found when first asked."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+
+
+def largest_stack(task: Task, processes: int = 1) -> int:
+    """Return how many runs like a task's first one fit into the free memory, shared by some processes."""
+    return max(1, int(_SHARE * free_bytes(task[0].device) / processes / cost_of(task[0]).n_bytes))
+
+
+def cpu_flops_per_s() -> float:
+    """Return the float32 operations a second of one core in a matrix product, the best of five."""
+    torch.set_num_threads(1)
+    size = 512
+    matrix = torch.ones(size, size)
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - started)
+    return 2 * size**3 / min(times)
+
+
+def total_flops(tasks: Sequence[Task]) -> float:
+    """Return the operations of all runs of some tasks of equal shapes."""
+    costs = [(len(task), cost_of(task[0])) for task in tasks]
+    return float(sum(n * cost.n_steps * cost.flops_per_step for n, cost in costs))

@@ -1,0 +1,128 @@
+"""A matrix that can be stopped at any moment: finished runs are kept in a folder, and only the others are trained."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from goldmark.case import Failure, Run, UsageError, settings_of
+from goldmark.training.machines import Machines, Outcome, outcomes
+from goldmark.training.plan import Job, Task
+from goldmark.training.runs import finite, read_run, run_path, write_run
+from goldmark.training.sources import sources_of
+from goldmark.training.tasks import plan_tasks, stacks
+
+
+@dataclass
+class Progress:
+    """What has become of one case's matrix: it grows while the matrix is trained."""
+
+    kept: int = 0  # runs that were there already
+    outdated: dict[str, int] = field(default_factory=dict)  # why runs that were there are trained again -> how many
+    runs: dict[tuple[str, int], Run] = field(default_factory=dict)  # by variant and seed
+    failures: list[Failure] = field(default_factory=list)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder of runs: two matrices in one would train each other's runs. Raises `UsageError` where one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise UsageError(f"another goldmark matrix is at work in '{folder}'; wait, or name another folder") from None
+
+
+def stored_runs(folder: Path, jobs: Iterable[Job]) -> tuple[Progress, list[Job]]:
+    """Return what the folder holds of a matrix, and the jobs that are still to be trained."""
+    progress, pending = Progress(), []
+    for job in jobs:
+        path = run_path(folder, job)
+        run = _read_whole(path) if path.exists() else None
+        reason = ("half-written" if run is None else _outdated(run, job)) if path.exists() else None
+        if run is not None and reason is None:
+            progress.kept += 1
+            _note(progress, run)
+            continue
+        if reason is not None:
+            progress.outdated[reason] = progress.outdated.get(reason, 0) + 1
+        pending.append(job)
+    return progress, pending
+
+
+def train_matrix(
+    folder: Path,
+    jobs: Sequence[Job],
+    progress: Progress,
+    *,
+    machines: Machines,
+    processes: int,
+    on_run: Callable[[Run | Failure], None],
+) -> None:
+    """Train jobs and write each run into the folder as it finishes; only this process writes.
+
+    A task that fails as a stack is trained again run by run, so that one bad run does not take its neighbours along.
+    """
+    split: list[Task] = []
+    for task, outcome in outcomes(plan_tasks(jobs, processes), machines, processes):
+        if isinstance(outcome, BaseException) and len(task) > 1:
+            split += [(job,) for job in task]
+        else:
+            _keep(folder, task, outcome, progress, on_run)
+    for task, outcome in outcomes(split, machines, processes):
+        _keep(folder, task, outcome, progress, on_run)
+
+
+def _keep(
+    folder: Path, task: Task, outcome: Outcome, progress: Progress, on_run: Callable[[Run | Failure], None]
+) -> None:
+    if isinstance(outcome, BaseException):
+        for job in task:
+            error = f"{type(outcome).__name__}: {outcome}"
+            progress.failures.append(Failure(job.case.name, job.variant, job.seed, error))
+            on_run(progress.failures[-1])
+        return
+    for job, run in zip(task, outcome, strict=True):
+        write_run(run_path(folder, job), run)
+        _note(progress, run)
+        on_run(run)
+
+
+def _note(progress: Progress, run: Run) -> None:
+    """Count a run among the results, or among the failures where it diverged."""
+    diverged = next((row["epoch"] for row in run.history if not math.isfinite(row["train_loss"])), None)
+    if diverged is None:
+        progress.runs[run.variant, run.seed] = run
+    else:
+        error = f"diverged: the training loss of epoch {diverged:.0f} is not finite"
+        progress.failures.append(Failure(run.case, run.variant, run.seed, error))
+
+
+def _read_whole(path: Path) -> Run | None:
+    """Return a run, or None where the file is not one: cut off, or of another version."""
+    try:
+        return read_run(path)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _outdated(run: Run, job: Job) -> str | None:
+    """Return what has changed since a run was trained: settings, code, data or device; None where nothing has."""
+    recipe = json.loads(json.dumps(finite(asdict(settings_of(job.case, job.variant)))))
+    sources = sources_of(job.case, "stacked" if stacks((job,)) else "single")
+    now = {
+        "settings": (run.exact["recipe"], recipe),
+        "code": (run.sources, sources),
+        "data": (run.data, job.case.data_source),
+        "device": (run.fingerprint["device"], job.device),
+        "dtype": (run.fingerprint["dtype"], job.dtype),
+    }
+    changed = [name for name, (then, wanted) in now.items() if then != wanted]
+    return f"other {' and '.join(changed)}" if changed else None

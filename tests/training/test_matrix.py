@@ -1,0 +1,108 @@
+"""A folder of runs: what is finished is kept, what changed is trained again, what fails is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from goldmark.case import UsageError
+from goldmark.cases import CASES
+from goldmark.training.matrix import alone, stored_runs, train_matrix
+from goldmark.training.plan import plan_jobs
+from goldmark.training.runs import run_path
+
+
+def brief(**settings):
+    """The roast case cut down to two variants and two steps, which train as one stack."""
+    roast = CASES["roast"]
+    variants = tuple(v for v in roast.variants if v.name in ("normalized", "raw_targets"))
+    small = {"steps": 2, "n_train": 8, "n_val": 4, "length": 12}
+    return replace(roast, settings=replace(roast.settings, **small | settings), variants=variants, stacks_on_cpu=True)
+
+
+def trained(folder, case, seeds=2):
+    """Train what is not in the folder yet; return what was there and the seen runs."""
+    seen = []
+    progress, pending = stored_runs(folder, plan_jobs(case, None, range(seeds), "cpu"))
+    train_matrix(folder, pending, progress, machines="here", processes=1, on_run=seen.append)
+    return progress, seen
+
+
+def test_finished_runs_are_kept(tmp_path):
+    """The second time nothing is trained, and the runs are the same to the last bit; a new seed alone is added."""
+    first, seen = trained(tmp_path, brief())
+    again, seen_again = trained(tmp_path, brief())
+    assert (0, 4, 4, 0) == (first.kept, len(seen), again.kept, len(seen_again))
+    assert first.runs == again.runs
+    more, seen_more = trained(tmp_path, brief(), seeds=3)
+    assert (4, {2}, {}) == (more.kept, {run.seed for run in seen_more}, more.outdated)
+
+
+def test_half_written_run_is_trained_again(tmp_path):
+    """A file cut off anywhere is found, trained again and replaced; the run is the one it was."""
+    first, _ = trained(tmp_path, brief())
+    path = run_path(tmp_path, plan_jobs(brief(), None, [0], "cpu")[0])
+    whole = path.read_bytes()
+    for end in (0, 1, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:end])
+        again, seen = trained(tmp_path, brief())
+        assert ({"half-written": 1}, 1) == (again.outdated, len(seen)), end
+        assert [replace(run, seconds=0) for run in first.runs.values()] == [
+            replace(again.runs[key], seconds=0) for key in first.runs
+        ]
+
+
+def test_changed_settings_code_or_data_are_trained_again(tmp_path, monkeypatch):
+    """Each reason is told with its count."""
+    trained(tmp_path, brief())
+    other, seen = trained(tmp_path, brief(lr=0.1))
+    assert ({"other settings": 4}, 4) == (other.outdated, len(seen))
+    trained(tmp_path, brief())
+    other, _ = trained(tmp_path, replace(brief(), data_source="0" * 64))
+    assert {"other data": 4} == other.outdated
+    trained(tmp_path, brief())
+    monkeypatch.setattr("goldmark.training.matrix.sources_of", lambda case, engine: {"a": "other"})
+    progress, pending = stored_runs(tmp_path, plan_jobs(brief(), None, range(2), "cpu"))
+    assert ({"other code": 4}, 4) == (progress.outdated, len(pending))
+
+
+def test_run_that_crashes_takes_no_neighbour_along(tmp_path):
+    """One of a stack of four raises: it is told with its error, and the three others are trained."""
+    case = replace(brief(), evaluate=_failing(brief().evaluate))
+    progress, seen = trained(tmp_path, case)
+    assert [("roast", "raw_targets", 1, "ArithmeticError: no such luck")] == [
+        (f.case, f.variant, f.seed, f.error) for f in progress.failures
+    ]
+    assert (3, 4) == (len(progress.runs), len(seen))
+    assert 3 == trained(tmp_path, brief())[0].kept
+
+
+def _failing(evaluate):
+    """An evaluation that fails for one run, known by its data."""
+    unlucky = float(brief().make_data(replace(brief().settings, target_scale="raw"), 1)["val_temp_f"][0, 0])
+
+    def failing(model, data, settings):
+        if settings.target_scale == "raw" and abs(float(data["val_temp_f"][0, 0]) - unlucky) < 1e-3:
+            raise ArithmeticError("no such luck")
+        return evaluate(model, data, settings)
+
+    return failing
+
+
+def test_diverged_run_is_a_failure_and_is_not_tried_again(tmp_path):
+    """A learning rate of 1e30 ends in NaN; the same seed would again."""
+    case = brief(lr=1e30, lr_min=None, clip=None)
+    for kept in (0, 4):
+        progress, _ = trained(tmp_path, case)
+        assert (kept, 0, 4) == (progress.kept, len(progress.runs), len(progress.failures))
+        assert "diverged: the training loss of epoch 2 is not finite" == progress.failures[0].error
+
+
+def test_folder_is_one_matrix_at_a_time(tmp_path):
+    """The second one is told who is there, and may go on when the first is done."""
+    there = "another goldmark matrix is at work in .*; wait, or name another folder"
+    with alone(tmp_path), pytest.raises(UsageError, match=there), alone(tmp_path):
+        pass
+    with alone(tmp_path):
+        pass

@@ -1,0 +1,52 @@
+"""Plans: jobs in order, groups of equal shapes, tasks of nearly equal size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from goldmark.cases import CASES
+from goldmark.training import tasks
+from goldmark.training.plan import Job, cut, group_jobs, miniature, plan_jobs
+
+
+def roast_jobs(*variants, seeds=3):
+    """Jobs of some roast variants."""
+    return plan_jobs(CASES["roast"], variants, range(seeds), "cpu")
+
+
+def test_widths_and_devices_make_groups_of_their_own():
+    """Seeds of one variant stack; another width or another device does not."""
+    jobs = [*roast_jobs("recovery_tiny", "recovery_micro"), Job(CASES["roast"], "recovery_tiny", 0, "cuda")]
+    groups = group_jobs(jobs)
+    assert [3, 3, 1] == [len(group) for group in groups]
+    assert jobs == [job for group in groups for job in group]
+
+
+def test_rates_alone_do_not_part_a_group():
+    """recovery_combined differs from a dropout twin of recovery_tiny by rate, decay and share alone."""
+    roast = CASES["roast"]
+    dropped = replace(roast, settings=replace(roast.settings, dropout=0.1), stackable=frozenset({"dropout"}))
+    jobs = plan_jobs(dropped, ["recovery_tiny", "recovery_combined"], range(2), "cpu")
+    assert [4] == [len(group) for group in group_jobs(jobs)]
+
+
+def test_groups_are_cut_into_nearly_equal_tasks():
+    """Ten jobs, four at most: 4, 4, 2 would waste the last one, so 4, 3, 3 or the like; nothing is lost."""
+    group = tuple(roast_jobs("normalized", seeds=10))
+    cuts = cut([group], lambda group: 4)
+    assert [4, 4, 2] == [len(task) for task in cuts] or max(map(len, cuts)) - min(map(len, cuts)) <= 1
+    assert group == tuple(job for task in cuts for job in task)
+
+
+def test_miniature_has_every_shape_and_two_variants_where_it_can():
+    """The first and the last job of each group."""
+    jobs = roast_jobs("recovery_tiny", "recovery_micro")
+    assert [(0, 2), (3, 5)] == [tuple(jobs.index(job) for job in task) for task in miniature(group_jobs(jobs))]
+
+
+def test_tasks_are_single_jobs_or_stacks_for_every_process():
+    """A case that gains nothing by stacking goes job by job; one that does gives each process a part of the group."""
+    jobs = roast_jobs("normalized", seeds=6)
+    single, stacked = (replace(CASES["roast"], stacks_on_cpu=stacks) for stacks in (False, True))
+    assert [1] * 6 == [len(task) for task in tasks.plan_tasks([replace(job, case=single) for job in jobs], 2)]
+    assert [3, 3] == [len(task) for task in tasks.plan_tasks([replace(job, case=stacked) for job in jobs], 2)]
