@@ -9,6 +9,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 
 LINTED = ["src", "tests", "noxfile.py"]
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def install(session: nox.Session) -> None:
@@ -18,7 +19,7 @@ def install(session: nox.Session) -> None:
 
 def pytest(session: nox.Session, *arguments: str) -> None:
     """Run pytest with one thread a process; what follows `--` on nox's command line comes last and wins."""
-    session.run("pytest", *arguments, *session.posargs, env={"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
+    session.run("pytest", *arguments, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
@@ -26,6 +27,20 @@ def fast(session: nox.Session) -> None:
     """Run every test, the four documented bugs included, in random order on all cores."""
     install(session)
     pytest(session, "-n", "logical", "--durations", "10")
+
+
+@nox.session
+def gpu_full(session: nox.Session) -> None:
+    """Train the full matrices on a GPU; without one: nox -s gpu_full -- --device cpu --scale smoke."""
+    install(session)
+    session.run("goldmark", "matrix", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """Test training on a real Ray cluster of two nodes on this machine."""
+    session.install("-c", "constraints.txt", "-e", ".[dev,ray]")
+    pytest(session, "tests/training/test_ray.py")
 
 
 @nox.session
