@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Case, Data, UsageError
-from goldmark.cases.roast.curves import GRID_S, halves, padded
+from goldmark.cases.roast.curves import halves, padded, scales
 from goldmark.fingerprint import sha256
 from goldmark.training import draws
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CATEGORIES = ("origin", "process", "roast_level", "variety")
 FEWEST_PROFILES = 10
+SHORTEST_S = 30  # a profile is longer: it has three steps of the grid
 VALIDATION_SHARE = 0.2  # of the profiles, reached by whole products
 
 
@@ -82,14 +83,14 @@ def _profile(line: str, where: str) -> Profile:
 
 
 def _temperatures(value: Any, where: str) -> tuple[float, ...]:
-    """Return a curve of at least three steps of the grid that varies."""
+    """Return a curve that is long enough and varies."""
     if not isinstance(value, list):
         raise UsageError(
             f"{where}: bean_temp_f is {value!r:.40}; a list of degrees Fahrenheit, one a second, is expected"
         )
     temp_f = tuple(_number(item, f"bean_temp_f[{second}]", where) for second, item in enumerate(value))
-    if len(temp_f) <= 2 * GRID_S:
-        raise UsageError(f"{where}: bean_temp_f has {len(temp_f)} values; more than {2 * GRID_S} seconds are needed")
+    if len(temp_f) <= SHORTEST_S:
+        raise UsageError(f"{where}: bean_temp_f has {len(temp_f)} values; more than {SHORTEST_S} seconds are needed")
     if min(temp_f) == max(temp_f):
         raise UsageError(f"{where}: bean_temp_f does not vary: all {len(temp_f)} values are {temp_f[0]}")
     return temp_f
@@ -112,22 +113,21 @@ def _text(value: Any, key: str, where: str) -> str:
 
 
 def split_profiles(profiles: tuple[Profile, ...], settings: RoastSettings, seed: int) -> Data:
-    """Return both halves of measured profiles on the 15 s grid, as `curves.halves` names them.
+    """Return both halves of measured profiles on the grid of the settings, as `curves.halves` names them.
 
     Whole products go to one half, so that none is in both. Vocabularies come from the training half; slot 0 of each
     is the unknown category. The target finish temperature is divided by 425 F, as in the record.
     """
     in_train = _in_train(profiles, seed)
-    curves = [torch.tensor(profile.temp_f[::GRID_S], dtype=torch.float64) for profile in profiles]
+    curves = [torch.tensor(profile.temp_f[:: settings.grid_s], dtype=torch.float64) for profile in profiles]
     temp_f = torch.nn.utils.rnn.pad_sequence(curves, batch_first=True)
     steps = torch.tensor([len(curve) for curve in curves])
     columns, vocabulary = zip(*(_encode([p.categories[i] for p in profiles], in_train) for i in range(4)), strict=True)
     finish = torch.tensor([[profile.finish_f / 425] for profile in profiles], dtype=torch.float64)
     no_flavors = torch.zeros(len(profiles), 0, dtype=torch.float64)
     categories = torch.stack(columns, dim=1)
-    return halves(padded(temp_f, steps), steps, categories, no_flavors, finish, in_train) | {
-        "vocabulary": torch.tensor(vocabulary)
-    }
+    data = halves(padded(temp_f, steps), steps, categories, no_flavors, finish, in_train)
+    return data | scales(data, settings) | {"vocabulary": torch.tensor(vocabulary)}
 
 
 def _in_train(profiles: tuple[Profile, ...], seed: int) -> Tensor:

@@ -2,83 +2,73 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from goldmark.case import Baseline, Data
+from goldmark.cases.roast.transformer import Bean, Continuation, RoastFormer
 from goldmark.checks import skill
 from goldmark.training.draws import Draws
 
 if TYPE_CHECKING:
     from goldmark.cases.roast import RoastSettings
 
-RANGE_F = (100.0, 500.0)  # what the documented fix maps to [0, 1]
+Side = Literal["input", "target"]
+
+_ROWS_AT_ONCE = 32  # of an evaluation: attention takes rows x heads x steps^2
 
 
-def scaled(temp_f: Tensor, scale: str, data: Data) -> Tensor:
-    """Bring degrees Fahrenheit to a scale: `raw`, `range` ([100, 500] F to [0, 1]) or `zscore` of the training half."""
-    offset, unit = _offset_and_unit(scale, data)
-    return (temp_f - offset) / unit
+def scaled(temp_f: Tensor, data: Data, side: Side) -> Tensor:
+    """Bring degrees Fahrenheit to the scale of the inputs or of the targets."""
+    return (temp_f - data[f"{side}_offset"]) / data[f"{side}_unit"]
 
 
-def fahrenheit(temp: Tensor, scale: str, data: Data) -> Tensor:
-    """Bring temperatures on a scale back to degrees Fahrenheit."""
-    offset, unit = _offset_and_unit(scale, data)
-    return temp * unit + offset
+def fahrenheit(temp: Tensor, data: Data) -> Tensor:
+    """Bring temperatures on the scale of the targets back to degrees Fahrenheit."""
+    return temp * data["target_unit"] + data["target_offset"]
 
 
-def _offset_and_unit(scale: str, data: Data) -> tuple[float | Tensor, float | Tensor]:
-    if scale == "raw":
-        return 0.0, 1.0
-    if scale == "range":
-        return RANGE_F[0], RANGE_F[1] - RANGE_F[0]
-    return data["temp_mean_f"], data["temp_sd_f"]
-
-
-def bean_of(data: Data, half: str, rows: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the conditions (categories, flavors, continuous) of some rows of a half."""
+def bean_of(data: Data, half: str, rows: Tensor | slice = slice(None)) -> Bean:
+    """Return the conditions of some rows of a half."""
     return data[f"{half}_categories"][rows], data[f"{half}_flavors"][rows], data[f"{half}_continuous"][rows]
 
 
 def next_steps(
-    model: nn.Module,
-    data: Data,
-    settings: RoastSettings,
-    half: str,
-    rows: Tensor | slice = slice(None),
-    draws: Draws | None = None,
+    model: nn.Module, data: Data, half: str, rows: Tensor | slice = slice(None), draws: Draws | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return (predictions, targets) (B, T - 1) of the next step, teacher-forced, on the target scale."""
     temp_f = data[f"{half}_temp_f"][rows]
-    inputs = scaled(temp_f[:, :-1], settings.input_scale, data)
-    predictions = model(inputs, bean_of(data, half, rows), draws)
-    return predictions, scaled(temp_f[:, 1:], settings.target_scale, data)
+    predictions = model(scaled(temp_f[:, :-1], data, "input"), bean_of(data, half, rows), draws)
+    return predictions, scaled(temp_f[:, 1:], data, "target")
 
 
-def valid_next_steps(model: nn.Module, data: Data, settings: RoastSettings, half: str) -> tuple[Tensor, Tensor]:
+def valid_next_steps(model: nn.Module, data: Data, half: str) -> tuple[Tensor, Tensor]:
     """Return (predictions, targets) of a half as `next_steps` does, but flat and of the valid cells alone."""
     valid = data[f"{half}_valid"][:, 1:]
-    predictions, targets = next_steps(model, data, settings, half)
+    starts = range(0, len(valid), _ROWS_AT_ONCE)
+    parts = [next_steps(model, data, half, slice(start, start + _ROWS_AT_ONCE)) for start in starts]
+    predictions, targets = (torch.cat(side) for side in zip(*parts, strict=True))
     return predictions[valid], targets[valid]
 
 
-def generate_f(model: nn.Module, data: Data, settings: RoastSettings) -> Tensor:
-    """Return free-running validation curves (N, T) from the true first temperature: each output is the next input."""
-    curve_f = data["val_temp_f"][:, :1]
-    bean = bean_of(data, "val")
-    for _ in range(data["val_temp_f"].shape[1] - 1):
-        outputs = model(scaled(curve_f, settings.input_scale, data), bean)[:, -1:]
-        curve_f = torch.cat([curve_f, fahrenheit(outputs, settings.target_scale, data)], dim=1)
-    return curve_f
+def generate_f(model: RoastFormer, data: Data, settings: RoastSettings) -> Tensor:
+    """Return free-running validation curves (N, 1 + steps) from the true first temperature: outputs become inputs."""
+    steps = settings.generated_steps or data["val_temp_f"].shape[1] - 1
+    continuation = Continuation(model, bean_of(data, "val"), steps)
+    curve_f = [data["val_temp_f"][:, :1]]
+    for _ in range(steps):
+        outputs = continuation.answer(scaled(curve_f[-1], data, "input"))
+        curve_f.append(fahrenheit(outputs, data))
+    return torch.cat(curve_f, dim=1)
 
 
 def score(model: nn.Module, data: Data, settings: RoastSettings) -> dict[str, float]:
     """Return the teacher-forced metrics of a model on the validation half."""
-    predictions, targets = valid_next_steps(model, data, settings, "val")
-    predicted_f = fahrenheit(predictions.double(), settings.target_scale, data)
-    true_f = fahrenheit(targets.double(), settings.target_scale, data)
+    predictions, targets = valid_next_steps(model, data, "val")
+    predicted_f = fahrenheit(predictions.double(), data)
+    true_f = fahrenheit(targets.double(), data)
     rmse_f = float((predicted_f - true_f).square().mean().sqrt())
     return {
         "val_loss": float((predictions - targets).double().square().mean()),
@@ -91,12 +81,13 @@ def score(model: nn.Module, data: Data, settings: RoastSettings) -> dict[str, fl
 
 def score_generation(model: nn.Module, data: Data, settings: RoastSettings) -> dict[str, float]:
     """Return the metrics of free-running validation curves, their given start left out."""
-    generated_f, valid = generate_f(model, data, settings).double()[:, 1:], data["val_valid"][:, 1:]
+    generated_f = generate_f(cast("RoastFormer", model), data, settings).double()[:, 1:]
+    true_f, valid = (data[f"val_{name}"][:, 1 : 1 + generated_f.shape[1]] for name in ("temp_f", "valid"))
     curves = [curve[cells] for curve, cells in zip(generated_f, valid, strict=True)]
     return {
         "generated_variance": float(torch.stack([curve.var() for curve in curves]).mean()),
         "distinct_values": sum(len((curve * 10).round().unique()) for curve in curves) / len(curves),
-        "generation_mae_f": float((generated_f - data["val_temp_f"][:, 1:])[valid].abs().mean()),
+        "generation_mae_f": float((generated_f - true_f)[valid].abs().mean()),
     }
 
 

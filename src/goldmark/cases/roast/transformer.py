@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from goldmark.training.draws import Draws, Dropout
+
+Positions = Literal["sinusoidal", "learned", "rope"]
+Bean = tuple[Tensor, Tensor, Tensor]  # categories (B, 4) int64, flavors (B, F), continuous (B, C)
+
+
+@dataclass
+class Past:
+    """The keys and values (B, heads, T, D / heads) that a layer attends to; the first `steps` of them are written."""
+
+    keys: Tensor
+    values: Tensor
+    steps: int = 0
+
+    def extended(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write one more step (B, heads, 1, D / heads) and return the keys and values of all steps so far."""
+        self.keys[:, :, self.steps], self.values[:, :, self.steps] = key[:, :, 0], value[:, :, 0]
+        self.steps += 1
+        return self.keys[:, :, : self.steps], self.values[:, :, : self.steps]
 
 
 class Attention(nn.Module):
@@ -24,16 +44,27 @@ class Attention(nn.Module):
         nn.init.zeros_(self.query_key_value.bias)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None, draws: Draws | None) -> Tensor:
-        """Attend from x (B, T, D) to memory (B, S, D); mask (T, S) is added to the scores."""
-        weight, bias = self.query_key_value.weight, self.query_key_value.bias
-        width = x.shape[-1]
-        query = self._split(nn.functional.linear(x, weight[:width], bias[:width]))
-        key, value = map(self._split, nn.functional.linear(memory, weight[width:], bias[width:]).chunk(2, dim=-1))
-        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-        weights = self.dropout((scores if mask is None else scores + mask).softmax(dim=-1), draws)
+    def forward(
+        self, x: Tensor, memory: Tensor, mask: Tensor | None, draws: Draws | None, past: Past | None = None
+    ) -> Tensor:
+        """Attend from x (B, T, D) to memory (B, S, D), with a past to that too; mask (T, S) is added to the scores."""
+        query, key, value = map(self._split, self._projected(x, memory))
+        if past is not None:
+            key, value = past.extended(key, value)
+        scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)
+        if mask is not None:
+            scores += mask  # in place: at full length, scores are the largest tensors there are
+        weights = self.dropout(scores.softmax(dim=-1), draws)
         attended: Tensor = self.output((weights @ value).transpose(1, 2).flatten(2))
         return attended
+
+    def _projected(self, x: Tensor, memory: Tensor) -> tuple[Tensor, ...]:
+        """Return queries (B, T, D) of x, keys and values (B, S, D) of memory."""
+        if memory is x:
+            return self.query_key_value(x).chunk(3, dim=-1)  # type: ignore[no-any-return]
+        weight, bias, width = self.query_key_value.weight, self.query_key_value.bias, x.shape[-1]
+        query = nn.functional.linear(x, weight[:width], bias[:width])
+        return query, *nn.functional.linear(memory, weight[width:], bias[width:]).chunk(2, dim=-1)
 
     def _split(self, x: Tensor) -> Tensor:
         """Return (B, heads, T, D / heads) for (B, T, D)."""
@@ -56,6 +87,14 @@ class DecoderLayer(nn.Module):
         """Return (B, T, D) for x (B, T, D) and memory (B, S, D)."""
         x = self.norms[0](x + self.dropouts[0](self.self_attention(x, x, mask, draws), draws))
         x = self.norms[1](x + self.dropouts[1](self.cross_attention(x, memory, None, draws), draws))
+        return self._fed_forward(x, draws)
+
+    def next_step(self, x: Tensor, heard: Tensor, past: Past) -> Tensor:
+        """Return (B, 1, D) for the step x (B, 1, D) after a past; `heard` (B, 1, D) is the attention to the memory."""
+        x = self.norms[0](x + self.self_attention(x, x, None, None, past))
+        return self._fed_forward(self.norms[1](x + heard), None)
+
+    def _fed_forward(self, x: Tensor, draws: Draws | None) -> Tensor:
         hidden = self.dropouts[2](self.expand(x).relu(), draws)
         result: Tensor = self.norms[2](x + self.dropouts[3](self.contract(hidden), draws))
         return result
@@ -77,44 +116,98 @@ class RoastFormer(nn.Module):
         embedding: int,
         dropout: float,
         residual: bool,
+        positions: Positions,
+        length: int,
     ) -> None:
         super().__init__()
-        self.residual = residual
+        self.residual, self.rotates = residual, positions == "rope"
         self.categories = nn.ModuleList(nn.Embedding(size, embedding) for size in vocabulary)
         self.flavors = nn.Linear(n_flavors, embedding) if n_flavors else None
         self.continuous = nn.Linear(n_continuous, embedding)
         parts = len(vocabulary) + (n_flavors > 0) + 1
         self.condition = nn.Linear(parts * embedding, width)
         self.temperature = nn.Linear(1, width)
+        self.positions = nn.Embedding(length, width) if positions == "learned" else None
         self.layers = nn.ModuleList(
             DecoderLayer(width, heads, feedforward, dropout, f"layer {i}") for i in range(layers)
         )
         self.norm = nn.LayerNorm(width)
         self.output = nn.Linear(width, 1)
 
-    def forward(self, temps: Tensor, bean: tuple[Tensor, Tensor, Tensor], draws: Draws | None = None) -> Tensor:
-        """Return predictions (B, T) of the next step for temps (B, T) of a bean (categories, flavors, continuous)."""
-        condition = self._condition(*bean)[:, None]
-        x = self.temperature(temps[..., None]) + condition
-        x = x + sinusoidal_positions(temps.shape[1], x.shape[-1], x.device).to(x.dtype)
+    def forward(self, temps: Tensor, bean: Bean, draws: Draws | None = None) -> Tensor:
+        """Return predictions (B, T) of the next step for temps (B, T) of a bean."""
+        condition = self.memory(*bean)
+        x = self.placed(temps, 0) + condition
         mask = torch.full((temps.shape[1], temps.shape[1]), -torch.inf, device=x.device).triu(1)
         for layer in self.layers:
             x = layer(x, condition, mask, draws)
+        return self.predicted(temps, x)
+
+    def placed(self, temps: Tensor, start: int) -> Tensor:
+        """Return embeddings (B, T, D) of temps (B, T) at the places start ... start + T - 1."""
+        x: Tensor = self.temperature(temps[..., None])
+        if self.positions is not None:
+            return x + self.positions.weight[start : start + x.shape[1]]
+        angles = position_angles(start, x.shape[1], x.shape[2], x.device).to(x.dtype)
+        return rotated(x, angles) if self.rotates else x + sines_and_cosines(angles)
+
+    def predicted(self, temps: Tensor, x: Tensor) -> Tensor:
+        """Return predictions (B, T) for temps (B, T) from what the layers made of them (B, T, D)."""
         change: Tensor = self.output(self.norm(x)).squeeze(-1)
         return temps + change if self.residual else change
 
-    def _condition(self, categories: Tensor, flavors: Tensor, continuous: Tensor) -> Tensor:
-        """Return the memory token (B, D) of a bean."""
+    def memory(self, categories: Tensor, flavors: Tensor, continuous: Tensor) -> Tensor:
+        """Return the memory (B, 1, D), a single token, of a bean."""
         parts = [embed(categories[:, i]) for i, embed in enumerate(self.categories)]
         if self.flavors is not None:
             parts.append(self.flavors(flavors))
         parts.append(self.continuous(continuous))
         condition: Tensor = self.condition(torch.cat(parts, dim=-1))
-        return condition
+        return condition[:, None]
 
 
-def sinusoidal_positions(length: int, width: int, device: torch.device) -> Tensor:
-    """Return (T, D) sines and cosines of geometric wavelengths (Vaswani et al., 2017)."""
+class Continuation:
+    """What a model answers to temperatures that come one by one, at the cost of one step each.
+
+    Every layer keeps the keys and values of the steps before; what it hears of the bean is the same at every step,
+    because attention to a single token has nothing to weigh.
+    """
+
+    def __init__(self, model: RoastFormer, bean: Bean, steps: int) -> None:
+        self.model, self.condition = model, model.memory(*bean)
+        self.layers = cast("list[DecoderLayer]", list(model.layers))
+        self.heard = [layer.cross_attention(self.condition, self.condition, None, None) for layer in self.layers]
+        self.pasts = [self._past(layer.self_attention.heads, steps) for layer in self.layers]
+
+    def _past(self, heads: int, steps: int) -> Past:
+        size, _, width = self.condition.shape
+        empty = self.condition.new_empty(size, heads, steps, width // heads)
+        return Past(empty, empty.clone())
+
+    def answer(self, temps: Tensor) -> Tensor:
+        """Return predictions (B, 1) of the next step for the temps (B, 1) of this one."""
+        x = self.model.placed(temps, self.pasts[0].steps) + self.condition
+        for layer, heard, past in zip(self.layers, self.heard, self.pasts, strict=True):
+            x = layer.next_step(x, heard, past)
+        return self.model.predicted(temps, x)
+
+
+def position_angles(start: int, length: int, width: int, device: torch.device) -> Tensor:
+    """Return (T, D / 2) angles of the places start ... start + T - 1 for geometric wavelengths."""
     rates = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10000.0) / width))
-    angles = torch.arange(length, device=device)[:, None] * rates
+    return torch.arange(start, start + length, device=device)[:, None] * rates
+
+
+def sines_and_cosines(angles: Tensor) -> Tensor:
+    """Return (T, D) of angles (T, D / 2), in turns, to be added to embeddings (Vaswani et al., 2017)."""
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+def rotated(x: Tensor, angles: Tensor) -> Tensor:
+    """Rotate embeddings (B, T, D), entry i with entry i + D / 2, by angles (T, D / 2).
+
+    This is the record's "rope". It is no rotary embedding (Su et al., 2021), which rotates queries and keys in every
+    layer, so that scores depend on distances.
+    """
+    (one, other), (sine, cosine) = x.chunk(2, dim=-1), (angles.sin(), angles.cos())
+    return torch.cat([one * cosine - other * sine, other * cosine + one * sine], dim=-1)
