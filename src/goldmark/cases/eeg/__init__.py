@@ -19,22 +19,23 @@ score gives it away, the contract does (`checks.wrong_mixup`).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
-from goldmark.case import Case, Claim, Data, Finding, Metric, Runs, Variant, Verdict
-from goldmark.cases.eeg.augmentation import add_noise, mix_batch
-from goldmark.cases.eeg.compact_rt import CompactRT
+from goldmark.case import Case, Data, Finding, Metric, Variant
+from goldmark.cases.eeg.augmentation import N_PROBES, augmented, mix_batch, mixing_weights, share_mixed
+from goldmark.cases.eeg.claims import CLAIMS
+from goldmark.cases.eeg.compact_rt import CompactRT, Ensemble, members_of
 from goldmark.cases.eeg.scores import baselines, mse, score, units
 from goldmark.cases.eeg.windows import generate
 from goldmark.checks import collapsed_output, no_skill
 from goldmark.checks.mixup import wrong_mixup
-from goldmark.claims import Check, all_of, every_difference, every_seed, found, mean, mean_difference, paired_lower
+from goldmark.training import draws as keyed
 from goldmark.training.draws import Draws
+from goldmark.training.schedule import cosine_factor
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class EegSettings:
 
     n_train: int = 32  # windows
     n_val: int = 64
+    train_subjects: int = 8
+    val_subjects: int = 16
     channels: int = 16
     samples: int = 100  # of a window of 2 s
     amplitude: float = 0.22  # of the evoked response for a response time 1 sd late, in sd of the noise
@@ -50,79 +53,122 @@ class EegSettings:
     gain_sd: float = 0.3  # of the log of a subject's gain
     rhythm: float = 1.0  # amplitude of the alpha rhythm, in sd of the noise
     input_scale: Literal["zscore", "volts"] = "zscore"
-    noise_sd: float = 0.0  # of the noise added in training, in the unit of the inputs
-    mixup_fraction: float = 1.0  # of the batches
+    roll_p: float = 0.0  # share of the windows that are rolled in time
+    scale_p: float = 0.0  # share that is multiplied by a factor near 1
+    noise_p: float = 1.0  # share that gets noise
+    noise_sd: float = 0.0  # of that noise, in the unit of the inputs
+    channel_drop_p: float = 0.0  # share of the channels that are 0
+    cutout_p: float = 0.0  # share of the windows that are 0 for a tenth of their time
+    mixup_of: Literal["batches", "windows"] = "batches"  # what has one mixing weight
+    mixup_fraction: float = 1.0  # of them
     mixup_alpha: float = 1.0  # of the Beta distribution of the mixing weight
     mix_targets: bool = True
-    width: int = 16  # of the first convolution and of the head; the second convolution is twice as wide
-    dropout: float = 0.0
+    loss: Literal["mse", "smooth_l1"] = "mse"
+    widths: tuple[int, ...] = (16, 32)  # of the convolutions
+    kernels: tuple[int, ...] = (7, 5)
+    max_pool: bool = False  # after convolutions of stride 1, in the place of strides of 2
+    head: tuple[int, ...] = (16,)
+    conv_dropout: tuple[float, ...] = ()  # a share for each layer, or none at all
+    head_dropout: tuple[float, ...] = ()
+    members: int = 1  # of an ensemble, whose predictions are averaged
     lr: float = 3e-3
     lr_min: float | None = None
+    cycles: int = 1  # of the cosine, each a warm restart
     weight_decay: float = 0.05
     clip: float | None = None
     steps: int = 40
     batch: int = 32
 
 
-def make_model(settings: EegSettings, data: Data) -> CompactRT:
-    """Build the model with its output at the mean response, which 40 steps from 0 would spend themselves on."""
-    model = CompactRT(
+def make_data(settings: EegSettings, seed: int) -> Data:
+    """Return the windows of a seed, and as tensors what the loss has to know of settings and seed."""
+    smooth = settings.loss == "smooth_l1"
+    data = {
+        **generate(settings, seed),
+        "step_mix_weight": mixing_weights(settings, seed),
+        "noise_sd": torch.tensor(settings.noise_sd, dtype=torch.float64),
+        "loss_bound_s": torch.tensor(1.0 if smooth else math.inf, dtype=torch.float64),
+        "loss_scale": torch.tensor(1.0 if smooth else 2.0, dtype=torch.float64),
+    }
+    if settings.members > 1:
+        members = torch.arange(settings.members)
+        data["member_order"] = keyed.permutation(keyed.key(seed, members, "member order"), settings.n_train)
+    return data
+
+
+def make_model(settings: EegSettings, data: Data) -> CompactRT | Ensemble:
+    """Build the net, or an ensemble of it."""
+    members = [_net(settings, data) for _ in range(settings.members)]
+    return Ensemble(members) if settings.members > 1 else members[0]
+
+
+def _net(settings: EegSettings, data: Data) -> CompactRT:
+    """Build a net with its output at the mean response, which the steps from 0 would be spent on."""
+    net = CompactRT(
         channels=settings.channels,
-        widths=(settings.width, 2 * settings.width),
-        kernels=(7, 5),
-        head=(settings.width,),
-        dropout=settings.dropout,
+        widths=settings.widths,
+        kernels=settings.kernels,
+        head=settings.head,
+        conv_dropout=settings.conv_dropout,
+        head_dropout=settings.head_dropout,
+        max_pool=settings.max_pool,
     )
-    nn.init.constant_(model.output.bias, float(data["train_response_s"].mean()))
-    return model
+    nn.init.constant_(net.output.bias, float(data["train_response_s"].mean()))
+    return net
 
 
 def loss(model: nn.Module, data: Data, rows: Tensor, draws: Draws, settings: EegSettings) -> Tensor:
-    """Return the mean squared error of some training windows, augmented and mixed as the settings say."""
-    x = add_noise(data["train_eeg"][rows], draws, settings.noise_sd)
-    x, y = mix_batch(x, data["train_response_s"][rows], draws, settings)
-    return nn.functional.mse_loss(model(x, draws), y)
+    """Return the mean loss of some training windows, augmented and mixed as the settings say.
+
+    The losses of an ensemble's members add up, so that each has its own gradients, and those as if it were alone. Each
+    has its own draws and its own order of the training half.
+    """
+    if settings.members == 1:
+        return _loss_of_member(model, 0, data, rows, draws, settings)
+    parts = []
+    for i, member in enumerate(members_of(model)):
+        own_draws = Draws(keyed.step_key(draws.key, i), draws.used)
+        parts.append(_loss_of_member(member, i, data, data["member_order"][i][rows], own_draws, settings))
+    return torch.stack(parts).sum()
+
+
+def _loss_of_member(
+    net: nn.Module, member: int, data: Data, rows: Tensor, draws: Draws, settings: EegSettings
+) -> Tensor:
+    x = augmented(data["train_eeg"][rows], data["noise_sd"], draws, settings)
+    x, y = mix_batch(x, data["train_response_s"][rows], data["step_mix_weight"][member], draws, settings)
+    error_s = net(x, draws) - y
+    # SmoothL1 bounds the error at 1 s; twice the same without a bound is the square
+    bounded_s = error_s.clamp(-data["loss_bound_s"], data["loss_bound_s"])
+    mean_loss: Tensor = (data["loss_scale"] * bounded_s * (error_s - bounded_s / 2)).mean()
+    return mean_loss
+
+
+def rate_factor(settings: EegSettings, step: int) -> float:
+    """Return the learning rate of a step over its peak: a cosine, or several with warm restarts, or 1 throughout."""
+    return cosine_factor(settings, step * settings.cycles % settings.steps)
 
 
 def examine(fresh: nn.Module, trained: nn.Module, data: Data, settings: EegSettings) -> tuple[Finding, ...]:
     """Look for collapse, for no skill over the best constant, and for a mixup that is not what the settings say."""
     predicted_s, target_s = trained(data["val_eeg"]), data["val_response_s"]
-    steps = iter(range(settings.steps))
     return (
         collapsed_output(predicted_s, target_s),
         # the best constant in hindsight: a collapsed model beats the training mean by luck, this one never
         no_skill(mse(predicted_s, target_s), mse(target_s.mean(), target_s), threshold=0.01),
-        wrong_mixup(
-            lambda x, y: mix_batch(x, y, Draws.at(0, next(steps)), settings), settings.mixup_fraction, settings.steps
-        ),
+        _examine_mixup(data["step_mix_weight"], settings),
     )
 
 
-def ratio_between(variant: str, other: str, metric: str, low: float, high: float) -> Check:
-    """Hold the geometric mean over common seeds of variant / other between two limits."""
+def _examine_mixup(weights: Tensor, settings: EegSettings) -> Finding:
+    """Hold the mixup of training to its contract, on batches of probes, with the weights (S, M, 1 or B) of the run."""
+    probes = enumerate(weights.flatten(0, 1).cpu().repeat(1, N_PROBES)[:64, :N_PROBES])
 
-    def check(runs: Runs) -> Verdict:
-        others = {run.seed: run.metrics[metric] for run in runs[other]}
-        logs = [math.log(run.metrics[metric] / others[run.seed]) for run in runs[variant] if run.seed in others]
-        return _between([math.exp(fmean(logs))], low, high, len(logs))
+    def mix(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        step, weight = next(probes)
+        return mix_batch(x, y, weight, Draws.at(0, step), settings)
 
-    return check
-
-
-def close_between(variant: str, entry: str, low: float, high: float) -> Check:
-    """Hold a number that follows from the data of every seed between two limits."""
-
-    def check(runs: Runs) -> Verdict:
-        values = [run.close[entry] for run in runs[variant]]
-        return _between(values, low, high, len(values))
-
-    return check
-
-
-def _between(values: Sequence[float], low: float, high: float, n_seeds: int) -> Verdict:
-    """Judge the value that is nearest to a limit or beyond it, and show that limit."""
-    value = min(values, key=lambda v: min(v - low, high - v))
-    return Verdict(low <= value <= high, value, low if value - low < high - value else high, n_seeds)
+    return wrong_mixup(mix, share_mixed(settings), n_batches=min(64, settings.steps * settings.members))
 
 
 METRICS = (
@@ -191,145 +237,12 @@ VARIANTS = (
     ),
 )
 
-# Limits were set on the seeds of the case and confirmed on as many from 1000, which nothing here was chosen on.
-CLAIMS = (
-    Claim(
-        "mixup_lowers_error",
-        "mixup lowers the validation MSE: one-sided paired t on its log, alpha .01, 32 pairs of seeds fixed in advance",
-        "EEG record, mixup as the cause; the effect is measured by the project",
-        ("mixup", "no_mixup"),
-        paired_lower("mixup", "no_mixup", "val_mse", 0.01, "log"),
-        fewest_seeds=32,
-    ),
-    Claim(
-        "mixup_is_no_factor_of_two",
-        "without mixup the MSE is higher by far less than the documented factor of two (geometric mean)",
-        "EEG record, validation loss 0.16 against 0.079",
-        ("no_mixup", "mixup"),
-        ratio_between("no_mixup", "mixup", "val_mse", 0.0, 1.6),
-        documented=2.027,
-        fewest_seeds=8,
-    ),
-    Claim(
-        "documented_recipe_is_weak",
-        "the record's recipe changes the MSE by less than a fifth, and is worth less than mixup in every batch",
-        "EEG record, ensemble with mixup in half of the batches; the effect is measured by the project",
-        ("mixup_documented", "no_mixup", "mixup"),
-        all_of(
-            ratio_between("mixup_documented", "no_mixup", "val_mse", 0.8, 1.05),
-            ratio_between("mixup_documented", "mixup", "val_mse", 1.05, 1.6),
-        ),
-        fewest_seeds=8,
-    ),
-    Claim(
-        "factor_two_is_a_unit",
-        "a constant's MSE is twice its SmoothL1: exactly so for errors below 1 s, and nearly so with the rest",
-        "EEG record, SmoothL1 of one model against MSE of the others",
-        ("mixup",),
-        all_of(
-            close_between("mixup", "mean_mse_over_smooth_l1_below_1_s", 2 - 1e-9, 2 + 1e-9),
-            close_between("mixup", "mean_mse_over_smooth_l1", 1.8, 2.2),
-        ),
-        documented=2.027,
-    ),
-    Claim(
-        "mixup_beats_mean",
-        "with mixup every model beats the constant, and none has collapsed",
-        "project",
-        ("mixup",),
-        all_of(
-            found("mixup", "collapsed_output", 0),
-            found("mixup", "no_skill", 0),
-            every_seed("mixup", "skill_vs_mean", ">=", 0.05),
-            mean("mixup", "skill_vs_mean", ">=", 0.3),
-        ),
-    ),
-    Claim(
-        "no_mixup_learns_too",
-        "without mixup the models do learn: missing mixup makes no constant predictor",
-        "EEG record, all retrained models score the variance of the targets",
-        ("no_mixup",),
-        all_of(found("no_mixup", "collapsed_output", 0), mean("no_mixup", "skill_vs_mean", ">=", 0.15)),
-    ),
-    Claim(
-        "mixup_keeps_its_contract",
-        "inputs and targets are mixed with one weight and one order, in as many batches as meant",
-        "EEG record, mixup of data set and loop at once",
-        ("mixup", "mixup_documented", "no_mixup"),
-        all_of(
-            found("mixup", "wrong_mixup", 0),
-            found("mixup_documented", "wrong_mixup", 0),
-            found("no_mixup", "wrong_mixup", 0),
-        ),
-    ),
-    Claim(
-        "inputs_only_mixup_breaks_the_contract",
-        "mixing inputs without their targets is found by the contract, in every run",
-        "project",
-        ("inputs_only_mixup",),
-        found("inputs_only_mixup", "wrong_mixup", 1),
-    ),
-    Claim(
-        "inputs_only_mixup_looks_fine",
-        "by its score it is one more healthy model: it beats the constant, with an MSE near that without mixup",
-        "project",
-        ("inputs_only_mixup", "no_mixup"),
-        all_of(
-            found("inputs_only_mixup", "collapsed_output", 0),
-            mean("inputs_only_mixup", "skill_vs_mean", ">=", 0.15),
-            ratio_between("inputs_only_mixup", "no_mixup", "val_mse", 0.75, 1.5),
-        ),
-        fewest_seeds=8,
-    ),
-    Claim(
-        "volts_collapse",
-        "windows in volts under noise end in a constant: no better than the best constant, whatever the input",
-        "EEG record, batch-norm statistics of the checkpoints",
-        ("volts",),
-        all_of(
-            found("volts", "collapsed_output", 1),
-            found("volts", "no_skill", 1),
-            every_seed("volts", "prediction_sd_ratio", "<=", 1e-3),
-            every_seed("volts", "nrmse", ">=", 0.99),
-        ),
-        documented=1.0,
-    ),
-    Claim(
-        "scaling_is_the_fix",
-        "the same noise on z-scored windows does no harm: every model beats the constant, and its twin in volts",
-        "project",
-        ("scaled_noise", "volts"),
-        all_of(
-            found("scaled_noise", "collapsed_output", 0),
-            every_seed("scaled_noise", "skill_vs_mean", ">=", 0.05),
-            every_difference("scaled_noise", "volts", "nrmse", "<=", -0.05),
-            mean_difference("scaled_noise", "volts", "nrmse", "<=", -0.2),
-        ),
-    ),
-    Claim(
-        "mixup_does_not_rescue_volts",
-        "mixup leaves the constant where it was, as in the record's retraining with five seeds",
-        "EEG record, retraining with mixup (0.1607 to 0.1610)",
-        ("volts_mixup", "volts"),
-        all_of(
-            found("volts_mixup", "collapsed_output", 1),
-            found("volts_mixup", "no_skill", 1),
-            every_seed("volts_mixup", "nrmse", ">=", 0.99),
-            ratio_between("volts_mixup", "volts", "val_mse", 0.85, 1.15),
-        ),
-        documented=1.0,
-    ),
-    Claim(
-        "augmentation_moves_a_healthy_model",
-        "test-time augmentation moves the predictions of a model that learns by tens of ms, a constant's by none",
-        "EEG record, test-time augmentation: equal errors, because one module was compared with itself",
-        ("mixup", "volts"),
-        all_of(
-            every_seed("mixup", "tta_change_s", ">=", 5e-3),
-            every_seed("volts", "tta_change_s", "<=", 1e-4),
-        ),
-        documented=0.0,
-    ),
+# what reaches the loss through tensors, or makes only data and learning rates
+STACKABLE = frozenset(
+    (
+        *("amplitude", "topography_sd", "gain_sd", "rhythm", "input_scale", "noise_sd", "cycles"),
+        *("mixup_fraction", "mixup_alpha", "loss", "conv_dropout", "head_dropout"),
+    )
 )
 
 CASE = Case(
@@ -341,12 +254,14 @@ CASE = Case(
     variants=VARIANTS,
     metrics=METRICS,
     claims=CLAIMS,
-    make_data=generate,
+    make_data=make_data,
     make_model=make_model,
     loss=loss,
     evaluate=score,
     baselines=baselines,
     examine=examine,
     close=units,
+    rate_factor=rate_factor,
+    stackable=STACKABLE,
     fixtures={"eeg": "mixup"},
 )

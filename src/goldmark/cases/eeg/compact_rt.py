@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from goldmark.training.draws import Draws, Dropout
@@ -14,7 +15,7 @@ class CompactRT(nn.Module):
     """Predict the response time (s) from a window of EEG.
 
     Every convolution halves the length, by a stride of 2 or, with `max_pool`, by pooling: the net of the record's
-    ensemble, which was trained for the other by mistake.
+    ensemble, which was trained for the other by mistake. No shares of dropout means no dropout.
     """
 
     def __init__(
@@ -24,7 +25,8 @@ class CompactRT(nn.Module):
         widths: Sequence[int],
         kernels: Sequence[int],
         head: Sequence[int],
-        dropout: float,
+        conv_dropout: Sequence[float] = (),
+        head_dropout: Sequence[float] = (),
         max_pool: bool = False,
     ) -> None:
         super().__init__()
@@ -36,8 +38,8 @@ class CompactRT(nn.Module):
         self.pool = nn.MaxPool1d(2) if max_pool else nn.Identity()
         self.hidden = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise([widths[-1], *head]))
         self.output = nn.Linear(head[-1], 1)
-        self.dropouts = nn.ModuleList(Dropout(dropout, f"convolution {i}") for i in range(len(widths)))
-        self.head_dropouts = nn.ModuleList(Dropout(dropout, f"hidden {i}") for i in range(len(head)))
+        self.dropouts = _dropouts(conv_dropout or [0.0] * len(widths), "convolution")
+        self.head_dropouts = _dropouts(head_dropout or [0.0] * len(head), "hidden")
 
     def forward(self, eeg: Tensor, draws: Draws | None = None) -> Tensor:
         """Return response times (B,) in s for windows (B, C, T)."""
@@ -49,3 +51,24 @@ class CompactRT(nn.Module):
             x = dropout(layer(x).relu(), draws)
         prediction: Tensor = self.output(x).squeeze(-1)
         return prediction
+
+
+def _dropouts(shares: Sequence[float], site: str) -> nn.ModuleList:
+    return nn.ModuleList(Dropout(share, f"{site} {i}") for i, share in enumerate(shares))
+
+
+class Ensemble(nn.Module):
+    """Predict the mean of what several nets predict, each of them trained on its own."""
+
+    def __init__(self, members: Iterable[CompactRT]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, eeg: Tensor) -> Tensor:
+        """Return response times (B,) in s for windows (B, C, T)."""
+        return torch.stack([member(eeg) for member in self.members]).mean(dim=0)
+
+
+def members_of(model: nn.Module) -> Sequence[nn.Module]:
+    """Return the nets of an ensemble; a net alone is its own member."""
+    return list(model.members) if isinstance(model, Ensemble) else [model]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from goldmark.case import Baseline, Data
+from goldmark.cases.eeg.compact_rt import members_of
 from goldmark.checks import skill, spread_ratio
 
 if TYPE_CHECKING:
@@ -20,15 +21,19 @@ FACTORS = (1.02, 0.98)  # by which it scales one
 def score(model: nn.Module, data: Data, settings: EegSettings) -> dict[str, float]:
     """Return the metrics of a model."""
     eeg, target_s = data["val_eeg"], data["val_response_s"].double()
-    predicted_s = model(eeg).double()
+    by_member_s = torch.stack([member(eeg).double() for member in members_of(model)])
+    predicted_s, augmented_s = by_member_s.mean(dim=0), augmented_prediction_s(model, eeg)
     val_mse = mse(predicted_s, target_s)
     return {
         "val_mse": val_mse,
+        "val_smooth_l1": smooth_l1(predicted_s - target_s),
         "nrmse": nrmse(predicted_s, target_s),
         "skill_vs_mean": skill(val_mse**0.5, mse(mean_response_s(data), target_s) ** 0.5),
         "train_mse": mse(model(data["train_eeg"]), data["train_response_s"]),
         "prediction_sd_ratio": spread_ratio(predicted_s, target_s),
-        "tta_change_s": float((augmented_prediction_s(model, eeg) - predicted_s).abs().mean()),
+        "tta_change_s": float((augmented_s - predicted_s).abs().mean()),
+        "tta_mse": mse(augmented_s, target_s),
+        "gain_of_average": skill(val_mse, mse(by_member_s, target_s)),
     }
 
 
@@ -58,11 +63,14 @@ def baselines(data: Data, settings: EegSettings) -> tuple[Baseline, ...]:
     target_s, constant_s = data["val_response_s"], mean_response_s(data)
     metrics = {
         "val_mse": mse(constant_s, target_s),
+        "val_smooth_l1": smooth_l1(constant_s - target_s),
         "nrmse": nrmse(constant_s, target_s),
         "skill_vs_mean": 0.0,
         "train_mse": float(data["train_response_s"].double().var(correction=0)),
         "prediction_sd_ratio": 0.0,
         "tta_change_s": 0.0,
+        "tta_mse": mse(constant_s, target_s),
+        "gain_of_average": 0.0,
     }
     return (Baseline("mean", "the mean response time of the training half, always", metrics),)
 

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from goldmark.cases.eeg import EegSettings
 
 MEAN_S, SD_S = 1.56, 0.4  # of the response times, as in the competition's data
-RATE_HZ = 50
-SUBJECTS = {"train": 8, "val": 16}
+WINDOW_S = 2.0
 VOLT = 1e-5  # sd of the pink noise: potentials on the scalp are tens of microvolts
 BUMP_S, BUMP_SD_S = 1.0, 0.15  # middle and width of the evoked response
 
@@ -29,8 +28,8 @@ def generate(settings: EegSettings, seed: int) -> Data:
     n_train, n = settings.n_train, settings.n_train + settings.n_val
     subjects = torch.cat(
         [
-            torch.arange(n_train) % SUBJECTS["train"],
-            torch.arange(settings.n_val) % SUBJECTS["val"] + SUBJECTS["train"],
+            torch.arange(n_train) % settings.train_subjects,
+            torch.arange(settings.n_val) % settings.val_subjects + settings.train_subjects,
         ]
     )
     z = _normal(seed, "response", n)
@@ -45,7 +44,7 @@ def generate(settings: EegSettings, seed: int) -> Data:
 
 def _evoked(settings: EegSettings, seed: int, subjects: Tensor, z: Tensor) -> Tensor:
     """Return the response (N, C, T): a bump with an amplitude linear in z, times the subject's gain and topography."""
-    n_subjects = sum(SUBJECTS.values())
+    n_subjects = settings.train_subjects + settings.val_subjects
     topography = _normal(seed, "topography", settings.channels)
     topography *= math.sqrt(settings.channels) / topography.norm()  # or some seeds would have next to no signal
     own = settings.topography_sd * _normal(seed, "topography of subjects", n_subjects, settings.channels)
@@ -57,7 +56,7 @@ def _evoked(settings: EegSettings, seed: int, subjects: Tensor, z: Tensor) -> Te
 
 def _rhythm(settings: EegSettings, seed: int, subjects: Tensor) -> Tensor:
     """Return an alpha rhythm (N, C, T) of 8 to 12 Hz: frequency and topography by subject, phase by window."""
-    n_subjects = sum(SUBJECTS.values())
+    n_subjects = settings.train_subjects + settings.val_subjects
     frequency_hz = 8 + 4 * _uniform(seed, "rhythm of subjects", n_subjects)
     topography = _normal(seed, "rhythm topography of subjects", n_subjects, settings.channels)
     phase = 2 * math.pi * _uniform(seed, "rhythm phase", len(subjects))
@@ -77,7 +76,7 @@ def pink_noise(white: Tensor) -> Tensor:
 
 
 def _time_s(settings: EegSettings) -> Tensor:
-    return torch.arange(settings.samples, dtype=torch.float64) / RATE_HZ
+    return torch.arange(settings.samples, dtype=torch.float64) / (settings.samples / WINDOW_S)
 
 
 def _normal(seed: int, site: str, *shape: int) -> Tensor:
