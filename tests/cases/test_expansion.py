@@ -12,8 +12,9 @@ from torch import nn
 
 from goldmark.case import find_variant, settings_of
 from goldmark.cases.expansion import CASE, ExpansionSettings, close, learning_rate, loss, make_model
-from goldmark.cases.expansion.jade import TERMS, JadeCompact
-from goldmark.cases.expansion.scores import (
+from goldmark.cases.expansion.terms import (
+    TERMS,
+    huber,
     positive_weight,
     scaled_countdown,
     term_losses,
@@ -28,7 +29,7 @@ CHANGES = {
     "plain_sum": ("clipped_countdown", {"weighting": "sum"}),
     "no_countdown": ("clipped_countdown", {"terms": "no_countdown"}),
     "span_only": ("clipped_countdown", {"terms": "span"}),
-    "pos_weight": ("clipped_countdown", {"pos_weight": True}),
+    "pos_weight": ("clipped_countdown", {"pos_weight": "balanced"}),
     "delta_10": ("clipped_countdown", {"countdown_delta": 10.0}),
     "weak_clipped": (
         "clipped_countdown",
@@ -45,7 +46,7 @@ CHANGES = {
         },
     ),
     "weak_no_countdown": ("weak_clipped", {"terms": "no_countdown"}),
-    "weak_pos_weight": ("weak_clipped", {"pos_weight": True}),
+    "weak_pos_weight": ("weak_clipped", {"pos_weight": "balanced"}),
 }
 FOUR_SE = 4  # a mean of independent draws lies this many standard errors off once in 16,000 times
 FLOAT32 = 1e-5  # a few roundings of float32 are below 1e-6 each
@@ -90,7 +91,7 @@ def test_the_fixed_recipe_scales_the_countdown_and_keeps_everything_else():
     settings = settings_of(CASE, "normalized_countdown")
     assert ExpansionSettings() == settings
     assert ("unit", 1.0) == (settings.countdown_scale, settings.countdown_delta)
-    assert ("uncertainty", "all", False) == (settings.weighting, settings.terms, settings.pos_weight)
+    assert ("uncertainty", "all", "one") == (settings.weighting, settings.terms, settings.pos_weight)
     assert {name: 5 if name.startswith("weak") else None for name in ("normalized_countdown", *CHANGES)} == {
         variant.name: variant.seeds for variant in CASE.variants
     }
@@ -172,19 +173,27 @@ def test_span_and_countdown_of_a_span_that_is_known():
 
 
 def test_scaled_countdown_maps_20_bars_either_way_to_the_unit_interval():
-    """-20, 0 and 20 bars are 0, 1/2 and 1, what lies beyond is clipped, and `bars` changes nothing."""
-    countdown = torch.tensor([-30.0, -20.0, 0.0, 20.0, 30.0])
-    assert [0.0, 0.0, 0.5, 1.0, 1.0] == scaled_countdown(countdown, "unit").tolist()
+    """-20, 0 and 20 bars, the limits of the labels, are 0, 1/2 and 1; `bars` changes nothing."""
+    countdown = torch.tensor([-20.0, 0.0, 20.0])
+    assert [0.0, 0.5, 1.0] == scaled_countdown(countdown, "unit").tolist()
     assert torch.equal(countdown, scaled_countdown(countdown, "bars"))
 
 
+def test_kinds_have_the_share_of_the_settings():
+    """Four windows in five are of kind 1 where the settings say so; nothing else of the data moves."""
+    some, even = (generate(small(n_train=2000, kind_share=share), 0) for share in (0.8, 0.5))
+    assert pytest.approx(0.8, abs=FOUR_SE * (0.8 * 0.2 / 2000) ** 0.5) == float(some["train_kind"].double().mean())
+    assert {"train_kind", "val_kind"} == {name for name in some if not torch.equal(some[name], even[name])}
+
+
+def test_windows_are_made_on_the_device_that_is_asked_for():
+    """No part of the generator comes from the host: on a device without content there is nothing to mix with."""
+    with torch.device("meta"):
+        data = generate(small(), 0)
+    assert {"meta"} == {tensor.device.type for tensor in data.values()}
+
+
 # --- model
-
-
-def test_full_size_model_has_the_documented_parameter_count():
-    """12 features, BiLSTM of 96, pooled heads of 64: 97,547 parameters, the four log sigmas included."""
-    model = JadeCompact(features=12, hidden=96, bidirectional=True, bottleneck=0, pooled_width=64, input_dropout=0.3)
-    assert sum(parameter.numel() for parameter in model.parameters()) == 97_547
 
 
 @pytest.mark.parametrize(
@@ -207,6 +216,14 @@ def test_span_bias_starts_at_the_log_odds_of_a_bar_in_a_span():
     bias = seeded_model(small(), data).span.bias
     share = float(generate(small(), 0)["train_span"].mean())
     assert pytest.approx(share, rel=FLOAT32) == float(bias.detach().double().sigmoid())
+
+
+def test_uninformed_span_bias_is_as_torch_draws_it():
+    """Nothing but the span bias depends on whether it is informed."""
+    data = float_data(small())
+    informed, drawn = (seeded_model(small(informed_span_bias=value), data).state_dict() for value in (True, False))
+    assert ["span.bias"] == [name for name in informed if not torch.equal(informed[name], drawn[name])]
+    assert abs(float(drawn["span.bias"])) <= 8**-0.5  # torch's bound for 8 inputs
 
 
 def test_outputs_have_a_value_a_bar_or_a_window():
@@ -235,11 +252,11 @@ def test_dropout_is_keyed_and_only_in_training():
 
 def test_loss_terms_match_numpy():
     """Cross-entropy, Huber .08, weighted binary cross-entropy and Huber 10 by their definitions, in numpy."""
-    settings = small(pos_weight=True, countdown_scale="bars", countdown_delta=10.0)
+    settings = small(pos_weight="balanced", countdown_scale="bars", countdown_delta=10.0)
     data = generate(settings, 0)
     model = seeded_model(settings, data).double()
     with torch.no_grad():
-        losses, outputs = term_losses(model, data, settings, "val")
+        losses, outputs = term_losses(model, data, "val")
     kind, pointers, span, countdown = (output.numpy() for output in outputs)
     label = {name: data[f"val_{name}"].numpy() for name in ("kind", "pointers", "span", "countdown")}
     weight = (1 - data["train_span"].numpy().mean()) / data["train_span"].numpy().mean()
@@ -275,6 +292,28 @@ def test_log_sigma_starts_as_documented():
     settings = small()
     start = dict(zip(TERMS, seeded_model(settings, float_data(settings)).log_sigma.tolist(), strict=True))
     assert pytest.approx({"type": 0.0, "pointers": -0.3, "span": 0.0, "countdown": 0.0}, rel=FLOAT32) == start
+
+
+def test_sigma_at_equilibrium_stands_still_on_the_losses_of_the_record():
+    """At the record's losses of epoch 100 the total has no slope in any log sigma; the countdown's sigma is 3.17."""
+    settings = small(sigma_start="equilibrium")
+    model = seeded_model(settings, float_data(settings))
+    losses = dict(zip(TERMS, torch.tensor([0.68, 0.009, 0.28, 10.08]), strict=True))
+    total_loss(model, losses, settings).backward()
+    assert pytest.approx([0, 0, 0, 0], abs=FLOAT32) == model.log_sigma.grad.tolist()
+    assert pytest.approx(3.17, abs=0.005) == float(model.log_sigma[3].detach().exp())  # documented to two decimals
+
+
+@pytest.mark.parametrize("delta", [0.08, torch.tensor(1.0), torch.tensor(10.0)])
+def test_huber_loss_and_its_gradient_are_those_of_torch(delta):
+    """Errors below, at and beyond delta, against torch's own Huber loss; delta may be a tensor."""
+    errors = torch.cat([torch.linspace(-15, 15, 101), torch.tensor([float(delta), -float(delta)])])
+    ours, theirs = (errors.clone().requires_grad_() for _ in range(2))
+    zeros = torch.zeros_like(errors)
+    expected = torch.nn.functional.huber_loss(theirs, zeros, delta=float(delta))
+    actual = huber(ours, zeros, delta)
+    torch.testing.assert_close(expected, actual)
+    torch.testing.assert_close(*torch.autograd.grad(expected, theirs), *torch.autograd.grad(actual, ours))
 
 
 @pytest.mark.parametrize(

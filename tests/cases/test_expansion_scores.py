@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from goldmark.cases.expansion import CASE, ExpansionSettings, examine, finish, make_model
-from goldmark.cases.expansion.jade import TERMS, TRUNK
+from goldmark.cases.expansion.jade import TRUNK
 from goldmark.cases.expansion.scores import (
     auc,
     average_precision,
     baselines,
     gradient_share,
+    hits_per,
     score,
     span_f1,
-    term_losses,
-    weighted,
 )
+from goldmark.cases.expansion.terms import TERMS, term_losses, weighted
 from goldmark.cases.expansion.windows import generate
 from goldmark.training.draws import initial_weights
 from goldmark.training.plan import Job
@@ -51,6 +51,16 @@ def test_span_f1_is_the_mean_over_windows():
     span = torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
     marked = torch.tensor([[True, True, False], [False, False, False], [True, False, False]])
     assert pytest.approx((1 + 0 + 2 / 3) / 3, rel=1e-12) == span_f1(marked, span)  # float64
+
+
+def test_precision_and_recall_are_means_over_windows():
+    """Hits per mark 1, 0 (none marked) and 1/2; per label 1, 0 and 1."""
+    span = torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+    marked = torch.tensor([[True, True, False], [False, False, False], [True, True, False]])
+    assert (pytest.approx(1.5 / 3), pytest.approx(2 / 3)) == (
+        hits_per(marked, marked, span),
+        hits_per(span, marked, span),
+    )
 
 
 def test_auc_and_average_precision_match_their_definitions():
@@ -99,7 +109,7 @@ def test_shares_of_a_fresh_model_follow_from_its_terms():
     model = seeded_model(settings, data)
     with torch.no_grad():
         metrics = score(model, data, settings)
-        losses = {name: float(term) for name, term in term_losses(model, data, settings, "val")[0].items()}
+        losses = {name: float(term) for name, term in term_losses(model, data, "val")[0].items()}
     effective = {name: loss * math.exp(0.6 if name == "pointers" else 0.0) / 2 for name, loss in losses.items()}
     for name, terms in (("raw", losses), ("effective", effective)):
         expected = terms["countdown"] / sum(terms.values())
@@ -118,7 +128,7 @@ def test_gradient_share_is_that_of_weighted_gradients_on_the_trunk():
     norms = {}
     for term in TERMS:
         model.zero_grad()
-        weighted(model, term_losses(model, data, settings, "train")[0], settings)[term].backward()
+        weighted(model, term_losses(model, data, "train")[0], settings)[term].backward()
         trunk = [p.grad.double().flatten() for name, p in model.named_parameters() if name.startswith(TRUNK)]
         norms[term] = float(torch.cat(trunk).norm())
     assert pytest.approx(norms["countdown"] / sum(norms.values()), rel=FLOAT32) == share
@@ -131,6 +141,20 @@ def test_shares_without_a_countdown_are_zero():
     with torch.no_grad():
         metrics = score(seeded_model(settings, data), data, settings)
     assert [0.0, 0.0, 0.0] == [metrics[f"countdown_share_{name}"] for name in ("raw", "effective", "gradient")]
+
+
+def test_losses_and_sigmas_of_a_fresh_model_are_told():
+    """Every term is told, trained or not; their sum is that of the trained ones."""
+    settings = small(terms="no_countdown")
+    data = float_data(settings)
+    model = seeded_model(settings, data)
+    with torch.no_grad():
+        metrics = score(model, data, settings)
+        losses = {term: float(loss) for term, loss in term_losses(model, data, "val")[0].items()}
+    assert losses == {term: metrics[f"loss_{term}"] for term in TERMS}
+    assert sum(losses[term] for term in TERMS[:3]) == metrics["loss_sum"]
+    assert pytest.approx([1, math.exp(-0.3), 1, 1], rel=FLOAT32) == [metrics[f"sigma_{term}"] for term in TERMS]
+    assert metrics["separation"] == metrics["in_span"] - metrics["out_span"]
 
 
 def test_gradient_share_is_taken_mid_training():

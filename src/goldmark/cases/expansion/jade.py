@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from goldmark.training.draws import Draws, Dropout
 from goldmark.training.recurrent import LSTM
 
-TERMS = ("type", "pointers", "span", "countdown")  # of the loss, in the order of `log_sigma`
+if TYPE_CHECKING:
+    from goldmark.cases.expansion.terms import TermScales
+
 TRUNK = ("lstm.", "bottleneck.")  # what the names of the parameters start with that all heads share
 N_KINDS = 3  # classes of the type head; the record has three for two labels
 
@@ -28,7 +29,8 @@ class JadeCompact(nn.Module):
     """Find the span in a window of bars.
 
     A `bottleneck` above 0 puts a shared tanh layer of that width between the LSTM and all heads; `pooled_width` above 0
-    gives the pooled heads a hidden layer. The record's model has no bottleneck and 64.
+    gives the pooled heads a hidden layer. The record's model has no bottleneck and 64. The uncertainty weights of the
+    loss terms, from `log_sigma` (4,), are parameters of the model; `scales` are what its loss needs besides.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class JadeCompact(nn.Module):
         bottleneck: int,
         pooled_width: int,
         input_dropout: float,
+        log_sigma: Tensor,
+        scales: TermScales,
     ) -> None:
         super().__init__()
         self.input_dropout = Dropout(input_dropout, "input")
@@ -50,7 +54,8 @@ class JadeCompact(nn.Module):
         self.span, self.countdown = nn.Linear(width, 1), nn.Linear(width, 1)
         self.pool = nn.Sequential(nn.Linear(width, pooled_width), nn.ReLU()) if pooled_width else nn.Identity()
         self.kind, self.pointers = nn.Linear(pooled_width or width, N_KINDS), nn.Linear(pooled_width or width, 2)
-        self.log_sigma = nn.Parameter(torch.tensor([-0.30 if term == "pointers" else 0.0 for term in TERMS]))
+        self.log_sigma = nn.Parameter(log_sigma)
+        self.scales = scales
 
     def forward(self, features: Tensor, draws: Draws | None = None) -> Outputs:
         """Return the outputs for features (B, T, F)."""

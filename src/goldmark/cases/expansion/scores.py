@@ -9,10 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from goldmark.case import Baseline, Data
-from goldmark.cases.expansion.jade import TERMS, TRUNK, JadeCompact, Outputs
-from goldmark.cases.expansion.windows import COUNTDOWN_LIMIT
+from goldmark.cases.expansion.jade import TRUNK, JadeCompact
+from goldmark.cases.expansion.terms import (
+    TERMS,
+    huber,
+    scaled_countdown,
+    term_losses,
+    total_loss,
+    trained_terms,
+    weighted,
+)
 from goldmark.checks import gradient_norms, shares
-from goldmark.training.draws import Draws
 
 if TYPE_CHECKING:
     from goldmark.cases.expansion import ExpansionSettings
@@ -21,86 +28,56 @@ THRESHOLD = 0.5  # probability above which a bar is marked
 GRADIENT_ROWS = 64  # windows on which gradients are compared: two batches' worth, always the same
 
 
-def scaled_countdown(countdown: Tensor, scale: str) -> Tensor:
-    """Bring a countdown in bars to a scale: `bars`, or `unit`, which maps [-20, 20] to [0, 1]."""
-    if scale == "bars":
-        return countdown
-    return ((countdown + COUNTDOWN_LIMIT) / (2 * COUNTDOWN_LIMIT)).clamp(0, 1)
-
-
-def term_losses(
-    model: nn.Module,
-    data: Data,
-    settings: ExpansionSettings,
-    half: str,
-    rows: Tensor | slice = slice(None),
-    draws: Draws | None = None,
-) -> tuple[dict[str, Tensor], Outputs]:
-    """Return the loss terms that the settings train on, unweighted means over windows or bars, and the outputs."""
-    target = {name: data[f"{half}_{name}"][rows] for name in ("kind", "pointers", "span", "countdown")}
-    outputs: Outputs = model(data[f"{half}_features"][rows], draws)
-    losses = nn.functional
-    weight = positive_weight(data["train_span"]) if settings.pos_weight else None
-    terms = {
-        "type": losses.cross_entropy(outputs.kind, target["kind"]),
-        "pointers": losses.huber_loss(outputs.pointers, target["pointers"], delta=0.08),
-        "span": losses.binary_cross_entropy_with_logits(outputs.span, target["span"], pos_weight=weight),
-        "countdown": losses.huber_loss(
-            outputs.countdown,
-            scaled_countdown(target["countdown"], settings.countdown_scale),
-            delta=settings.countdown_delta,
-        ),
-    }
-    trained = {"all": TERMS, "no_countdown": TERMS[:3], "span": ("span",)}[settings.terms]
-    return {name: terms[name] for name in trained}, outputs
-
-
-def positive_weight(span: Tensor) -> Tensor:
-    """Return (1 - p) / p for the share p of bars in a span: the weight that makes both classes count the same."""
-    share = span.mean()
-    return (1 - share) / share
-
-
-def weighted(model: nn.Module, losses: Mapping[str, Tensor], settings: ExpansionSettings) -> dict[str, Tensor]:
-    """Return every term as it is trained: times 1 / (2 sigma^2) (Kendall, Gal and Cipolla, 2018), or as it is."""
-    if settings.weighting == "sum":
-        return dict(losses)
-    return {name: loss * (-2 * _log_sigma(model, name)).exp() / 2 for name, loss in losses.items()}
-
-
-def total_loss(model: nn.Module, losses: Mapping[str, Tensor], settings: ExpansionSettings) -> Tensor:
-    """Return the sum of the terms as they are trained, plus log sigma of each under uncertainty weighting."""
-    total = torch.stack(list(weighted(model, losses, settings).values())).sum()
-    if settings.weighting == "sum":
-        return total
-    return total + torch.stack([_log_sigma(model, name) for name in losses]).sum()
-
-
-def _log_sigma(model: nn.Module, term: str) -> Tensor:
-    return cast("JadeCompact", model).log_sigma[TERMS.index(term)]
-
-
 def score(model: nn.Module, data: Data, settings: ExpansionSettings) -> dict[str, float]:
     """Return the metrics of a model on the validation half, and the countdown's shares of the loss."""
-    span = data["val_span"]
-    losses, outputs = term_losses(model, data, settings, "val")
-    probability = outputs.span.double().sigmoid()
+    losses, outputs = term_losses(model, data, "val")
+    trained = {name: losses[name] for name in trained_terms(settings)}
     return {
         "val_loss": float(total_loss(model, losses, settings)),
-        "span_f1": span_f1(probability > THRESHOLD, span),
-        "separation": float(probability[span == 1].mean() - probability[span == 0].mean()),
-        "auc": auc(outputs.span, span),
-        "average_precision": average_precision(outputs.span, span),
-        "countdown_share_raw": _countdown_share(losses),
+        **_span_scores(outputs.span, data["val_span"]),
+        "countdown_share_raw": _countdown_share(trained),
         "countdown_share_effective": _countdown_share(weighted(model, losses, settings)),
         "countdown_share_gradient": gradient_share(model, data, settings),
+        "loss_sum": sum(map(float, trained.values())),
+        **{f"loss_{name}": float(loss) for name, loss in losses.items()},
+        **_sigmas(cast("JadeCompact", model)),
     }
+
+
+def _span_scores(logits: Tensor, span: Tensor) -> dict[str, float]:
+    """Return how well bars (N, T) are marked and ranked."""
+    probability = logits.double().sigmoid()
+    inside, outside = (float(probability[span == label].mean()) for label in (1, 0))
+    marked = probability > THRESHOLD
+    return {
+        "span_f1": span_f1(marked, span),
+        "span_precision": hits_per(marked, marked, span),
+        "span_recall": hits_per(span, marked, span),
+        "in_span": inside,
+        "out_span": outside,
+        "separation": inside - outside,
+        "auc": auc(logits, span),
+        "average_precision": average_precision(logits, span),
+    }
+
+
+def _sigmas(model: JadeCompact) -> dict[str, float]:
+    return {f"sigma_{name}": float(sigma) for name, sigma in zip(TERMS, model.log_sigma.exp(), strict=True)}
 
 
 def span_f1(marked: Tensor, span: Tensor) -> float:
     """Return 2 TP / (2 TP + FP + FN) per window, mean over windows, for marks and labels (N, T); 0 without a mark."""
     hits = (marked * span).double().sum(dim=1)
     return float((2 * hits / (marked.double().sum(dim=1) + span.double().sum(dim=1))).mean())
+
+
+def hits_per(of: Tensor, marked: Tensor, span: Tensor) -> float:
+    """Return the hits over the bars in `of`, the marks or the labels (N, T), mean over windows; 0 where there is none.
+
+    Per mark that is the precision, per label the recall.
+    """
+    hits = (marked * span).double().sum(dim=1)
+    return float((hits / of.double().sum(dim=1).clamp_min(1)).mean())
 
 
 def auc(scores: Tensor, labels: Tensor) -> float:
@@ -127,11 +104,13 @@ def _by_score(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def gradient_share(model: nn.Module, data: Data, settings: ExpansionSettings) -> float:
     """Return the countdown's share of the weighted gradient norms on the shared trunk, over some training windows."""
-    # cuDNN has no backward pass for an LSTM in eval mode
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-        trunk = [parameter for name, parameter in model.named_parameters() if name.startswith(TRUNK)]
-        losses, _ = term_losses(model, data, settings, "train", slice(GRADIENT_ROWS))
+    trunk = [parameter for name, parameter in model.named_parameters() if name.startswith(TRUNK)]
+    training = model.training
+    model.train()  # cuDNN has a backward pass for an LSTM in training alone; without draws nothing is dropped
+    with torch.enable_grad():
+        losses, _ = term_losses(model, data, "train", slice(GRADIENT_ROWS))
         norms = gradient_norms(weighted(model, losses, settings), trunk)
+    model.train(training)
     return shares(norms).get("countdown", 0.0)
 
 
@@ -160,4 +139,4 @@ def baselines(data: Data, settings: ExpansionSettings) -> tuple[Baseline, ...]:
 def countdown_loss_at_zero(data: Data, settings: ExpansionSettings) -> float:
     """Return the countdown's Huber loss of a model that answers 0 everywhere: where a fresh model starts."""
     targets = scaled_countdown(data["train_countdown"], settings.countdown_scale)
-    return float(nn.functional.huber_loss(torch.zeros_like(targets), targets, delta=settings.countdown_delta))
+    return float(huber(torch.zeros_like(targets), targets, settings.countdown_delta))
