@@ -37,10 +37,10 @@ def gpu_full(session: nox.Session) -> None:
 
 
 @nox.session
-def ray(session: nox.Session) -> None:
-    """Test training on a real Ray cluster of two nodes on this machine."""
+def slow(session: nox.Session) -> None:
+    """Kill matrices and nodes of a real Ray cluster on this machine, and see that nothing is lost."""
     session.install("-c", "constraints.txt", "-e", ".[dev,ray]")
-    pytest(session, "tests/training/test_ray.py")
+    pytest(session, "-m", "slow", "--durations", "5")
 
 
 @nox.session

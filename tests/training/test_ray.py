@@ -12,7 +12,7 @@ from goldmark.training.machines import outcomes
 from goldmark.training.plan import plan_jobs
 
 ray = pytest.importorskip("ray")
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads and its import
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own, from its threads and its import
 
 
 def tasks(n_seeds, **settings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -67,7 +68,7 @@ def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task,
     while pending:
         suspects = [place for place in pending if attempts[place] == _ATTEMPTS - 1]
         chosen = suspects[:1] or list(pending)
-        with ProcessPoolExecutor(min(processes, len(chosen)), process_context()) as pool:
+        with ProcessPoolExecutor(min(processes, len(chosen)), process_context(), _end_with_parent) as pool:
             futures = {pool.submit(train_task, pending[place]): place for place in chosen}
             try:
                 for future in as_completed(futures):
@@ -90,6 +91,13 @@ def _in_hand(futures: dict[Future[Any], int], pending: dict[int, Task], processe
 def _outcome(future: Future[list[Run]]) -> Outcome:
     error = future.exception()
     return future.result() if error is None else error
+
+
+def _end_with_parent() -> None:
+    """Have this process end when its parent does: a pool's process would wait for ever for one that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: parent.join() or os._exit(1), daemon=True).start()
 
 
 def process_context() -> multiprocessing.context.BaseContext:

@@ -105,7 +105,9 @@ VARIANTS = (
         "aggressive", "the aggressive recipe: more dropout and augmentation, on CompactRT", "option", "v8", AGGRESSIVE
     ),
     *recipe("aggressive", "the aggressive recipe", {"mixup_alpha": 1.0, "mixup_fraction": 1.0}),
-    Variant("ensemble_v3", "the ensemble's recipe with mixup restored, in half of the batches", "option", "v8", ENSEMBLE),
+    Variant(
+        "ensemble_v3", "the ensemble's recipe with mixup restored, in half of the batches", "option", "v8", ENSEMBLE
+    ),
     *recipe("ensemble_v3", "the ensemble's recipe", {"mixup_alpha": 1.0, "mixup_fraction": 1.0}, "ensemble_v2"),
     Variant(
         "ensemble_v1",

@@ -1,0 +1,213 @@
+"""`goldmark matrix`: what is trained, what is kept, what is printed and written, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from goldmark.cases import CASES, case_at
+from goldmark.cli import program
+from goldmark.training.matrix import alone
+from goldmark.training.plan import group_jobs, plan_jobs
+
+
+def brief(scale="fast", **settings):
+    """The roast case cut down to two variants and two steps, with numbers from the record."""
+    roast = CASES["roast"]
+    small = {"steps": 2, "n_train": 8, "n_val": 4, "length": 12} | settings
+    return replace(
+        roast,
+        settings=replace(roast.settings, **small),
+        variants=tuple(v for v in roast.variants if v.name in ("normalized", "raw_fahrenheit")),
+        claims=tuple(claim for claim in roast.claims if claim.name == "raw_loss_hardly_falls"),
+        documented={"raw_fahrenheit": {"rmse_f": 272.25}},
+        scale=scale,
+    )
+
+
+@pytest.fixture
+def invoke(tmp_path, monkeypatch):
+    """Run the program in an empty folder on the shortened case, in one process."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, case=None):
+        monkeypatch.setattr("goldmark.cli.matrix.case_at", lambda name, scale: case or brief(scale))
+        options = ("matrix", "roast", "--jobs", "1", *arguments)
+        return CliRunner(env={"COLUMNS": "200"}).invoke(program, [*options], catch_exceptions=False)
+
+    return run
+
+
+def test_matrix_shows_and_writes_every_variant_beside_the_record(invoke, tmp_path):
+    """Mean, sd and extremes over seeds, baselines, the record's number, claims; the same in matrix.json."""
+    done = invoke("--scale", "fast", "--seeds", "2")
+    assert 0 == done.exit_code, done.output
+    for text in ("raw_fahrenheit", "broken (2)", "persistence", "recorded 272", "raw_loss_hardly_falls", "holds"):
+        assert text in done.output
+    whole = json.loads((tmp_path / "matrix" / "matrix.json").read_text(), parse_constant=pytest.fail)
+    assert (1, "fast", ["roast"]) == (whole["schema"], whole["scale"], list(whole["cases"]))
+    variant = whole["cases"]["roast"]["variants"]["raw_fahrenheit"]
+    assert {"rmse_f": 272.25} == variant["documented"]
+    found = variant["metrics"]["rmse_f"]
+    assert {"mean", "sd", "min", "max", "values"} == set(found)
+    assert pytest.approx(sum(found["values"]) / 2) == found["mean"]
+    assert pytest.approx(abs(found["values"][0] - found["values"][1]) / 2**0.5) == found["sd"]
+
+
+def test_same_command_goes_on_and_says_what_was_there(invoke, tmp_path):
+    """A second seed trains two runs more; the table is that of all four, as if trained at once."""
+    invoke("--scale", "fast", "--seeds", "1")
+    done = invoke("--scale", "fast", "--seeds", "2")
+    assert "roast: 2 of 4 runs are there already" in done.output
+    resumed = (tmp_path / "matrix" / "matrix.json").read_text()
+    invoke("--scale", "fast", "--seeds", "2", "--out", "fresh")
+    assert (tmp_path / "fresh" / "matrix.json").read_text() == resumed
+
+
+def test_changed_settings_are_said(invoke):
+    """Runs of another recipe are trained again, with the reason and the count."""
+    invoke("--scale", "fast", "--seeds", "1")
+    done = invoke("--scale", "fast", "--seeds", "1", case=brief(lr=0.1))
+    assert "roast: 2 runs are trained again: other settings" in done.output
+
+
+def test_failing_run_is_a_row_and_the_status_is_1(invoke, tmp_path):
+    """A diverged run is named with its error on the terminal and in the file; the others are trained."""
+    case = brief()
+    broken = replace(case.variants[1], changes={**case.variants[1].changes, "lr": 1e30, "lr_min": None, "clip": None})
+    done = invoke("--scale", "fast", "--seeds", "1", case=replace(case, variants=(case.variants[0], broken)))
+    assert 1 == done.exit_code
+    assert "roast/raw_fahrenheit seed 0 fails: diverged: the training loss of epoch 2 is not finite" in done.output
+    assert "fails: roast" in done.output
+    roast = json.loads((tmp_path / "matrix" / "matrix.json").read_text())["cases"]["roast"]
+    assert ["normalized"] == list(roast["variants"])
+    assert ["raw_fahrenheit"] == [failure["variant"] for failure in roast["failures"]]
+    assert [None] == [claim["ok"] for claim in roast["claims"]]
+
+
+def test_only_chooses_variants_and_none_is_an_error(invoke):
+    """A pattern over case/variant; one that matches nothing is said, with what a pattern looks like."""
+    done = invoke("--scale", "fast", "--seeds", "1", "--only", "*/norm*")
+    assert "normalized" in done.output
+    assert "raw_fahrenheit" not in done.output
+    done = invoke("--scale", "fast", "--only", "nope")
+    assert 2 == done.exit_code
+    assert "--only 'nope' matches no variant; patterns look like 'roast/*'" in done.stderr
+
+
+def test_full_scale_without_a_gpu_says_so_in_one_line(invoke, monkeypatch):
+    """Exit 2, how long this CPU would take, and the command for the miniature; nothing is trained."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    done = invoke()
+    assert 2 == done.exit_code
+    [line] = done.stderr.strip().splitlines()
+    for text in (
+        "torch sees no CUDA GPU",
+        "the 10 runs",
+        "would take at least",
+        "goldmark matrix --scale smoke --device cpu",
+    ):
+        assert text in line
+    assert "" == done.stdout
+
+
+def test_plan_trains_nothing(invoke, tmp_path):
+    """Runs, parameters and operations by shape."""
+    done = invoke("--plan")
+    assert 0 == done.exit_code
+    for text in ("7,769", "GFLOP/step", "MB/run", "10"):
+        assert text in done.output
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_folder_in_use_is_said(invoke, tmp_path):
+    """Two matrices do not share a folder."""
+    with alone(tmp_path / "matrix"):
+        done = invoke("--scale", "fast")
+    assert 2 == done.exit_code
+    assert "another goldmark matrix is at work in 'matrix'" in done.stderr
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_miniature_keeps_every_shape(name):
+    """Smoke has the groups of full, all widths and lengths in place; two steps of two examples."""
+    full, smoke = (plan_jobs(case_at(name, scale), None, None, "cpu") for scale in ("full", "smoke"))
+    assert len(group_jobs(full)) == len(group_jobs(smoke))
+    settings = case_at(name, "smoke").settings
+    assert (2, 2) == (settings.batch, settings.steps)
+
+
+def command(out):
+    """The command that is killed: 40 runs of the EEG matrix in miniature, on two processes."""
+    options = (
+        "--scale",
+        "smoke",
+        "--device",
+        "cpu",
+        "--seeds",
+        "2",
+        "--jobs",
+        "2",
+        "--only",
+        "eeg/*",
+        "--out",
+        str(out),
+    )
+    return [sys.executable, "-c", "from goldmark.cli import main; main()", "matrix", "eeg", *options]
+
+
+def finished(out):
+    """Every run's file with the time at which it was written."""
+    return {path: path.stat().st_mtime_ns for path in out.rglob("smoke/*/*/*.json")}
+
+
+@pytest.mark.slow
+def test_killed_matrix_goes_on_where_it_stopped(tmp_path):
+    """SIGKILL at five moments: the table is bitwise that of an undisturbed matrix; no finished run is trained again."""
+    started = time.perf_counter()
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    whole_s = time.perf_counter() - started
+    assert len(finished(tmp_path / "whole")) >= 40
+    killed = tmp_path / "killed"
+    for kill in range(5):
+        before = finished(killed)
+        process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(whole_s * (0.3 + 0.1 * kill))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert before.items() <= finished(killed).items()
+    before = finished(killed)
+    subprocess.run(command(killed), check=True, capture_output=True)
+    assert before.items() <= finished(killed).items()
+    assert (killed / "matrix.json").read_bytes() == (tmp_path / "whole" / "matrix.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_processes_end_with_a_killed_matrix(tmp_path):
+    """No process of the pool outlives its parent by more than a few seconds."""
+    process = subprocess.Popen(command(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (pids := children(process.pid)):
+        time.sleep(0.1)
+    time.sleep(3)
+    pids |= children(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 30
+    while alive := [pid for pid in pids if os.path.exists(f"/proc/{pid}")]:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.2)
+
+
+def children(pid):
+    """The process ids of all descendants."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    own = {int(line) for line in found.stdout.split()}
+    return own.union(*map(children, own))
