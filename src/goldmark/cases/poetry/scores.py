@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from goldmark.case import Baseline, Data
 from goldmark.cases.poetry.autoencoder import PoetryAutoencoder
+from goldmark.cases.poetry.objective import cosine, whole_feed
 from goldmark.checks import cosine_ceiling, participation_ratio, r2_ceiling
 from goldmark.training import draws
 
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from goldmark.cases.poetry import PoetrySettings
 
 USEFUL_VARIANCE = 0.01  # of a code dimension, above which the record counts it as utilised
-
-
-def cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Return the cosines of vectors along the last axis."""
-    return nn.functional.cosine_similarity(a, b, dim=-1)
 
 
 def reconstruction_scores(outputs: Tensor, tokens: Tensor) -> dict[str, float]:
@@ -37,18 +33,25 @@ def reconstruction_scores(outputs: Tensor, tokens: Tensor) -> dict[str, float]:
 def score(model: nn.Module, data: Data, settings: PoetrySettings) -> dict[str, float]:
     """Return the metrics of a model on the validation half."""
     poet, tokens = cast("PoetryAutoencoder", model), data["val_tokens"]
-    codes = poet.encode(tokens)
-    states = poet.decode(codes, tokens.shape[1])
-    shuffled = poet.output(poet.decode(codes[other_windows(len(codes), codes.device)], tokens.shape[1]))
-    scored = tokens.flatten(0, 1)
-    return reconstruction_scores(poet.output(states), tokens) | {
-        "token_ceiling": cosine_ceiling(scored, settings.decoder_hidden),
-        "token_floor": reconstruction_scores(constant_prediction(data), tokens)["token_cosine"],
+    codes, memory = poet.encode(tokens)
+    states, outputs = poet.decoder(codes, memory)
+    shuffled = poet.decoder(codes[other_windows(len(codes), codes.device)], memory)[1]
+    bounds = ceilings(data, settings)
+    return reconstruction_scores(outputs, tokens) | {
+        "token_ceiling": bounds["token_ceiling"],
+        "token_floor": bounds["token_floor"],
         "decoder_rank": participation_ratio(states.flatten(0, 1)),
         "code_rank": participation_ratio(codes),
         "shuffled_code_cosine": reconstruction_scores(shuffled, tokens)["token_cosine"],
         "utilised_dims": float((codes.double().var(dim=0) > USEFUL_VARIANCE).sum()),
     }
+
+
+def score_forced(model: nn.Module, data: Data, settings: PoetrySettings) -> dict[str, float]:
+    """Return the metrics of a model, and how much better it scores while it is fed targets at every step."""
+    tokens, free = data["val_tokens"], score(model, data, settings)
+    forced = reconstruction_scores(model(tokens, feed=whole_feed(data, tokens)), tokens)
+    return free | {"forced_gap": forced["token_cosine"] - free["token_cosine"]}
 
 
 def other_windows(n: int, device: torch.device) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Data
+from goldmark.cases.poetry.objective import forcing, weights
 from goldmark.training import draws
 
 if TYPE_CHECKING:
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
 
 
 def generate(settings: PoetrySettings, seed: int) -> Data:
-    """Return one seed's `train_tokens` (N, T, D) and `val_tokens`, float64; every window is full, so none is masked."""
+    """Return one seed's `train_tokens` (N, T, D) and `val_tokens`, float64, with the tensors of the objective.
+
+    Every window is full, so none is masked.
+    """
     n = settings.n_train + settings.n_val
     words = {"grammar": phrase_words, "iid": zipf_words}[settings.text](settings, seed, n)
     tokens = word_vectors(settings, seed)[words]
-    return {"train_tokens": tokens[: settings.n_train], "val_tokens": tokens[settings.n_train :]}
+    halves = {"train_tokens": tokens[: settings.n_train], "val_tokens": tokens[settings.n_train :]}
+    return halves | weights(settings) | forcing(settings)
 
 
 def word_vectors(settings: PoetrySettings, seed: int) -> Tensor:

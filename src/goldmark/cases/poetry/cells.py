@@ -1,0 +1,133 @@
+"""Recurrent cells step by step, at the cost of few and large operations when models are stacked.
+
+What a loop over time costs is the gradient of its weights: autograd makes one as large as the weights at every step and
+adds them up. A `Product` keeps what each step saw instead and makes one gradient at the end of the backward pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from goldmark.training.recurrent import State
+
+Cell = Literal["rnn", "gru", "lstm"]
+
+
+class _Uses:
+    """The inputs and output gradients of every use; an object of its own, because vmap would copy a list."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+
+class _Affine(torch.autograd.Function):
+    """x W^T + b, which leaves the gradients of W and b to the first of all uses: the backward pass reaches it last."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, uses: _Uses) -> Tensor:  # noqa: ARG004
+        """Return (..., B, F) for x (..., B, E), weight (..., F, E) and bias (..., F)."""
+        if bias is None:
+            return x @ weight.mT
+        return torch.addmm(bias, x, weight.T) if x.dim() == 2 else torch.baddbmm(bias[:, None], x, weight.mT)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
+        """Keep what the gradients need."""
+        x, weight, _, ctx.uses = inputs
+        ctx.save_for_backward(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of x, and of weight and bias where this is the first use."""
+        (grad,), (x, weight), (needs_x, needs_weight, needs_bias, _) = grads, ctx.saved_tensors, ctx.needs_input_grad
+        ctx.uses.seen.append((x, grad))
+        grad_x = grad @ weight if needs_x else None
+        if not needs_weight:
+            return grad_x, None, None, None
+        xs, every_grad = (torch.cat(parts, dim=-2) for parts in zip(*ctx.uses.seen, strict=True))
+        ctx.uses.seen.clear()
+        return grad_x, every_grad.mT @ xs, every_grad.sum(dim=-2) if needs_bias else None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
+        """Do a stack of models at once, its axis in front."""
+        tensors = [
+            tensor
+            if tensor is None
+            else tensor.expand(info.batch_size, *tensor.shape)
+            if dim is None
+            else tensor.movedim(dim, 0)
+            for tensor, dim in zip(inputs[:3], in_dims[:3], strict=True)
+        ]
+        return cast("Tensor", _Affine.apply(*tensors, inputs[3])), 0  # type: ignore[no-untyped-call]
+
+
+class Product:
+    """An affine map that is used at many steps of a pass, each of which depends on the one before."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self.weight, self.bias, self.uses = weight, bias, _Uses()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return (B, F) for x (B, E)."""
+        y: Tensor = _Affine.apply(x, self.weight, self.bias, self.uses)  # type: ignore[no-untyped-call]
+        self.weight = self.weight.detach()  # the first use alone takes the gradient
+        self.bias = None if self.bias is None else self.bias.detach()
+        return y
+
+
+def sums(cell: Cell, from_input: Tensor, from_state: Tensor) -> Tensor:
+    """Return what the gates are computed from: W_ih x + b_ih and W_hh h + b_hh (..., 1, 3 or 4 H), added.
+
+    A GRU keeps the two parts of its new gate apart: there the result is (..., 4 H).
+    """
+    if cell != "gru":
+        return from_input + from_state
+    gates = from_state.shape[-1] // 3 * 2
+    both = from_input[..., :gates] + from_state[..., :gates]
+    return torch.cat([both, from_input[..., gates:], from_state[..., gates:]], dim=-1)
+
+
+def next_state(cell: Cell, summed: Tensor, state: State) -> State:
+    """Return the state (h,), or (h, c) of an LSTM, after a step; the gates are in torch's order."""
+    if cell == "rnn":
+        return (summed.tanh(),)
+    if cell == "gru":
+        gates, from_input, from_state = summed.tensor_split((summed.shape[-1] // 2, summed.shape[-1] // 4 * 3), dim=-1)
+        reset, update = gates.sigmoid().chunk(2, dim=-1)
+        new = torch.addcmul(from_input, reset, from_state).tanh()
+        return (torch.lerp(new, state[0], update),)
+    i, f, _, o = summed.sigmoid().chunk(4, dim=-1)
+    c = torch.addcmul(f * state[1], i, summed.chunk(4, dim=-1)[2].tanh())
+    return o * c.tanh(), c
+
+
+def read(reader: nn.RNNBase, cell: Cell, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the states (B, T, D H) of a recurrent layer's top, and its last h (D H of them), for x (B, T, E)."""
+    if not getattr(reader, "unrolled", False):
+        states, last = reader(x)
+        h = last[0] if cell == "lstm" else last
+        return states, torch.cat(list(h[-(1 + reader.bidirectional) :]), dim=-1)
+    for depth in range(reader.num_layers):
+        directions = [_pass(reader, cell, x, depth, reverse) for reverse in range(1 + reader.bidirectional)]
+        x = torch.cat([states for states, _ in directions], dim=-1)
+    return x, torch.cat([h for _, h in directions], dim=-1)
+
+
+def _pass(reader: nn.RNNBase, cell: Cell, x: Tensor, depth: int, reverse: int) -> tuple[Tensor, Tensor]:
+    """Return the states (B, T, H) of one direction of one layer, in the order of time, and the one it ends with."""
+    suffix = f"l{depth}{'_reverse' * reverse}"
+    weight_ih, weight_hh, bias_ih, bias_hh = (
+        getattr(reader, f"{name}_{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    inputs, recur = nn.functional.linear(x, weight_ih, bias_ih).unbind(dim=1), Product(weight_hh, bias_hh)
+    h = x.new_zeros(len(x), reader.hidden_size)
+    state: State = (h, h) if cell == "lstm" else (h,)
+    states = []
+    for from_input in reversed(inputs) if reverse else inputs:
+        state = next_state(cell, sums(cell, from_input, recur(state[0])), state)
+        states.append(state[0])
+    return torch.stack(states[::-1] if reverse else states, dim=1), state[0]
