@@ -95,9 +95,14 @@ def _outcome(future: Future[list[Run]]) -> Outcome:
 
 def _end_with_parent() -> None:
     """Have this process end when its parent does: a pool's process would wait for ever for one that was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: parent.join() or os._exit(1), daemon=True).start()
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def process_context() -> multiprocessing.context.BaseContext:
