@@ -9,6 +9,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 
 LINTED = ["src", "tests", "noxfile.py"]
+BENCH = ["tests/bench/bench_golden.py", "tests/bench/bench_engine.py", "-p", "no:randomly", "-s"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -59,10 +60,10 @@ def fixtures(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the speed of goldens beside plain json, syrupy and pytest-regressions."""
+    """Measure goldens beside plain json, syrupy and pytest-regressions, and stacked training beside the plain loop."""
     install(session)
     session.install("-c", "constraints.txt", "pandas", "pytest-regressions")
-    session.run("pytest", "tests/bench/bench_golden.py", "-p", "no:randomly", "-s", *session.posargs)
+    pytest(session, *BENCH)
 
 
 @nox.session
