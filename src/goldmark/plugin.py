@@ -71,14 +71,13 @@ def golden(request: pytest.FixtureRequest) -> Iterator[GoldenCheck]:
 def _golden_session(config: pytest.Config) -> GoldenSession:
     """Return what all checks of this session share; no session fixture, because `--golden-repeat` tears those down."""
     from goldmark.golden.fixture import GoldenSession
-    from goldmark.golden.snapshot import bound
 
     if _SESSION not in config.stash:
         ledger, option = config.stash[_LEDGER], config.option
         config.stash[_SESSION] = GoldenSession(
             root=config.rootpath,
             folder=ledger.folder,
-            extension=bound(ledger.folder, ledger.staging),
+            staging=ledger.staging,
             updating=getattr(option, "update_snapshots", False),
             new_only=getattr(option, "update_new_snapshots_only", False),
             repeat=option.golden_repeat,

@@ -192,27 +192,6 @@ class TestNames:
         assert ["test_it/test_trace"] == golden_names(pytester.path / "kept/here")
 
 
-class TestReadyResults:
-    """Results that were built elsewhere, such as those of a catalogue case."""
-
-    def test_are_recorded_held_and_failed_as_a_whole(self, run, write, folder: Path) -> None:
-        """The result's name is the golden's; the given update command is in the message; a lost entry fails."""
-        text = (
-            "from goldmark.golden.store import Close, Result\n"
-            "def test_a(golden):\n"
-            "    result = Result('case/variant', {exact}, {{'x': Close(1.0)}}, fingerprint={{'python': '3'}})\n"
-            "    assert golden.result(result, update_command='do update').ok\n"
-        )
-        write(text.format(exact={"n": 1}))
-        assert pytest.ExitCode.OK == run(*UPDATE).ret
-        assert ["case/variant"] == golden_names(folder)
-        run().stdout.fnmatch_lines(["1 hold"])
-        write(text.format(exact={}))
-        failed = run()
-        assert pytest.ExitCode.TESTS_FAILED == failed.ret
-        failed.stdout.fnmatch_lines(["*exact n: only in the golden*", "if the change is meant: do update"])
-
-
 class TestSources:
     """The code behind a test, which tells a change of code from one of the environment."""
 

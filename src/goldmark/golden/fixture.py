@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast
 
 import pytest
-from syrupy.data import Snapshot, SnapshotCollection
 
 from goldmark.case import Better, UsageError
 from goldmark.fingerprint import fingerprint
@@ -18,8 +17,11 @@ from goldmark.golden.compare import Comparison, compare, message
 from goldmark.golden.folder import find_golden
 from goldmark.golden.naming import name_of_test
 from goldmark.golden.origin import Source, sources_of_test
-from goldmark.golden.snapshot import GoldenExtension
+from goldmark.golden.snapshot import stage
 from goldmark.golden.store import BadGolden, Close, Golden, Provenance, Result, Test, golden_path, plain
+
+if TYPE_CHECKING:
+    from goldmark.case import Run
 
 Outcome = dict[str, Any]  # name, ok, reasons, recorded: plain values, because xdist sends them to the controller
 
@@ -32,7 +34,7 @@ class GoldenSession:
 
     root: Path
     folder: Path
-    extension: type[GoldenExtension]
+    staging: Path | None  # where results wait for the end of the session; None outside updates
     updating: bool  # every result is recorded
     new_only: bool  # a result is recorded where there is no golden yet
     repeat: bool  # each recording test runs twice
@@ -123,17 +125,14 @@ class GoldenCheck:
         self._hold_metrics(values, seeds, rules, stream)
 
     @_misuse_fails
-    def result(
-        self, result: Result, *, statistical_only: bool = False, update_command: str | None = None
-    ) -> Comparison:
-        """Hold a ready result, all its tiers at once, to the golden of its name; return what the comparator saw.
+    def case(self, runs: Sequence[Run], variant: str, *, update_command: str | None = None) -> Comparison:
+        """Hold runs of one variant of a catalogue case to its golden by `check_case`; return what that saw.
 
-        `statistical_only` leaves out the recipe and the arithmetic, to show that the numbers alone tell a bug.
+        `runs` may hold those of its guards too, which are recorded beside it.
         """
         __tracebackhide__ = True
-        return self(result.name)._hold_whole(  # noqa: SLF001 (of this class)
-            result, statistical_only=statistical_only, update_command=update_command
-        )
+        named = self(f"{runs[0].case}/{variant}")
+        return named._hold_case(runs, variant, update_command)  # noqa: SLF001 (of this class)
 
     @_misuse_fails
     def finish(self) -> None:
@@ -167,14 +166,19 @@ class GoldenCheck:
         if unguarded:
             self._note(ok=True, reasons=[f"shown only, without a guard: {', '.join(unguarded)}"])
 
-    def _hold_whole(self, result: Result, *, statistical_only: bool, update_command: str | None) -> Comparison:
+    def _hold_case(self, runs: Sequence[Run], variant: str, command: str | None) -> Comparison:
         __tracebackhide__ = True
+        from goldmark.golden import check_case
+        from goldmark.golden.catalogue import result_of
+
         self._complete = True
-        self._found = result
+        self._found = result_of(runs, variant)
         if self._recording():
             self._note(ok=True, recorded=True)
-            return Comparison(result.name, ok=True, reason="recorded", drifts=(), not_checked=())
-        return self._judge(self._golden(), result, statistical_only=statistical_only, command=update_command)
+            return Comparison(self._found.name, ok=True, reason="recorded", drifts=(), not_checked=())
+        self._golden()  # here a missing golden is a failure
+        (seen,) = check_case([run for run in runs if run.variant == variant], self._session.folder)
+        return self._conclude(seen, command)
 
     def _hold(self, new: Result) -> None:
         """Record the entries of one check, or compare them with the same entries of the golden."""
@@ -185,15 +189,18 @@ class GoldenCheck:
         else:
             self._judge(_part(self._golden(), new), new)
 
-    def _judge(
-        self, golden: Golden, new: Result, *, statistical_only: bool = False, command: str | None = None
-    ) -> Comparison:
+    def _judge(self, golden: Golden, new: Result) -> None:
+        """Compare entries with a golden; code and environment are looked at only where they fail, to be named."""
         __tracebackhide__ = True
-        seen = compare(golden, new, statistical_only=statistical_only)
+        seen = compare(golden, new)
+        if seen.ok is False and not new.fingerprint:
+            seen = compare(golden, self._with_origin(new))
+        self._conclude(seen)
+
+    def _conclude(self, seen: Comparison, command: str | None = None) -> Comparison:
+        __tracebackhide__ = True
         if seen.ok is False:
-            if not new.fingerprint:  # hashed only now: a passing test of exact or close numbers does not pay for it
-                seen = compare(golden, self._with_origin(new), statistical_only=statistical_only)
-            self._fail(message(seen, golden, command or self._command()))
+            self._fail(message(seen, command or self._command()))
         self._note(ok=seen.ok, reasons=[f"not checked: {seen.reason}"] if seen.ok is None else [])
         return seen
 
@@ -217,10 +224,7 @@ class GoldenCheck:
             return
         if first is not None:
             self._refuse_unrepeated(first, found)
-        extension = self._session.extension
-        collection = SnapshotCollection(location=str(golden_path(self._session.folder, found.name)))
-        collection.add(Snapshot(name=found.name, data=extension().serialize(found)))
-        extension.write_snapshot_collection(snapshot_collection=collection)
+        stage(cast("Path", self._session.staging), found)  # there in every session that records
 
     def _refuse_unrepeated(self, first: Result, second: Result) -> None:
         __tracebackhide__ = True
