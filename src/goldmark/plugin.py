@@ -246,7 +246,7 @@ def review_lines(review: Review, folder: Path) -> list[str]:
 
     table = terminal_table(review.rows)
     more = [f"and {len(table) - _ROWS} more in {folder / 'UPDATES.md'}"] if len(table) > _ROWS else []
-    counts = f"{len(review.written)} written, {len(review.unchanged)} unchanged in {folder}"
+    counts = f"{review.counts()} in {folder}"
     return [counts, *table[:_ROWS], *more] if review.written else [counts]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -9,6 +11,7 @@ from click.testing import CliRunner
 
 from goldmark.cases import find_case
 from goldmark.cli import program
+from goldmark.golden.store import read, to_bytes
 from goldmark.golden.update import LOG, find_golden
 
 CLAIMS = {"holds": "raw_loss_hardly_falls", "fails": "normalized_beats_mean"}
@@ -78,17 +81,63 @@ def test_status_shows_what_goldens_see(invoke_recorded):
         assert text in done.output
 
 
+def test_status_as_json_says_what_the_table_says(recorded, invoke_recorded, tmp_path):
+    """Schema 1, every golden, the guarded metric with its numbers, the rate, and no doubt."""
+    assert 0 == invoke_recorded("status", "--json", str(tmp_path / "status.json")).exit_code
+    said = json.loads((tmp_path / "status.json").read_text())
+    assert (1, ["roast/normalized", "roast/raw_targets"]) == (said["schema"], [g["name"] for g in said["goldens"]])
+    entry = find_golden(recorded[0] / "golden", "roast/normalized").statistical["rmse_f"]
+    (guarded,) = said["goldens"][0]["guarded"]
+    assert ("rmse_f", "raw_targets", 5) == (guarded["metric"], guarded["guard"], guarded["n_seeds"])
+    stated = (entry.margin, entry.detectable, entry.effect, entry.effect / entry.detectable)
+    assert stated == tuple(guarded[name] for name in ("margin", "detectable", "effect", "effects_away"))
+    assert (pytest.approx(entry.alpha), []) == (said["false_alarm_rate"], said["doubts"])
+    assert "first" == said["goldens"][0]["written"]["reason"]
+
+
+def test_status_names_goldens_in_doubt(recorded, monkeypatch, tmp_path):
+    """One edited and sealed again, one truncated: both are named, the exit status is 1, the others are shown."""
+    folder = shutil.copytree(recorded[0] / "golden", tmp_path / "golden")
+    path = folder / "roast" / "normalized.json"
+    path.write_bytes(to_bytes(replace(read(path), exact={})))
+    done = call(monkeypatch, tmp_path, "status", "--json", "status.json")
+    assert 1 == done.exit_code
+    assert "in doubt: roast/normalized: golden/roast/normalized.json is not what the last update wrote" in done.output
+    assert 1 == len(json.loads((tmp_path / "status.json").read_text())["doubts"])
+    path.write_text("{")
+    done = call(monkeypatch, tmp_path, "status")
+    assert "normalized.json is not a golden that can be trusted" in done.output
+    assert "1 goldens, 0 guarded metrics" in done.output
+
+
+@pytest.mark.parametrize("command", ["status", "diff", "update", "confirm", "prune"])
+def test_help_has_an_example(invoke, command):
+    """Each command shows how it is called."""
+    assert f"goldmark golden {command}" in invoke(command, "--help").output
+
+
+def test_json_into_a_missing_folder_is_wrong_use(invoke_recorded):
+    """It is said before anything is trained."""
+    done = invoke_recorded("diff", "roast", "--json", "nowhere/diff.json")
+    assert (2, True) == (done.exit_code, "there is no folder" in done.output)
+
+
 def test_diff_of_unchanged_code_is_empty(invoke_recorded):
     """Nothing would change: exit status 0."""
     done = invoke_recorded("diff", "roast", "--jobs", "1")
     assert (0, "nothing would change") == (done.exit_code, done.output.splitlines()[-1])
 
 
-def test_diff_tells_a_change_and_writes_nothing(recorded, invoke_recorded):
+def test_diff_tells_a_change_and_writes_nothing(recorded, invoke_recorded, tmp_path):
     """Another learning rate: exit status 1, the recipe named, the golden as it was."""
-    done = invoke_recorded("diff", "roast", "--jobs", "1", case=brief(lr=2e-2))
+    written = ("--json", str(tmp_path / "diff.json"))
+    done = invoke_recorded("diff", "roast", "--jobs", "1", *written, case=brief(lr=2e-2))
     assert 1 == done.exit_code
     assert "recipe" in done.output
+    said = json.loads((tmp_path / "diff.json").read_text())
+    assert (1, []) == (said["schema"], said["unchanged"])
+    for change in said["changes"]:
+        assert any(all(text in line for text in change.values()) for line in done.output.splitlines())
     assert 1 == len(find_golden(recorded[0] / "golden", "roast/normalized").provenance)
 
 

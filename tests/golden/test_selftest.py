@@ -9,7 +9,7 @@ import pytest
 
 from goldmark.golden import selftest
 from goldmark.golden.record import golden_from, statistical_entry
-from goldmark.golden.selftest import self_test
+from goldmark.golden.selftest import misstated, self_test
 from goldmark.golden.store import Close, Result
 
 GENERATOR = np.random.default_rng(0)
@@ -34,7 +34,8 @@ def golden(rule="identity", stream=STREAM, **changes):
     """Return a golden whose guard is two units away and whose frozen model is five."""
     guard = {"guard": "broken", "guard_values": by_seed(BROKEN), "first_values": by_seed(HEALTHY + 5)}
     entry = statistical_entry(by_seed(HEALTHY), **(RULES[rule] | guard), same_stream=stream is not None)
-    metrics = {"rmse": replace(entry, **changes), "loss": replace(entry, guard=None, guard_values=None)}
+    shown = statistical_entry(by_seed(HEALTHY), **RULES[rule])
+    metrics = {"rmse": replace(entry, **changes), "loss": shown}
     return golden_from(Result("a", {"n": 3}, {"lr": Close([0.1, 0.2])}, metrics, stream), ())
 
 
@@ -63,6 +64,18 @@ def test_a_golden_of_arithmetic_alone_is_tested_too():
 def test_a_golden_that_would_let_its_bug_pass_is_named(problem, changes):
     """A guard, a frozen model or a shift that the stored rule cannot see."""
     assert problem in self_test(golden(**changes))
+
+
+@pytest.mark.parametrize("metric", ["rmse", "loss"])
+@pytest.mark.parametrize("name", ["values", "sd", "detectable", "effect"])
+def test_a_metric_that_states_what_its_values_do_not_give_is_named(metric, name):
+    """A value or a statement that was changed alone is found, guarded or not: by one part in a hundred thousand."""
+    sound = golden()
+    entry = sound.statistical[metric]
+    wrong = {**entry.values, "3": entry.values["3"] * 1.00001} if name == "values" else 1.00001 * (entry.effect or 1.0)
+    found = replace(sound, statistical={**sound.statistical, metric: replace(entry, **{name: wrong})})
+    assert [f"{metric}: sd, detectable, effect are not what its values give"] == misstated(found)
+    assert [] == misstated(sound)
 
 
 def test_a_permutation_golden_that_states_too_few_dead_seeds_is_named():

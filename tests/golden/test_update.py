@@ -15,9 +15,10 @@ import pytest
 
 from goldmark.case import UsageError
 from goldmark.golden import transaction
-from goldmark.golden.record import statistical_entry
+from goldmark.golden.record import golden_from, statistical_entry
+from goldmark.golden.seals import SEALS, listed_seals
 from goldmark.golden.snapshot import as_result
-from goldmark.golden.store import BadGolden, Close, Result
+from goldmark.golden.store import BadGolden, Close, Result, read, to_bytes
 from goldmark.golden.update import LOG, apply_update, find_golden, golden_names, prune
 
 GOLDENS = 8  # two sub-folders, several files each
@@ -117,6 +118,32 @@ class TestWriting:
         assert ((), ("a",)) == (review.written, review.unchanged)
         assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
+    def test_leaves_a_golden_whose_numbers_moved_by_rounding_alone(self, tmp_path: Path) -> None:
+        """Another CPU's last digits rewrite nothing and are counted; more than that, or a new rule, is written."""
+
+        def scaled(factor: float, **rule: float) -> dict[str, Result]:
+            metrics = trained([value * factor for value in VALUES], BUG, **rule).statistical
+            traces = {"trace": Close([factor], rel=1e-3), "fine": Close([1 + (factor - 1) / 1e4])}
+            return {"a": Result("a", close=traces, statistical=metrics), "b": result("b")}
+
+        apply_update(tmp_path, scaled(1.0), "first")
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        review = apply_update(tmp_path, scaled(1 + 5e-7), "another machine")
+        assert ((), ("a", "b"), ("a",)) == (review.written, review.unchanged, review.rounded)
+        assert "0 written, 2 unchanged (1 but for rounding)" == review.counts()
+        assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert ("a",) == apply_update(tmp_path, scaled(1 + 2e-6), "another number").written
+        assert ("a",) == apply_update(tmp_path, scaled(1 + 2e-6, margin=0.009), "another rule").written
+
+    def test_rewrites_a_golden_that_states_wrongly_what_it_can_see(self, tmp_path: Path) -> None:
+        """Where the formula of the detectable effect has changed, equal values are no reason to keep the old one."""
+        entry = trained(VALUES, BUG).statistical["rmse"]
+        stale = Result("trained", statistical={"rmse": replace(entry, detectable=entry.detectable * 1.01)})
+        apply_update(tmp_path, {"trained": stale}, "first")
+        review = apply_update(tmp_path, {"trained": trained(VALUES, BUG)}, "another formula")
+        assert ("trained",) == review.written
+        assert entry == find_golden(tmp_path, "trained").statistical["rmse"]
+
     def test_takes_the_commit_from_git(self, tmp_path: Path) -> None:
         """Inside a repository the commit is the one that is checked out; outside there is none."""
         apply_update(tmp_path, {"a": result("a")}, "outside")
@@ -129,7 +156,11 @@ class TestWriting:
         assert golden is not None
         assert [None, head] == [said.commit for said in golden.provenance]
         status = subprocess.run([*git, "status", "--short", "-uall"], check=True, capture_output=True, text=True).stdout
-        assert ["?? UPDATES.md", "?? a.json"] == status.splitlines()  # the update's own folder ignores itself
+        assert [
+            "?? SEALS",
+            "?? UPDATES.md",
+            "?? a.json",
+        ] == status.splitlines()  # the update's own folder ignores itself
 
 
 class TestRefusing:
@@ -148,6 +179,14 @@ class TestRefusing:
             apply_update(tmp_path, {"a": result("a"), "trained": blind}, "why")
         assert [] == golden_names(tmp_path)
         assert not (tmp_path / LOG).exists()
+
+    def test_refuses_a_golden_that_lets_a_frozen_model_pass(self, tmp_path: Path) -> None:
+        """What the comparator's self-test would find later is found before anything is written."""
+        found = trained(VALUES, BUG)
+        frozen = replace(found.statistical["rmse"], first_values=found.statistical["rmse"].values)
+        with pytest.raises(UsageError, match=r"(?s)must not be recorded.*trained: rmse: a frozen model passes"):
+            apply_update(tmp_path, {"trained": replace(found, statistical={"rmse": frozen})}, "why")
+        assert [] == golden_names(tmp_path)
 
     def test_refuses_weakening_unless_it_is_said(self, tmp_path: Path) -> None:
         """A wider margin is refused with the reason; with `weaken` it is written."""
@@ -173,6 +212,58 @@ def test_a_refused_first_update_leaves_nothing_that_git_sees(tmp_path: Path) -> 
     with pytest.raises(UsageError, match="nothing written"):
         apply_update(tmp_path / "golden", {"trained": trained([1.0])}, "why")
     assert "*\n" == (tmp_path / "golden" / transaction.STAGING / ".gitignore").read_text()
+
+
+class TestSeals:
+    """Goldens that were edited and sealed again by hand, on whatever machine."""
+
+    @staticmethod
+    def reseal(folder: Path, name: str, **changes: object) -> None:
+        """Write a golden as an update would, without telling the list."""
+        path = folder / f"{name}.json"
+        path.write_bytes(to_bytes(replace(read(path), **changes)))
+
+    def test_a_resealed_edit_is_seen_by_every_reader_and_never_overwritten(self, tmp_path: Path) -> None:
+        """One unguarded value, all that follows from it put right: nothing but the list of seals can know."""
+        apply_update(tmp_path, {"trained": trained(VALUES), "other": result("other")}, "first")
+        self.reseal(tmp_path, "trained", statistical=trained([1.1, *VALUES[1:]]).statistical)
+        edited = (tmp_path / "trained.json").read_bytes()
+        says = r"trained.json is not what the last update wrote: its seal is not the one in .*SEALS"
+        with pytest.raises(BadGolden, match=says):
+            find_golden(tmp_path, "trained")
+        with pytest.raises(BadGolden, match=says):
+            apply_update(tmp_path, {"trained": trained(VALUES)}, "why", weaken=True)
+        assert edited == (tmp_path / "trained.json").read_bytes()
+        assert find_golden(tmp_path, "other") is not None
+
+    def test_a_file_that_no_update_wrote_is_seen(self, tmp_path: Path) -> None:
+        """A golden made by hand is not in the list; deleted and recorded, it is."""
+        apply_update(tmp_path, {"a": result("a")}, "first")
+        (tmp_path / "b.json").write_bytes(to_bytes(golden_from(result("b"), read(tmp_path / "a.json").provenance)))
+        with pytest.raises(BadGolden, match="b.json is not what the last update wrote"):
+            find_golden(tmp_path, "b")
+        (tmp_path / "b.json").unlink()
+        apply_update(tmp_path, {"b": result("b")}, "second")
+        assert find_golden(tmp_path, "b") is not None
+
+    def test_the_list_names_every_golden_of_the_folder_and_no_other(self, tmp_path: Path) -> None:
+        """It follows updates, pruning, and a folder from before there was a list, with files that are no goldens."""
+        apply_update(tmp_path, {"a": result("a"), "c/b": result("c/b")}, "first")
+        (tmp_path / SEALS).unlink()
+        (tmp_path / "mine.json").write_text("{}")
+        apply_update(tmp_path, {"d": result("d")}, "second")
+        assert {name: read(tmp_path / f"{name}.json").seal for name in ("a", "c/b", "d")} == listed_seals(tmp_path)
+        (tmp_path / "mine.json").unlink()
+        prune(tmp_path, ["a", "d"])
+        assert ["a", "d"] == list(listed_seals(tmp_path))
+
+    @pytest.mark.parametrize("damage", ["<<<<<<< HEAD theirs", "12  a\n13  a", "12"])
+    def test_a_damaged_list_is_named_with_the_way_out(self, tmp_path: Path, damage: str) -> None:
+        """The marks of a merge, a name that comes twice, half a line."""
+        apply_update(tmp_path, {"a": result("a")}, "first")
+        (tmp_path / SEALS).write_text(damage)
+        with pytest.raises(BadGolden, match=r"SEALS is not a list of seals.*git checkout -- .*SEALS"):
+            find_golden(tmp_path, "a")
 
 
 class TestPruning:

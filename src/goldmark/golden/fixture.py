@@ -17,6 +17,7 @@ from goldmark.golden.compare import Comparison, compare, message
 from goldmark.golden.folder import find_golden
 from goldmark.golden.naming import name_of_test
 from goldmark.golden.origin import Source, sources_of_test
+from goldmark.golden.rounding import REPEAT
 from goldmark.golden.snapshot import stage
 from goldmark.golden.store import BadGolden, Close, Golden, Provenance, Result, Test, golden_path, plain
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from goldmark.case import Run
 
 Outcome = dict[str, Any]  # name, ok, reasons, recorded: plain values, because xdist sends them to the controller
-
-_REPEAT = 1e-6  # two runs with the same seeds on one machine differ by less, whatever the number of threads
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,7 @@ class GoldenCheck:
         seeds: Iterable[Any],
         margin: float | str | Mapping[str, float | str],
         guards: Mapping[str, Any] | None = None,
+        first: Mapping[str, Any] | None = None,
         alpha: float | Mapping[str, float] = 1e-3,
         better: Better | Mapping[str, Better] = "neither",
         test: Test | Mapping[str, Test] = "t",
@@ -115,13 +115,14 @@ class GoldenCheck:
 
         `margin`, `alpha`, `better` and `test` are one value or a dict by metric. `margin` is the change that nobody
         would mind, in the metric's unit or as "2%". `guards`, by metric, are values of the bug that the golden must
-        see: only guarded metrics gate. `stream` is a hash a seed of the order of examples and draws, which pairs the
-        seeds; without it Welch's test compares them. `sources` names files, folders and modules that can change the
-        numbers, by default the imported modules of the project.
+        see: only guarded metrics gate. `first`, by metric, are values after the first epoch: a model that learns no
+        more must be seen too. `stream` is a hash a seed of the order of examples and draws, which pairs the seeds;
+        without it Welch's test compares them. `sources` names files, folders and modules that can change the numbers,
+        by default the imported modules of the project.
         """
         __tracebackhide__ = True
         self._origin = {"sources": None if sources is None else list(sources), "device": device}
-        rules = {"margin": margin, "guards": guards, "alpha": alpha, "better": better, "test": test}
+        rules = {"margin": margin, "guards": guards, "first": first, "alpha": alpha, "better": better, "test": test}
         self._hold_metrics(values, seeds, rules, stream)
 
     @_misuse_fails
@@ -334,4 +335,4 @@ def _seeds(found: Result) -> set[str]:
 
 def _loosened(close: Mapping[str, Close]) -> dict[str, Close]:
     """Return entries of a first run and its repetition under the tolerance to which they must agree: relative 1e-6."""
-    return {key: replace(entry, rel=_REPEAT) for key, entry in close.items()}
+    return {key: replace(entry, rel=REPEAT) for key, entry in close.items()}

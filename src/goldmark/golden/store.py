@@ -87,6 +87,7 @@ class Golden:
     statistical: Mapping[str, Statistical] = field(default_factory=dict)
     stream: Mapping[str, str] | None = None
     provenance: tuple[Provenance, ...] = ()
+    seal: str = field(default="", compare=False)  # of the file it was read from
 
 
 @dataclass(frozen=True)
@@ -298,6 +299,7 @@ def _golden(document: Any) -> Golden:
         {key: _statistical(entry, key) for key, entry in _entries(document, "statistical")},
         document["stream"],
         tuple(_provenance(entry) for entry in _items(document["provenance"], "provenance")),
+        document["seal"],
     )
 
 
