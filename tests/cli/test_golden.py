@@ -18,7 +18,7 @@ CLAIMS = {"holds": "raw_loss_hardly_falls", "fails": "normalized_beats_mean"}
 
 
 def brief(claim="holds", guard=None, **settings):
-    """The roast case cut down to two variants, five seeds and 24 steps."""
+    """The roast case cut down to two variants, five seeds and 14 steps."""
     roast = find_case("roast")
     kept = [v for v in roast.variants if v.name in ("normalized", "raw_targets")]
     variants = [replace(v, guards=(guard or {"rmse_f": "raw_targets"}) if v.role == "fixed" else {}) for v in kept]
@@ -29,7 +29,7 @@ def brief(claim="holds", guard=None, **settings):
             replace(claims[0], variants=("raw_targets",), check=lambda r: check({"raw_fahrenheit": r["raw_targets"]}))
         ]
     short = replace(
-        roast.settings, **{"steps": 24, "n_train": 8, "n_val": 4, "length": 12, "layers": 1, "lr": 1e-2} | settings
+        roast.settings, **{"steps": 14, "n_train": 8, "n_val": 4, "length": 12, "layers": 1, "lr": 1e-2} | settings
     )
     return replace(roast, settings=short, variants=tuple(variants), claims=tuple(claims))
 
@@ -161,7 +161,7 @@ def test_failing_claim_cannot_be_blessed(invoke, tmp_path):
 def test_golden_that_cannot_see_its_bug_is_refused(invoke, tmp_path):
     """A metric that the bug does not move is no guard."""
     done = invoke(
-        "update", "roast", "--reason", "x", "--jobs", "1", case=brief(guard={"prediction_sd_f": "normalized"})
+        "update", "roast", "--reason", "x", "--jobs", "1", case=brief(guard={"prediction_sd_f": "normalized"}, steps=2)
     )
     assert 2 == done.exit_code
     assert "cannot see its bug" in done.output

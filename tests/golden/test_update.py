@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -286,62 +287,78 @@ class TestPruning:
         assert ["a", "z"] == golden_names(tmp_path)
 
 
-# The child updates the folder of argv[1] and dies at the argv[2]-th call of a function that touches the disk.
+# A process for each folder updates it and dies at a touch of the disk; forks, because loading libraries takes longest.
 DIES = """
-import os, pathlib, shutil, signal, sys
-folder, moment, how = pathlib.Path(sys.argv[1]), int(sys.argv[2]), getattr(signal, sys.argv[3])
-sys.path.insert(0, sys.argv[4])
-from test_update import real
+import json, os, pathlib, shutil, signal, sys
+import scipy.special
+sys.path.insert(0, sys.argv[1])
+from test_update import at_each_touch, real
 from goldmark.golden.update import apply_update
-calls = 0
-def counted(call):
-    def wrapper(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == moment:
-            os.kill(os.getpid(), how)
-        return call(*args, **kwargs)
-    return wrapper
-os.fsync, os.replace, os.unlink, shutil.rmtree = map(counted, (os.fsync, os.replace, os.unlink, shutil.rmtree))
-apply_update(folder, real(2), "second", commit="def")
-print(calls)
+results = real(2)
+
+def update(folder, moment):
+    touches = 0
+    def touch():
+        nonlocal touches
+        touches += 1
+        if touches == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+    at_each_touch(touch, setattr)
+    apply_update(pathlib.Path(folder), results, "second", commit="def")
+
+for job in json.load(sys.stdin):
+    child = os.fork()
+    if not child:
+        update(*job)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-def child(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the child above in a process of its own."""
-    command = [sys.executable, "-c", DIES, *map(str, arguments), str(Path(__file__).parent)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+def at_each_touch(touch: Callable[[], None], replace_attribute: Callable[..., None]) -> None:
+    """Let every function that touches the disk in an update call `touch` first."""
+
+    def counted(call: Callable[..., object]) -> Callable[..., object]:
+        def wrapper(*args: object, **kwargs: object) -> object:
+            touch()
+            return call(*args, **kwargs)
+
+        return wrapper
+
+    for owner, name in ((os, "fsync"), (os, "replace"), (os, "unlink"), (shutil, "rmtree")):
+        replace_attribute(owner, name, counted(getattr(owner, name)))
 
 
-@pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like this repository's, of the first generation, to be copied."""
-    folder = tmp_path_factory.mktemp("before")
-    apply_update(folder, real(1), "first", commit="abc")
-    return folder
+def kill(folders: Sequence[Path], moments: Sequence[int]) -> list[int]:
+    """Update each folder in a process that dies at a touch of the disk; return the exit codes."""
+    command = [sys.executable, "-W", "ignore", "-c", DIES, str(Path(__file__).parent)]
+    told = json.dumps([(str(folder), moment) for folder, moment in zip(folders, moments, strict=True)])
+    done = subprocess.run(command, input=told, capture_output=True, text=True, check=True, timeout=120)
+    return [int(code) for code in done.stdout.split()]
 
 
-@pytest.fixture(scope="module")
-def moments(before: Path, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
-    """Ten moments spread over all calls of an update that touch the disk, the first and the last among them."""
-    folder = Path(shutil.copytree(before, tmp_path_factory.mktemp("counting") / "golden"))
-    calls = int(child(folder, 0, "SIGKILL").stdout)
-    assert calls > 2 * len(golden_names(folder))  # at least a sync and a replacement for each
-    return [1 + round(i * (calls - 1) / 9) for i in range(10)]
+def touches_of_update(folder: Path, results: Mapping[str, Result]) -> int:
+    """Update a folder and return how often that touched the disk."""
+    touches: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        at_each_touch(lambda: touches.append(1), patch.setattr)
+        apply_update(folder, results, "second", commit="def")
+    assert len(touches) > 2 * len(results)  # at least a sync and a replacement for each
+    return len(touches)
 
 
 class TestInterruption:
     """All files or none, under SIGKILL, Ctrl-C and two processes at once."""
 
-    def test_killed_at_ten_moments_leaves_one_generation(
-        self, tmp_path: Path, before: Path, moments: list[int]
-    ) -> None:
+    def test_killed_at_ten_moments_leaves_one_generation(self, tmp_path: Path) -> None:
         """Wherever SIGKILL falls, the next reader finds every golden whole and all of one generation; both occur."""
+        apply_update(tmp_path / "before", real(1), "first", commit="abc")
+        last = touches_of_update(shutil.copytree(tmp_path / "before", tmp_path / "counting"), real(2))
+        moments = [1 + round(i * (last - 1) / 9) for i in range(10)]
+        folders = [Path(shutil.copytree(tmp_path / "before", tmp_path / str(moment))) for moment in moments]
+        assert [-signal.SIGKILL] * 10 == kill(folders, moments)
         seen = []
-        for moment in moments:
-            folder = Path(shutil.copytree(before, tmp_path / str(moment)))
-            assert -signal.SIGKILL == child(folder, moment, "SIGKILL").returncode
+        for folder in folders:
             generations = set(generation_of(folder).values())
             assert 1 == len(generations)
             assert golden_names(REPOSITORY) == golden_names(folder)
@@ -350,22 +367,32 @@ class TestInterruption:
         assert sorted(seen) == seen  # once marked, always rolled forward
         assert {1, 2} == set(seen)
 
-    def test_ctrl_c_leaves_one_generation(self, tmp_path: Path, before: Path, moments: list[int]) -> None:
-        """The same for an interruption that Python sees, early and late."""
-        for moment, generation in ((moments[3], 1), (moments[8], 2)):
-            folder = Path(shutil.copytree(before, tmp_path / str(moment)))
-            assert 0 != child(folder, moment, "SIGINT").returncode
-            assert {generation} == set(generation_of(folder).values())
+    @pytest.mark.parametrize("share", [0.1, 0.4, 0.6, 0.9, 1.0])
+    def test_ctrl_c_leaves_one_generation_and_the_next_update_recovers_first(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+    ) -> None:
+        """An update over an interrupted one discards or finishes that one, and provenance keeps what was finished."""
+        for name in ("counting", "golden"):
+            apply_update(tmp_path / name, many(1), "first", commit="abc")
+        moment, touches = round(share * touches_of_update(tmp_path / "counting", many(2))), []
 
-    def test_the_next_update_recovers_first(self, tmp_path: Path, before: Path, moments: list[int]) -> None:
-        """An update over an interrupted one finishes that one, so that provenance keeps all three reasons."""
-        folder = Path(shutil.copytree(before, tmp_path / "golden"))
-        child(folder, moments[8], "SIGKILL")
-        apply_update(folder, real(3), "third", commit="ghi")
-        golden = find_golden(folder, golden_names(folder)[0])
+        def touch() -> None:
+            touches.append(1)
+            if len(touches) == moment:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            at_each_touch(touch, patch.setattr)
+            with pytest.raises(KeyboardInterrupt):
+                apply_update(tmp_path / "golden", many(2), "second", commit="def")
+        finished = (tmp_path / "golden" / transaction.STAGING / "commit").exists() or share == 1.0
+        apply_update(tmp_path / "golden", many(3), "third", commit="ghi")
+        golden = find_golden(tmp_path / "golden", "case1/variant1")
         assert golden is not None
-        assert ["first", "second", "third"] == [said.reason for said in golden.provenance]
-        assert {3} == set(generation_of(folder).values())
+        reasons = ["first", "second", "third"] if finished else ["first", "third"]
+        assert reasons == [said.reason for said in golden.provenance]
+        assert {3} == set(generation_of(tmp_path / "golden").values())
+        assert finished == (share > 0.5)
 
     def test_two_processes_at_once_write_one_after_the_other(self, tmp_path: Path) -> None:
         """Both updates succeed in turn: the goldens are of one generation and remember both."""
