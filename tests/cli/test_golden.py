@@ -169,7 +169,10 @@ def test_golden_that_cannot_see_its_bug_is_refused(invoke, tmp_path):
 
 
 def test_confirm_tells_a_real_shift_from_none(invoke_recorded):
-    """On fresh seeds an unchanged variant is not confirmed; one trained on raw targets is, and is the guarded bug."""
+    """On fresh seeds an unchanged variant is not confirmed, one trained on raw targets is, and is the guarded bug.
+
+    One that learns too slowly is confirmed too, and is another.
+    """
     done = invoke_recorded("confirm", "roast/normalized", "--jobs", "1")
     assert 0 == done.exit_code, done.output
     assert "on the fresh seeds 1000 ... 1004" in done.output
@@ -178,6 +181,10 @@ def test_confirm_tells_a_real_shift_from_none(invoke_recorded):
     assert 1 == done.exit_code
     assert "rmse_f: REAL" in done.output
     assert "not told from 'raw_targets'" in done.output
+    done = invoke_recorded("confirm", "roast/normalized", "--jobs", "1", case=brief(lr=1.6e-3))
+    assert 1 == done.exit_code
+    assert "rmse_f: REAL" in done.output
+    assert "; not 'raw_targets' (p " in done.output
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("confirm", "roast/normalized")])

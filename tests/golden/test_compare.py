@@ -190,7 +190,13 @@ def test_a_shift_beyond_the_margin_fails_with_its_numbers():
     (drift,) = comparison.drifts
     assert (False, "statistical", "rmse") == (comparison.ok, drift.tier, drift.key)
     assert pytest.approx(10, abs=1) == drift.size  # a shift of 1 in margins of .1; its noise is .1 / sqrt 12
-    for said in ("golden 3.002", "got 3.977 (+32.5 %, worse", "margins of 0.1", "paired t, p", "n 12, detects 0."):
+    for said in (
+        "golden 3.002",
+        "got 3.977 (+32.5 %, worse",
+        "margins of 0.1",
+        "paired t, p",
+        "12 seeds, detects shifts of 0.",
+    ):
         assert said in drift.text
 
 

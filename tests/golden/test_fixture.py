@@ -99,6 +99,15 @@ class TestStatistical:
         assert says in result.stdout.str()
         result.stdout.no_fnmatch_line("*UsageError*")
 
+    def test_values_by_seed_are_taken_in_any_order_and_for_no_other_seeds(self, run, write) -> None:
+        """A dict by seed is a list in the order of the seeds; another seed's value is no value."""
+        write(trained())
+        assert pytest.ExitCode.OK == run(*UPDATE).ret
+        write(trained().replace('"rmse": RMSE', '"rmse": {seed: RMSE[seed] for seed in reversed(SEEDS)}'))
+        assert pytest.ExitCode.OK == run().ret
+        write(trained().replace('"rmse": RMSE', '"rmse": {seed + 1: RMSE[seed] for seed in SEEDS}'))
+        run().stdout.fnmatch_lines(["'rmse' has the seeds *'8'*; the call says seeds=*"])
+
     def test_two_calls_with_other_seeds_or_streams_are_refused(self, run, write) -> None:
         """A golden has one stream: the second would replace the first's."""
         write(trained() + "    golden.statistical({'loss': RMSE}, seeds=SEEDS, margin=0.1, stream=['x'] * 8)\n")
@@ -141,7 +150,9 @@ class TestPairing:
         """A fifth of the spread over seeds: with a hash a seed it fails, and says so; a shift in the margin passes."""
         failed = shifted(0.5, "[f'hash {seed}' for seed in SEEDS]")
         assert pytest.ExitCode.TESTS_FAILED == failed.ret
-        failed.stdout.fnmatch_lines(["*rmse: golden 4.5, got 5.01 (+11.3 %, 5.1 margins of 0.1, paired t, p *, n 8,*"])
+        failed.stdout.fnmatch_lines(
+            ["*rmse: golden 4.5, got 5.01 (+11.3 %, 5.1 margins of 0.1, paired t, p *, 8 seeds, *"]
+        )
         assert pytest.ExitCode.OK == shifted(0.05, "[f'hash {seed}' for seed in SEEDS]").ret
 
     def test_without_hashes_groups_hide_it(self, shifted) -> None:
@@ -152,7 +163,9 @@ class TestPairing:
         """Where Welch's test does alarm, it says what it detects, and what pairs of the same values would."""
         failed = shifted(20, "None")
         assert pytest.ExitCode.TESTS_FAILED == failed.ret
-        failed.stdout.fnmatch_lines(["*Welch, p *, n 8, detects 9.*, with stream hashes, and so pairs, 1.*)"])
+        failed.stdout.fnmatch_lines(
+            ["*Welch, p *, 8 seeds, detects shifts of 9.*, with stream hashes, and so pairs, 1.*)"]
+        )
 
     def test_a_moved_stream_falls_back_to_groups_and_says_so(self, shifted) -> None:
         """Other hashes: the seeds are no pairs any more, so that the small shift passes and the large one is told."""
@@ -274,6 +287,16 @@ class TestSources:
         result = run()
         assert pytest.ExitCode.TESTS_FAILED == result.ret
         result.stdout.fnmatch_lines(["code changed: library.py"])
+
+    def test_a_conftest_counts(self, run, write) -> None:
+        """Fixtures are code of the test, in its own folder and in those above."""
+        write("SCALE = 1.0\n", "conftest.py")
+        write("", "below/conftest.py")
+        write(trained(), "below/test_it.py")
+        assert pytest.ExitCode.OK == run(*UPDATE).ret
+        write("SCALE = 2.0  # another\n", "conftest.py")
+        write(trained(scale=1.5), "below/test_it.py")
+        run().stdout.fnmatch_lines(["code changed: below/test_it.py, conftest.py"])
 
     def test_named_sources_replace_the_imported_ones(self, run, write) -> None:
         """With `sources`, only the test, its conftest and what is named count; a name without a file is an error."""

@@ -134,7 +134,19 @@ class TestWriting:
         assert "0 written, 2 unchanged (1 but for rounding)" == review.counts()
         assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
         assert ("a",) == apply_update(tmp_path, scaled(1 + 2e-6), "another number").written
+        fine = replace(scaled(1 + 2e-6)["a"], close={"trace": Close([1 + 2e-6], rel=1e-3), "fine": Close([1 + 2e-9])})
+        assert ("a",) == apply_update(tmp_path, {"a": fine}, "beyond its own tolerance").written
         assert ("a",) == apply_update(tmp_path, scaled(1 + 2e-6, margin=0.009), "another rule").written
+
+    @pytest.mark.parametrize("which", ["guard_values", "first_values"])
+    def test_writes_what_a_guard_or_a_frozen_model_scores_now(self, tmp_path: Path, which: str) -> None:
+        """They are numbers of a golden too: the bug that it must see may have moved while its own values did not."""
+        found = trained(VALUES, BUG).statistical["rmse"]
+        first = replace(found, first_values=found.guard_values)
+        apply_update(tmp_path, {"trained": Result("trained", statistical={"rmse": first})}, "first")
+        moved = replace(first, **{which: {**first.guard_values, "0": 3.01}})
+        written = apply_update(tmp_path, {"trained": Result("trained", statistical={"rmse": moved})}, "second").written
+        assert ("trained",) == written
 
     def test_rewrites_a_golden_that_states_wrongly_what_it_can_see(self, tmp_path: Path) -> None:
         """Where the formula of the detectable effect has changed, equal values are no reason to keep the old one."""
@@ -236,6 +248,22 @@ class TestSeals:
             apply_update(tmp_path, {"trained": trained(VALUES)}, "why", weaken=True)
         assert edited == (tmp_path / "trained.json").read_bytes()
         assert find_golden(tmp_path, "other") is not None
+
+    def test_a_reader_that_an_update_overtakes_reads_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An update may begin after the reader has looked for one, and move the golden before the list of seals."""
+        apply_update(tmp_path, {"a": result("a", 1)}, "first")
+        old = (tmp_path / SEALS).read_bytes()
+        apply_update(tmp_path, {"a": result("a", 2)}, "second")
+        transaction.stage(tmp_path, {SEALS: (tmp_path / SEALS).read_bytes()})
+        (tmp_path / transaction.STAGING / "commit").write_text(json.dumps({"0": SEALS}))
+        (tmp_path / SEALS).write_bytes(old)
+        looks = iter([lambda folder: None, transaction.recover])
+        monkeypatch.setattr("goldmark.golden.folder.recover", lambda folder: next(looks)(folder))
+        golden = find_golden(tmp_path, "a")
+        assert golden is not None
+        assert 2 == golden.exact["generation"]
 
     def test_a_file_that_no_update_wrote_is_seen(self, tmp_path: Path) -> None:
         """A golden made by hand is not in the list; deleted and recorded, it is."""

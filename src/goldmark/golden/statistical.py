@@ -153,7 +153,7 @@ def _amount(entry: Statistical, shift: float) -> str:
 def _test(entry: Statistical, seen: Shift) -> str:
     detectable = entry.detectable if seen.paired else _detectable(entry, seen.sd, seen.n, paired=False)
     name = "no spread" if seen.test == "equal" else f"{seen.test}, p {seen.p:.2g}"
-    return f"{name}, n {seen.n}, detects {_amount(entry, detectable)}"
+    return f"{name}, {seen.n} seeds, detects shifts of {_amount(entry, detectable)}"
 
 
 def _pairing(golden: Golden, entry: Statistical, new: Mapping[str, float], seen: Shift) -> str:
