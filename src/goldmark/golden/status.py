@@ -86,11 +86,13 @@ def doubts(folder: Path) -> list[str]:
     except BadGolden as error:
         return [str(error)]
     if listed is None:
-        return [f"{folder / SEALS} is missing: an edit by hand would not be seen; the next update writes it"]
-    gone = [f"{name} is in {folder / SEALS}, and its file is gone" for name in sorted(set(listed) - set(names))]
+        unlisted = [f"{folder / SEALS} is missing: an edit by hand would not be seen; the next update writes it"]
+    else:
+        gone = sorted(set(listed) - set(names))
+        unlisted = [f"{name} is in {folder / SEALS}, and its file is gone" for name in gone]
     log = folder / LOG
     sections = log.read_text(encoding="utf-8").split("\n## ")[1:] if log.exists() else []
-    return [*gone, *(f"{name}: {doubt}" for name in names for doubt in _doubts(folder, name, sections))]
+    return [*unlisted, *(f"{name}: {doubt}" for name in names for doubt in _doubts(folder, name, sections))]
 
 
 def _doubts(folder: Path, name: str, sections: Sequence[str]) -> Iterator[str]:
