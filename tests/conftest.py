@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -66,9 +67,9 @@ def verdict_of(runs_of: RunsOf) -> VerdictOf:
 @pytest.fixture(scope="session")
 def _loaded_libraries() -> None:
     """Load what sessions within a test would load and forget again: numpy cannot be loaded twice in a process."""
-    import scipy.stats  # noqa: F401
-
-    import goldmark.golden.fixture  # noqa: F401
+    golden = [f"goldmark.golden.{name}" for name in ("arguments", "fixture", "statistical", "update")]
+    for module in (*golden, "email.parser", "filelock", "scipy.special"):
+        importlib.import_module(module)
 
 
 @pytest.fixture

@@ -327,19 +327,20 @@ class TestParallel:
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # each process would load every plugin there is
         for name in "abcd":
             write(CLOSE.format(trace=[1.0]), f"test_{name}.py")
+        monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # this session would take itself for a worker
         parallel = ("-p", "xdist", "-p", "syrupy", "-p", "goldmark.plugin", "-n", "2")
-        created = pytester.runpytest_subprocess(*parallel, *UPDATE)
+        created = pytester.runpytest_inprocess(*parallel, *UPDATE)
         assert pytest.ExitCode.OK == created.ret
         created.stdout.fnmatch_lines(["4 recorded", "4 written, 0 unchanged*"])
 
         write(CLOSE.format(trace=[2.0]), "test_b.py")
         Path("test_d.py").write_text("def test_trace():\n    assert False\n")
-        refused = pytester.runpytest_subprocess(*parallel, *UPDATE)
+        refused = pytester.runpytest_inprocess(*parallel, *UPDATE)
         assert pytest.ExitCode.TESTS_FAILED == refused.ret
         refused.stdout.fnmatch_lines(["nothing written: 1 selected tests failed*"])
 
         Path("test_d.py").unlink()
-        failed = pytester.runpytest_subprocess(*parallel)
+        failed = pytester.runpytest_inprocess(*parallel)
         assert pytest.ExitCode.TESTS_FAILED == failed.ret
         failed.stdout.fnmatch_lines(["*trace[[]0]: golden 1*got 2*", "2 hold, 1 failed"])
         assert 4 == len(golden_names(folder))

@@ -71,14 +71,13 @@ def golden(request: pytest.FixtureRequest) -> Iterator[GoldenCheck]:
 def _golden_session(config: pytest.Config) -> GoldenSession:
     """Return what all checks of this session share; no session fixture, because `--golden-repeat` tears those down."""
     from goldmark.golden.fixture import GoldenSession
-    from goldmark.golden.snapshot import bound
 
     if _SESSION not in config.stash:
         ledger, option = config.stash[_LEDGER], config.option
         config.stash[_SESSION] = GoldenSession(
             root=config.rootpath,
             folder=ledger.folder,
-            extension=bound(ledger.folder, ledger.staging),
+            staging=ledger.staging,
             updating=getattr(option, "update_snapshots", False),
             new_only=getattr(option, "update_new_snapshots_only", False),
             repeat=option.golden_repeat,
@@ -247,7 +246,7 @@ def review_lines(review: Review, folder: Path) -> list[str]:
 
     table = terminal_table(review.rows)
     more = [f"and {len(table) - _ROWS} more in {folder / 'UPDATES.md'}"] if len(table) > _ROWS else []
-    counts = f"{len(review.written)} written, {len(review.unchanged)} unchanged in {folder}"
+    counts = f"{review.counts()} in {folder}"
     return [counts, *table[:_ROWS], *more] if review.written else [counts]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -9,13 +11,14 @@ from click.testing import CliRunner
 
 from goldmark.cases import find_case
 from goldmark.cli import program
+from goldmark.golden.store import read, to_bytes
 from goldmark.golden.update import LOG, find_golden
 
 CLAIMS = {"holds": "raw_loss_hardly_falls", "fails": "normalized_beats_mean"}
 
 
 def brief(claim="holds", guard=None, **settings):
-    """The roast case cut down to two variants, five seeds and 24 steps."""
+    """The roast case cut down to two variants, five seeds and 14 steps."""
     roast = find_case("roast")
     kept = [v for v in roast.variants if v.name in ("normalized", "raw_targets")]
     variants = [replace(v, guards=(guard or {"rmse_f": "raw_targets"}) if v.role == "fixed" else {}) for v in kept]
@@ -26,7 +29,7 @@ def brief(claim="holds", guard=None, **settings):
             replace(claims[0], variants=("raw_targets",), check=lambda r: check({"raw_fahrenheit": r["raw_targets"]}))
         ]
     short = replace(
-        roast.settings, **{"steps": 24, "n_train": 8, "n_val": 4, "length": 12, "layers": 1, "lr": 1e-2} | settings
+        roast.settings, **{"steps": 14, "n_train": 8, "n_val": 4, "length": 12, "layers": 1, "lr": 1e-2} | settings
     )
     return replace(roast, settings=short, variants=tuple(variants), claims=tuple(claims))
 
@@ -78,17 +81,63 @@ def test_status_shows_what_goldens_see(invoke_recorded):
         assert text in done.output
 
 
+def test_status_as_json_says_what_the_table_says(recorded, invoke_recorded, tmp_path):
+    """Schema 1, every golden, the guarded metric with its numbers, the rate, and no doubt."""
+    assert 0 == invoke_recorded("status", "--json", str(tmp_path / "status.json")).exit_code
+    said = json.loads((tmp_path / "status.json").read_text())
+    assert (1, ["roast/normalized", "roast/raw_targets"]) == (said["schema"], [g["name"] for g in said["goldens"]])
+    entry = find_golden(recorded[0] / "golden", "roast/normalized").statistical["rmse_f"]
+    (guarded,) = said["goldens"][0]["guarded"]
+    assert ("rmse_f", "raw_targets", 5) == (guarded["metric"], guarded["guard"], guarded["n_seeds"])
+    stated = (entry.margin, entry.detectable, entry.effect, entry.effect / entry.detectable)
+    assert stated == tuple(guarded[name] for name in ("margin", "detectable", "effect", "effects_away"))
+    assert (pytest.approx(entry.alpha), []) == (said["false_alarm_rate"], said["doubts"])
+    assert "first" == said["goldens"][0]["written"]["reason"]
+
+
+def test_status_names_goldens_in_doubt(recorded, monkeypatch, tmp_path):
+    """One edited and sealed again, one truncated: both are named, the exit status is 1, the others are shown."""
+    folder = shutil.copytree(recorded[0] / "golden", tmp_path / "golden")
+    path = folder / "roast" / "normalized.json"
+    path.write_bytes(to_bytes(replace(read(path), exact={})))
+    done = call(monkeypatch, tmp_path, "status", "--json", "status.json")
+    assert 1 == done.exit_code
+    assert "in doubt: roast/normalized: golden/roast/normalized.json is not what the last update wrote" in done.output
+    assert 1 == len(json.loads((tmp_path / "status.json").read_text())["doubts"])
+    path.write_text("{")
+    done = call(monkeypatch, tmp_path, "status")
+    assert "normalized.json is not a golden that can be trusted" in done.output
+    assert "1 goldens, 0 guarded metrics" in done.output
+
+
+@pytest.mark.parametrize("command", ["status", "diff", "update", "confirm", "prune"])
+def test_help_has_an_example(invoke, command):
+    """Each command shows how it is called."""
+    assert f"goldmark golden {command}" in invoke(command, "--help").output
+
+
+def test_json_into_a_missing_folder_is_wrong_use(invoke_recorded):
+    """It is said before anything is trained."""
+    done = invoke_recorded("diff", "roast", "--json", "nowhere/diff.json")
+    assert (2, True) == (done.exit_code, "there is no folder" in done.output)
+
+
 def test_diff_of_unchanged_code_is_empty(invoke_recorded):
     """Nothing would change: exit status 0."""
     done = invoke_recorded("diff", "roast", "--jobs", "1")
     assert (0, "nothing would change") == (done.exit_code, done.output.splitlines()[-1])
 
 
-def test_diff_tells_a_change_and_writes_nothing(recorded, invoke_recorded):
+def test_diff_tells_a_change_and_writes_nothing(recorded, invoke_recorded, tmp_path):
     """Another learning rate: exit status 1, the recipe named, the golden as it was."""
-    done = invoke_recorded("diff", "roast", "--jobs", "1", case=brief(lr=2e-2))
+    written = ("--json", str(tmp_path / "diff.json"))
+    done = invoke_recorded("diff", "roast", "--jobs", "1", *written, case=brief(lr=2e-2))
     assert 1 == done.exit_code
     assert "recipe" in done.output
+    said = json.loads((tmp_path / "diff.json").read_text())
+    assert (1, []) == (said["schema"], said["unchanged"])
+    for change in said["changes"]:
+        assert any(all(text in line for text in change.values()) for line in done.output.splitlines())
     assert 1 == len(find_golden(recorded[0] / "golden", "roast/normalized").provenance)
 
 
@@ -112,7 +161,7 @@ def test_failing_claim_cannot_be_blessed(invoke, tmp_path):
 def test_golden_that_cannot_see_its_bug_is_refused(invoke, tmp_path):
     """A metric that the bug does not move is no guard."""
     done = invoke(
-        "update", "roast", "--reason", "x", "--jobs", "1", case=brief(guard={"prediction_sd_f": "normalized"})
+        "update", "roast", "--reason", "x", "--jobs", "1", case=brief(guard={"prediction_sd_f": "normalized"}, steps=2)
     )
     assert 2 == done.exit_code
     assert "cannot see its bug" in done.output
@@ -120,7 +169,10 @@ def test_golden_that_cannot_see_its_bug_is_refused(invoke, tmp_path):
 
 
 def test_confirm_tells_a_real_shift_from_none(invoke_recorded):
-    """On fresh seeds an unchanged variant is not confirmed; one trained on raw targets is, and is the guarded bug."""
+    """On fresh seeds an unchanged variant is not confirmed, one trained on raw targets is, and is the guarded bug.
+
+    One that learns too slowly is confirmed too, and is another.
+    """
     done = invoke_recorded("confirm", "roast/normalized", "--jobs", "1")
     assert 0 == done.exit_code, done.output
     assert "on the fresh seeds 1000 ... 1004" in done.output
@@ -129,6 +181,10 @@ def test_confirm_tells_a_real_shift_from_none(invoke_recorded):
     assert 1 == done.exit_code
     assert "rmse_f: REAL" in done.output
     assert "not told from 'raw_targets'" in done.output
+    done = invoke_recorded("confirm", "roast/normalized", "--jobs", "1", case=brief(lr=1.6e-3))
+    assert 1 == done.exit_code
+    assert "rmse_f: REAL" in done.output
+    assert "; not 'raw_targets' (p " in done.output
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("confirm", "roast/normalized")])

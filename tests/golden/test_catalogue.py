@@ -9,6 +9,8 @@ import pytest
 from goldmark import check_case
 from goldmark.cases import find_case
 from goldmark.golden.catalogue import differing_repetitions, result_of, results_of
+from goldmark.golden.fixture import GoldenCheck, GoldenSession
+from goldmark.golden.snapshot import staged_results
 from goldmark.golden.update import apply_update
 from goldmark.training import train
 
@@ -75,6 +77,35 @@ def test_padding_or_data_that_change_fail_in_the_close_tier(runs, folder):
     moved = [replace(run, close={**run.close, "baselines": {"mean": {"rmse_f": 1.0}}}) for run in runs]
     drifts = check_case(moved, folder)[0].drifts
     assert "close" in {drift.tier for drift in drifts}
+
+
+def fixture_of(folder, staging=None):
+    """Return what a test gets as `golden`: it holds to the goldens of a folder, or records into another."""
+    session = GoldenSession(folder, folder, staging, updating=staging is not None, new_only=False, repeat=False)
+    return GoldenCheck(session, "test_it.py::test_it", folder / "test_it.py")
+
+
+def test_the_fixture_sees_what_check_case_sees(runs, folder):
+    """One evaluator: the comparison of a pytest test is that of the command line, and its failure says the same."""
+    assert check_case(runs, folder)[0] == fixture_of(folder).case(runs, "normalized")
+    few = fixture_of(folder)
+    assert check_case(runs[:3], folder)[0] == few.case(runs[:3], "normalized")
+    assert [None] == [outcome["ok"] for outcome in few.outcomes()]
+    moved = [replace(run, close={**run.close, "baselines": {}}) for run in runs]
+    with pytest.raises(pytest.fail.Exception, match="if the change is meant: do update") as failed:
+        fixture_of(folder).case(moved, "normalized", update_command="do update")
+    assert check_case(moved, folder)[0].reason in str(failed.value)
+
+
+def test_the_fixture_records_and_misses_a_case(runs, tmp_path):
+    """In an update a variant's runs are staged with those of its guards; without a golden the test fails."""
+    (tmp_path / "staged").mkdir()
+    recording = fixture_of(tmp_path / "golden", tmp_path / "staged")
+    recording.case(runs, "normalized")
+    recording.finish()
+    assert {"roast/normalized": results_of(runs)[0]} == staged_results(tmp_path / "staged")
+    with pytest.raises(pytest.fail.Exception, match="'roast/normalized' does not exist; create it"):
+        fixture_of(tmp_path / "golden").case(runs, "normalized")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from goldmark.golden.folder import golden_names
+from goldmark.golden.folder import find_golden, golden_names
 
 CLOSE = "def test_trace(golden):\n    golden.close({{'trace': {trace}, 'share': 0.25}})\n"
 UPDATE = ("--snapshot-update", "--golden-reason", "because")
@@ -82,6 +82,8 @@ class TestStatistical:
             ("seeds=range(7)", "'rmse' has 8 values for 7 seeds"),
             ("seeds=[0] * 8", "more than once"),
             ("seeds=SEEDS, guards={'rsme': BUG}", "guards names 'rsme'; the metrics of this call: rmse"),
+            ("seeds=SEEDS, guards=[1]", "guards is list; pass a dict: guards={metric: values by seed}"),
+            ("seeds=SEEDS, first={'rmse': BUG}", "first names 'rmse'; the metrics with a guard: none"),
             ("seeds=SEEDS, stream=['a']", "'stream' has 1 values for 8 seeds"),
             ("seeds=SEEDS, better='up'", "better is 'up'; give one of 'higher', 'lower', 'neither'"),
             ("seeds=SEEDS, test={'rmse': 'welch'}", "test is 'welch'; give one of 't', 'permutation'"),
@@ -97,6 +99,15 @@ class TestStatistical:
         assert says in result.stdout.str()
         result.stdout.no_fnmatch_line("*UsageError*")
 
+    def test_values_by_seed_are_taken_in_any_order_and_for_no_other_seeds(self, run, write) -> None:
+        """A dict by seed is a list in the order of the seeds; another seed's value is no value."""
+        write(trained())
+        assert pytest.ExitCode.OK == run(*UPDATE).ret
+        write(trained().replace('"rmse": RMSE', '"rmse": {seed: RMSE[seed] for seed in reversed(SEEDS)}'))
+        assert pytest.ExitCode.OK == run().ret
+        write(trained().replace('"rmse": RMSE', '"rmse": {seed + 1: RMSE[seed] for seed in SEEDS}'))
+        run().stdout.fnmatch_lines(["'rmse' has the seeds *'8'*; the call says seeds=*"])
+
     def test_two_calls_with_other_seeds_or_streams_are_refused(self, run, write) -> None:
         """A golden has one stream: the second would replace the first's."""
         write(trained() + "    golden.statistical({'loss': RMSE}, seeds=SEEDS, margin=0.1, stream=['x'] * 8)\n")
@@ -107,6 +118,77 @@ class TestStatistical:
         assert pytest.ExitCode.TESTS_FAILED == run(*UPDATE).ret
         write(trained() + "    golden.statistical({'loss': RMSE}, seeds=SEEDS, margin=0.1)\n")
         assert pytest.ExitCode.OK == run(*UPDATE).ret
+
+
+PAIRED = """
+SEEDS = range(8)
+RMSE = [1 + seed + {shift} + 0.01 * {shift} * ((7 * seed) % 5) for seed in SEEDS]
+BUG = [61 + seed + 0.1 * (seed % 3) for seed in SEEDS]
+
+def test_training(golden):
+    golden.statistical({{"rmse": RMSE}}, seeds=SEEDS, margin=0.1, guards={{"rmse": BUG}}, stream={stream})
+"""
+
+
+class TestPairing:
+    """Seeds that differ much from each other and, on one stream, little from themselves."""
+
+    @pytest.fixture
+    def shifted(self, run, write):
+        """Record without a shift, and run again with one: `shifted(0.5, stream)`."""
+
+        def shifted(shift: float, stream: str, moved: str = "") -> pytest.RunResult:
+            write(PAIRED.format(shift=0, stream=stream))
+            assert pytest.ExitCode.OK == run(*UPDATE).ret
+            assert pytest.ExitCode.OK == run().ret
+            write(PAIRED.format(shift=shift, stream=moved or stream))
+            return run()
+
+        return shifted
+
+    def test_a_shift_that_groups_hide_is_seen_in_pairs(self, shifted) -> None:
+        """A fifth of the spread over seeds: with a hash a seed it fails, and says so; a shift in the margin passes."""
+        failed = shifted(0.5, "[f'hash {seed}' for seed in SEEDS]")
+        assert pytest.ExitCode.TESTS_FAILED == failed.ret
+        failed.stdout.fnmatch_lines(
+            ["*rmse: golden 4.5, got 5.01 (+11.3 %, 5.1 margins of 0.1, paired t, p *, 8 seeds, *"]
+        )
+        assert pytest.ExitCode.OK == shifted(0.05, "[f'hash {seed}' for seed in SEEDS]").ret
+
+    def test_without_hashes_groups_hide_it(self, shifted) -> None:
+        """The same shift passes Welch's test: it is far below what that can detect."""
+        assert pytest.ExitCode.OK == shifted(0.5, "None").ret
+
+    def test_the_message_says_what_pairing_would_buy(self, shifted) -> None:
+        """Where Welch's test does alarm, it says what it detects, and what pairs of the same values would."""
+        failed = shifted(20, "None")
+        assert pytest.ExitCode.TESTS_FAILED == failed.ret
+        failed.stdout.fnmatch_lines(
+            ["*Welch, p *, 8 seeds, detects shifts of 9.*, with stream hashes, and so pairs, 1.*)"]
+        )
+
+    def test_a_moved_stream_falls_back_to_groups_and_says_so(self, shifted) -> None:
+        """Other hashes: the seeds are no pairs any more, so that the small shift passes and the large one is told."""
+        hashes = ("[f'hash {seed}' for seed in SEEDS]", "[f'other {seed}' for seed in SEEDS]")
+        assert pytest.ExitCode.OK == shifted(0.5, *hashes).ret
+        shifted(20, *hashes).stdout.fnmatch_lines(["*Welch, p *the stream moved)"])
+
+
+class TestFrozen:
+    """Values after the first epoch, which a model that stops learning would keep."""
+
+    def test_they_are_stored_and_must_fail(self, run, write, folder: Path) -> None:
+        """A golden that a frozen model would pass is refused; one that sees it is recorded with the values."""
+        write(trained().replace("seeds=SEEDS", "seeds=SEEDS, first={'rmse': RMSE}"))
+        refused = run(*UPDATE)
+        assert pytest.ExitCode.TESTS_FAILED == refused.ret
+        refused.stdout.fnmatch_lines(["nothing written: this must not be recorded:", "*rmse: a frozen model passes"])
+        write(trained().replace("seeds=SEEDS", "seeds=SEEDS, first={'rmse': BUG}"))
+        assert pytest.ExitCode.OK == run(*UPDATE).ret
+        golden = find_golden(folder, "test_it/test_training")
+        assert golden is not None
+        assert golden.statistical["rmse"].guard_values == golden.statistical["rmse"].first_values
+        assert pytest.ExitCode.OK == run().ret
 
 
 class TestRules:
@@ -192,27 +274,6 @@ class TestNames:
         assert ["test_it/test_trace"] == golden_names(pytester.path / "kept/here")
 
 
-class TestReadyResults:
-    """Results that were built elsewhere, such as those of a catalogue case."""
-
-    def test_are_recorded_held_and_failed_as_a_whole(self, run, write, folder: Path) -> None:
-        """The result's name is the golden's; the given update command is in the message; a lost entry fails."""
-        text = (
-            "from goldmark.golden.store import Close, Result\n"
-            "def test_a(golden):\n"
-            "    result = Result('case/variant', {exact}, {{'x': Close(1.0)}}, fingerprint={{'python': '3'}})\n"
-            "    assert golden.result(result, update_command='do update').ok\n"
-        )
-        write(text.format(exact={"n": 1}))
-        assert pytest.ExitCode.OK == run(*UPDATE).ret
-        assert ["case/variant"] == golden_names(folder)
-        run().stdout.fnmatch_lines(["1 hold"])
-        write(text.format(exact={}))
-        failed = run()
-        assert pytest.ExitCode.TESTS_FAILED == failed.ret
-        failed.stdout.fnmatch_lines(["*exact n: only in the golden*", "if the change is meant: do update"])
-
-
 class TestSources:
     """The code behind a test, which tells a change of code from one of the environment."""
 
@@ -226,6 +287,16 @@ class TestSources:
         result = run()
         assert pytest.ExitCode.TESTS_FAILED == result.ret
         result.stdout.fnmatch_lines(["code changed: library.py"])
+
+    def test_a_conftest_counts(self, run, write) -> None:
+        """Fixtures are code of the test, in its own folder and in those above."""
+        write("SCALE = 1.0\n", "conftest.py")
+        write("", "below/conftest.py")
+        write(trained(), "below/test_it.py")
+        assert pytest.ExitCode.OK == run(*UPDATE).ret
+        write("SCALE = 2.0  # another\n", "conftest.py")
+        write(trained(scale=1.5), "below/test_it.py")
+        run().stdout.fnmatch_lines(["code changed: below/test_it.py, conftest.py"])
 
     def test_named_sources_replace_the_imported_ones(self, run, write) -> None:
         """With `sources`, only the test, its conftest and what is named count; a name without a file is an error."""

@@ -55,10 +55,12 @@ def test_a_permutation_entry_states_no_fewer_dead_seeds_than_alarm(same_stream, 
 
 
 @pytest.mark.parametrize("change", [{"same_stream": False}, {"guard_values": BROKEN[:9]}])
-def test_without_a_common_stream_the_spread_is_the_golden_s_own(change):
-    """Seeds that cannot be paired leave the sd over seeds, and the effect of two groups."""
+def test_without_a_common_stream_the_spread_is_that_of_both_groups(change):
+    """Seeds that cannot be paired leave the sd over seeds, of both groups, and the effect of two groups."""
     found = entry(**change)
-    assert pytest.approx(np.std(HEALTHY, ddof=1), rel=1e-12) == found.sd  # another order of summation
+    guard = change.get("guard_values", BROKEN)
+    pooled = np.sqrt((np.var(HEALTHY, ddof=1) + np.var(guard, ddof=1)) / 2)
+    assert pytest.approx(pooled, rel=1e-12) == found.sd  # another order of summation
     assert detectable_effect(found.sd, 12, margin=0.1, alpha=1e-3, paired=False) == found.detectable
 
 
@@ -107,11 +109,11 @@ def test_what_cannot_see_its_bug_is_refused_with_the_way_out(reason, bad):
 
 
 def test_a_guard_whose_own_values_would_pass_is_refused():
-    """Paired differences may scatter more than the golden's own values, from which the effect was estimated."""
-    wild = BROKEN + np.where(np.arange(12) == 0, 60, 0)
-    bad = entry(guard_values=wild, same_stream=False)
+    """In pairs, values that fall where the guard's rise scatter more than the two groups from which it was stated."""
+    rise = np.linspace(-1, 1, 5)
+    bad = entry(3 + rise, 3 + 5.8 - rise, same_stream=False)
     assert bad.detectable < bad.effect
-    (found,) = refusals(result(rmse=bad))
+    (found,) = refusals(Result("a", statistical={"rmse": bad}, stream={str(seed): "same" for seed in range(5)}))
     assert "the guard's own values pass" in found
 
 
@@ -193,6 +195,14 @@ def test_each_weakening_is_named(said, change):
     old = golden_from(result(rmse=entry(), loss=LOSS), ())
     (found,) = weakenings(old, replace(result(rmse=entry(), loss=LOSS), **change))
     assert found.startswith(said)
+
+
+def test_a_frozen_model_that_is_no_longer_tried_is_a_weakening():
+    """Values after the first epoch that a golden had and its replacement has not; the reverse is none."""
+    tried, untried = result(rmse=entry(first_values=by_seed(BROKEN))), result(rmse=entry())
+    (found,) = weakenings(golden_from(tried, ()), untried)
+    assert "rmse: a frozen model is no longer tried: the values after the first epoch are gone" == found
+    assert [] == weakenings(golden_from(untried, ()), tried)
 
 
 def test_a_metric_without_a_guard_has_no_rule_to_weaken():

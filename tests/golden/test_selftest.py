@@ -9,7 +9,7 @@ import pytest
 
 from goldmark.golden import selftest
 from goldmark.golden.record import golden_from, statistical_entry
-from goldmark.golden.selftest import self_test
+from goldmark.golden.selftest import misstated, self_test
 from goldmark.golden.store import Close, Result
 
 GENERATOR = np.random.default_rng(0)
@@ -34,7 +34,8 @@ def golden(rule="identity", stream=STREAM, **changes):
     """Return a golden whose guard is two units away and whose frozen model is five."""
     guard = {"guard": "broken", "guard_values": by_seed(BROKEN), "first_values": by_seed(HEALTHY + 5)}
     entry = statistical_entry(by_seed(HEALTHY), **(RULES[rule] | guard), same_stream=stream is not None)
-    metrics = {"rmse": replace(entry, **changes), "loss": replace(entry, guard=None, guard_values=None)}
+    shown = statistical_entry(by_seed(HEALTHY), **RULES[rule])
+    metrics = {"rmse": replace(entry, **changes), "loss": shown}
     return golden_from(Result("a", {"n": 3}, {"lr": Close([0.1, 0.2])}, metrics, stream), ())
 
 
@@ -65,6 +66,18 @@ def test_a_golden_that_would_let_its_bug_pass_is_named(problem, changes):
     assert problem in self_test(golden(**changes))
 
 
+@pytest.mark.parametrize("metric", ["rmse", "loss"])
+@pytest.mark.parametrize("name", ["values", "sd", "detectable", "effect"])
+def test_a_metric_that_states_what_its_values_do_not_give_is_named(metric, name):
+    """A value or a statement that was changed alone is found, guarded or not: by one part in a hundred thousand."""
+    sound = golden()
+    entry = sound.statistical[metric]
+    wrong = {**entry.values, "3": entry.values["3"] * 1.00001} if name == "values" else 1.00001 * (entry.effect or 1.0)
+    found = replace(sound, statistical={**sound.statistical, metric: replace(entry, **{name: wrong})})
+    assert [f"{metric}: sd, detectable, effect are not what its values give"] == misstated(found)
+    assert [] == misstated(sound)
+
+
 def test_a_permutation_golden_that_states_too_few_dead_seeds_is_named():
     """A detectable effect worth 5 of 12 dead seeds is a promise that the test cannot keep."""
     sound = golden("permutation").statistical["rmse"]
@@ -79,6 +92,20 @@ def test_a_comparator_that_accepts_everything_is_found(monkeypatch):
     problems = self_test(sound)
     for what in ("a dropped metric", "an added metric", "NaN at seed 11", "exact n: a dropped key", "close lr: NaN"):
         assert any(what in problem for problem in problems)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_comparator_that_looks_in_one_direction_alone_is_found(monkeypatch, direction):
+    """An unexplained improvement may be a leak, so the self-test shifts both ways."""
+    real, old = selftest.compare, np.mean(HEALTHY)
+
+    def one_sided(stored, result, **options):
+        rmse = result.statistical.get("rmse")
+        ahead = rmse is not None and direction * (np.mean(list(rmse.values.values())) - old) > 0
+        return replace(real(stored, result, **options), ok=True) if ahead else real(stored, result, **options)
+
+    monkeypatch.setattr(selftest, "compare", one_sided)
+    assert "rmse: a shift of twice the detectable effect passes" in self_test(golden())
 
 
 def test_a_comparator_that_refuses_everything_is_found(monkeypatch):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import pytest
 
 from goldmark.case import UsageError
 from goldmark.golden import transaction
-from goldmark.golden.record import statistical_entry
+from goldmark.golden.record import golden_from, statistical_entry
+from goldmark.golden.seals import SEALS, listed_seals
 from goldmark.golden.snapshot import as_result
-from goldmark.golden.store import BadGolden, Close, Result
+from goldmark.golden.store import BadGolden, Close, Result, read, to_bytes
 from goldmark.golden.update import LOG, apply_update, find_golden, golden_names, prune
 
 GOLDENS = 8  # two sub-folders, several files each
@@ -117,6 +119,44 @@ class TestWriting:
         assert ((), ("a",)) == (review.written, review.unchanged)
         assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
+    def test_leaves_a_golden_whose_numbers_moved_by_rounding_alone(self, tmp_path: Path) -> None:
+        """Another CPU's last digits rewrite nothing and are counted; more than that, or a new rule, is written."""
+
+        def scaled(factor: float, **rule: float) -> dict[str, Result]:
+            metrics = trained([value * factor for value in VALUES], BUG, **rule).statistical
+            traces = {"trace": Close([factor], rel=1e-3), "fine": Close([1 + (factor - 1) / 1e4])}
+            return {"a": Result("a", close=traces, statistical=metrics), "b": result("b")}
+
+        apply_update(tmp_path, scaled(1.0), "first")
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        review = apply_update(tmp_path, scaled(1 + 5e-7), "another machine")
+        assert ((), ("a", "b"), ("a",)) == (review.written, review.unchanged, review.rounded)
+        assert "0 written, 2 unchanged (1 but for rounding)" == review.counts()
+        assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert ("a",) == apply_update(tmp_path, scaled(1 + 2e-6), "another number").written
+        fine = replace(scaled(1 + 2e-6)["a"], close={"trace": Close([1 + 2e-6], rel=1e-3), "fine": Close([1 + 2e-9])})
+        assert ("a",) == apply_update(tmp_path, {"a": fine}, "beyond its own tolerance").written
+        assert ("a",) == apply_update(tmp_path, scaled(1 + 2e-6, margin=0.009), "another rule").written
+
+    @pytest.mark.parametrize("which", ["guard_values", "first_values"])
+    def test_writes_what_a_guard_or_a_frozen_model_scores_now(self, tmp_path: Path, which: str) -> None:
+        """They are numbers of a golden too: the bug that it must see may have moved while its own values did not."""
+        found = trained(VALUES, BUG).statistical["rmse"]
+        first = replace(found, first_values=found.guard_values)
+        apply_update(tmp_path, {"trained": Result("trained", statistical={"rmse": first})}, "first")
+        moved = replace(first, **{which: {**first.guard_values, "0": 3.01}})
+        written = apply_update(tmp_path, {"trained": Result("trained", statistical={"rmse": moved})}, "second").written
+        assert ("trained",) == written
+
+    def test_rewrites_a_golden_that_states_wrongly_what_it_can_see(self, tmp_path: Path) -> None:
+        """Where the formula of the detectable effect has changed, equal values are no reason to keep the old one."""
+        entry = trained(VALUES, BUG).statistical["rmse"]
+        stale = Result("trained", statistical={"rmse": replace(entry, detectable=entry.detectable * 1.01)})
+        apply_update(tmp_path, {"trained": stale}, "first")
+        review = apply_update(tmp_path, {"trained": trained(VALUES, BUG)}, "another formula")
+        assert ("trained",) == review.written
+        assert entry == find_golden(tmp_path, "trained").statistical["rmse"]
+
     def test_takes_the_commit_from_git(self, tmp_path: Path) -> None:
         """Inside a repository the commit is the one that is checked out; outside there is none."""
         apply_update(tmp_path, {"a": result("a")}, "outside")
@@ -129,7 +169,11 @@ class TestWriting:
         assert golden is not None
         assert [None, head] == [said.commit for said in golden.provenance]
         status = subprocess.run([*git, "status", "--short", "-uall"], check=True, capture_output=True, text=True).stdout
-        assert ["?? UPDATES.md", "?? a.json"] == status.splitlines()  # the update's own folder ignores itself
+        assert [
+            "?? SEALS",
+            "?? UPDATES.md",
+            "?? a.json",
+        ] == status.splitlines()  # the update's own folder ignores itself
 
 
 class TestRefusing:
@@ -148,6 +192,14 @@ class TestRefusing:
             apply_update(tmp_path, {"a": result("a"), "trained": blind}, "why")
         assert [] == golden_names(tmp_path)
         assert not (tmp_path / LOG).exists()
+
+    def test_refuses_a_golden_that_lets_a_frozen_model_pass(self, tmp_path: Path) -> None:
+        """What the comparator's self-test would find later is found before anything is written."""
+        found = trained(VALUES, BUG)
+        frozen = replace(found.statistical["rmse"], first_values=found.statistical["rmse"].values)
+        with pytest.raises(UsageError, match=r"(?s)must not be recorded.*trained: rmse: a frozen model passes"):
+            apply_update(tmp_path, {"trained": replace(found, statistical={"rmse": frozen})}, "why")
+        assert [] == golden_names(tmp_path)
 
     def test_refuses_weakening_unless_it_is_said(self, tmp_path: Path) -> None:
         """A wider margin is refused with the reason; with `weaken` it is written."""
@@ -175,6 +227,74 @@ def test_a_refused_first_update_leaves_nothing_that_git_sees(tmp_path: Path) -> 
     assert "*\n" == (tmp_path / "golden" / transaction.STAGING / ".gitignore").read_text()
 
 
+class TestSeals:
+    """Goldens that were edited and sealed again by hand, on whatever machine."""
+
+    @staticmethod
+    def reseal(folder: Path, name: str, **changes: object) -> None:
+        """Write a golden as an update would, without telling the list."""
+        path = folder / f"{name}.json"
+        path.write_bytes(to_bytes(replace(read(path), **changes)))
+
+    def test_a_resealed_edit_is_seen_by_every_reader_and_never_overwritten(self, tmp_path: Path) -> None:
+        """One unguarded value, all that follows from it put right: nothing but the list of seals can know."""
+        apply_update(tmp_path, {"trained": trained(VALUES), "other": result("other")}, "first")
+        self.reseal(tmp_path, "trained", statistical=trained([1.1, *VALUES[1:]]).statistical)
+        edited = (tmp_path / "trained.json").read_bytes()
+        says = r"trained.json is not what the last update wrote: its seal is not the one in .*SEALS"
+        with pytest.raises(BadGolden, match=says):
+            find_golden(tmp_path, "trained")
+        with pytest.raises(BadGolden, match=says):
+            apply_update(tmp_path, {"trained": trained(VALUES)}, "why", weaken=True)
+        assert edited == (tmp_path / "trained.json").read_bytes()
+        assert find_golden(tmp_path, "other") is not None
+
+    def test_a_reader_that_an_update_overtakes_reads_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An update may begin after the reader has looked for one, and move the golden before the list of seals."""
+        apply_update(tmp_path, {"a": result("a", 1)}, "first")
+        old = (tmp_path / SEALS).read_bytes()
+        apply_update(tmp_path, {"a": result("a", 2)}, "second")
+        transaction.stage(tmp_path, {SEALS: (tmp_path / SEALS).read_bytes()})
+        (tmp_path / transaction.STAGING / "commit").write_text(json.dumps({"0": SEALS}))
+        (tmp_path / SEALS).write_bytes(old)
+        looks = iter([lambda folder: None, transaction.recover])
+        monkeypatch.setattr("goldmark.golden.folder.recover", lambda folder: next(looks)(folder))
+        golden = find_golden(tmp_path, "a")
+        assert golden is not None
+        assert 2 == golden.exact["generation"]
+
+    def test_a_file_that_no_update_wrote_is_seen(self, tmp_path: Path) -> None:
+        """A golden made by hand is not in the list; deleted and recorded, it is."""
+        apply_update(tmp_path, {"a": result("a")}, "first")
+        (tmp_path / "b.json").write_bytes(to_bytes(golden_from(result("b"), read(tmp_path / "a.json").provenance)))
+        with pytest.raises(BadGolden, match="b.json is not what the last update wrote"):
+            find_golden(tmp_path, "b")
+        (tmp_path / "b.json").unlink()
+        apply_update(tmp_path, {"b": result("b")}, "second")
+        assert find_golden(tmp_path, "b") is not None
+
+    def test_the_list_names_every_golden_of_the_folder_and_no_other(self, tmp_path: Path) -> None:
+        """It follows updates, pruning, and a folder from before there was a list, with files that are no goldens."""
+        apply_update(tmp_path, {"a": result("a"), "c/b": result("c/b")}, "first")
+        (tmp_path / SEALS).unlink()
+        (tmp_path / "mine.json").write_text("{}")
+        apply_update(tmp_path, {"d": result("d")}, "second")
+        assert {name: read(tmp_path / f"{name}.json").seal for name in ("a", "c/b", "d")} == listed_seals(tmp_path)
+        (tmp_path / "mine.json").unlink()
+        prune(tmp_path, ["a", "d"])
+        assert ["a", "d"] == list(listed_seals(tmp_path))
+
+    @pytest.mark.parametrize("damage", ["<<<<<<< HEAD theirs", "12  a\n13  a", "12"])
+    def test_a_damaged_list_is_named_with_the_way_out(self, tmp_path: Path, damage: str) -> None:
+        """The marks of a merge, a name that comes twice, half a line."""
+        apply_update(tmp_path, {"a": result("a")}, "first")
+        (tmp_path / SEALS).write_text(damage)
+        with pytest.raises(BadGolden, match=r"SEALS is not a list of seals.*git checkout -- .*SEALS"):
+            find_golden(tmp_path, "a")
+
+
 class TestPruning:
     """Deleting goldens that nothing uses."""
 
@@ -195,62 +315,78 @@ class TestPruning:
         assert ["a", "z"] == golden_names(tmp_path)
 
 
-# The child updates the folder of argv[1] and dies at the argv[2]-th call of a function that touches the disk.
+# A process for each folder updates it and dies at a touch of the disk; forks, because loading libraries takes longest.
 DIES = """
-import os, pathlib, shutil, signal, sys
-folder, moment, how = pathlib.Path(sys.argv[1]), int(sys.argv[2]), getattr(signal, sys.argv[3])
-sys.path.insert(0, sys.argv[4])
-from test_update import real
+import json, os, pathlib, shutil, signal, sys
+import scipy.special
+sys.path.insert(0, sys.argv[1])
+from test_update import at_each_touch, real
 from goldmark.golden.update import apply_update
-calls = 0
-def counted(call):
-    def wrapper(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == moment:
-            os.kill(os.getpid(), how)
-        return call(*args, **kwargs)
-    return wrapper
-os.fsync, os.replace, os.unlink, shutil.rmtree = map(counted, (os.fsync, os.replace, os.unlink, shutil.rmtree))
-apply_update(folder, real(2), "second", commit="def")
-print(calls)
+results = real(2)
+
+def update(folder, moment):
+    touches = 0
+    def touch():
+        nonlocal touches
+        touches += 1
+        if touches == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+    at_each_touch(touch, setattr)
+    apply_update(pathlib.Path(folder), results, "second", commit="def")
+
+for job in json.load(sys.stdin):
+    child = os.fork()
+    if not child:
+        update(*job)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-def child(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the child above in a process of its own."""
-    command = [sys.executable, "-c", DIES, *map(str, arguments), str(Path(__file__).parent)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+def at_each_touch(touch: Callable[[], None], replace_attribute: Callable[..., None]) -> None:
+    """Let every function that touches the disk in an update call `touch` first."""
+
+    def counted(call: Callable[..., object]) -> Callable[..., object]:
+        def wrapper(*args: object, **kwargs: object) -> object:
+            touch()
+            return call(*args, **kwargs)
+
+        return wrapper
+
+    for owner, name in ((os, "fsync"), (os, "replace"), (os, "unlink"), (shutil, "rmtree")):
+        replace_attribute(owner, name, counted(getattr(owner, name)))
 
 
-@pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like this repository's, of the first generation, to be copied."""
-    folder = tmp_path_factory.mktemp("before")
-    apply_update(folder, real(1), "first", commit="abc")
-    return folder
+def kill(folders: Sequence[Path], moments: Sequence[int]) -> list[int]:
+    """Update each folder in a process that dies at a touch of the disk; return the exit codes."""
+    command = [sys.executable, "-W", "ignore", "-c", DIES, str(Path(__file__).parent)]
+    told = json.dumps([(str(folder), moment) for folder, moment in zip(folders, moments, strict=True)])
+    done = subprocess.run(command, input=told, capture_output=True, text=True, check=True, timeout=120)
+    return [int(code) for code in done.stdout.split()]
 
 
-@pytest.fixture(scope="module")
-def moments(before: Path, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
-    """Ten moments spread over all calls of an update that touch the disk, the first and the last among them."""
-    folder = Path(shutil.copytree(before, tmp_path_factory.mktemp("counting") / "golden"))
-    calls = int(child(folder, 0, "SIGKILL").stdout)
-    assert calls > 2 * len(golden_names(folder))  # at least a sync and a replacement for each
-    return [1 + round(i * (calls - 1) / 9) for i in range(10)]
+def touches_of_update(folder: Path, results: Mapping[str, Result]) -> int:
+    """Update a folder and return how often that touched the disk."""
+    touches: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        at_each_touch(lambda: touches.append(1), patch.setattr)
+        apply_update(folder, results, "second", commit="def")
+    assert len(touches) > 2 * len(results)  # at least a sync and a replacement for each
+    return len(touches)
 
 
 class TestInterruption:
     """All files or none, under SIGKILL, Ctrl-C and two processes at once."""
 
-    def test_killed_at_ten_moments_leaves_one_generation(
-        self, tmp_path: Path, before: Path, moments: list[int]
-    ) -> None:
+    def test_killed_at_ten_moments_leaves_one_generation(self, tmp_path: Path) -> None:
         """Wherever SIGKILL falls, the next reader finds every golden whole and all of one generation; both occur."""
+        apply_update(tmp_path / "before", real(1), "first", commit="abc")
+        last = touches_of_update(shutil.copytree(tmp_path / "before", tmp_path / "counting"), real(2))
+        moments = [1 + round(i * (last - 1) / 9) for i in range(10)]
+        folders = [Path(shutil.copytree(tmp_path / "before", tmp_path / str(moment))) for moment in moments]
+        assert [-signal.SIGKILL] * 10 == kill(folders, moments)
         seen = []
-        for moment in moments:
-            folder = Path(shutil.copytree(before, tmp_path / str(moment)))
-            assert -signal.SIGKILL == child(folder, moment, "SIGKILL").returncode
+        for folder in folders:
             generations = set(generation_of(folder).values())
             assert 1 == len(generations)
             assert golden_names(REPOSITORY) == golden_names(folder)
@@ -259,22 +395,32 @@ class TestInterruption:
         assert sorted(seen) == seen  # once marked, always rolled forward
         assert {1, 2} == set(seen)
 
-    def test_ctrl_c_leaves_one_generation(self, tmp_path: Path, before: Path, moments: list[int]) -> None:
-        """The same for an interruption that Python sees, early and late."""
-        for moment, generation in ((moments[3], 1), (moments[8], 2)):
-            folder = Path(shutil.copytree(before, tmp_path / str(moment)))
-            assert 0 != child(folder, moment, "SIGINT").returncode
-            assert {generation} == set(generation_of(folder).values())
+    @pytest.mark.parametrize("share", [0.1, 0.4, 0.6, 0.9, 1.0])
+    def test_ctrl_c_leaves_one_generation_and_the_next_update_recovers_first(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+    ) -> None:
+        """An update over an interrupted one discards or finishes that one, and provenance keeps what was finished."""
+        for name in ("counting", "golden"):
+            apply_update(tmp_path / name, many(1), "first", commit="abc")
+        moment, touches = round(share * touches_of_update(tmp_path / "counting", many(2))), []
 
-    def test_the_next_update_recovers_first(self, tmp_path: Path, before: Path, moments: list[int]) -> None:
-        """An update over an interrupted one finishes that one, so that provenance keeps all three reasons."""
-        folder = Path(shutil.copytree(before, tmp_path / "golden"))
-        child(folder, moments[8], "SIGKILL")
-        apply_update(folder, real(3), "third", commit="ghi")
-        golden = find_golden(folder, golden_names(folder)[0])
+        def touch() -> None:
+            touches.append(1)
+            if len(touches) == moment:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            at_each_touch(touch, patch.setattr)
+            with pytest.raises(KeyboardInterrupt):
+                apply_update(tmp_path / "golden", many(2), "second", commit="def")
+        finished = (tmp_path / "golden" / transaction.STAGING / "commit").exists() or share == 1.0
+        apply_update(tmp_path / "golden", many(3), "third", commit="ghi")
+        golden = find_golden(tmp_path / "golden", "case1/variant1")
         assert golden is not None
-        assert ["first", "second", "third"] == [said.reason for said in golden.provenance]
-        assert {3} == set(generation_of(folder).values())
+        reasons = ["first", "second", "third"] if finished else ["first", "third"]
+        assert reasons == [said.reason for said in golden.provenance]
+        assert {3} == set(generation_of(tmp_path / "golden").values())
+        assert finished == (share > 0.5)
 
     def test_two_processes_at_once_write_one_after_the_other(self, tmp_path: Path) -> None:
         """Both updates succeed in turn: the goldens are of one generation and remember both."""

@@ -78,8 +78,8 @@ def test_variant_holds_to_its_golden(case_name, variant, runs_of, golden, pytest
     if pytestconfig.option.update_snapshots:
         assert [] == [claim.name for claim, verdict in judge(CASES[case_name], runs_of(case_name)) if not verdict.ok]
         assert [] == differing_repetitions(runs[variant], runs_of(case_name, [variant], again=True)[variant])
-    result = result_of([run for its in runs.values() for run in its], variant)
-    golden.result(result, update_command='nox -s update -- --reason "..."')
+    every_run = [run for its in runs.values() for run in its]
+    golden.case(every_run, variant, update_command='nox -s update -- --reason "..."')
 
 
 @pytest.mark.parametrize(("case_name", "variant", "guard"), GUARDED)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
@@ -18,14 +21,15 @@ from goldmark.cases import CASES, find_case
 from goldmark.claims import judge
 from goldmark.cli.progress import training_progress
 from goldmark.cli.tables import wide_console
-from goldmark.golden.catalogue import differing_repetitions, results_of, same_numbers
+from goldmark.golden.catalogue import differing_repetitions, results_of
 from goldmark.golden.confirm import FRESH_FROM, Confirmation, confirm
 from goldmark.golden.record import golden_from
 from goldmark.golden.review import changes, terminal_table
-from goldmark.golden.status import GuardedMetric, age_days, false_alarm_rate, guarded_metrics
-from goldmark.golden.store import Golden, Result
-from goldmark.golden.update import apply_update, find_golden, golden_names
+from goldmark.golden.status import GuardedMetric, age_days, doubts, false_alarm_rate, guarded_metrics
+from goldmark.golden.store import BadGolden, Golden, Result
+from goldmark.golden.update import apply_update, find_golden, golden_names, would_write
 from goldmark.training import by_variant, n_runs, train
+from goldmark.training.runs import finite
 
 _FOLDER = click.option(
     "--golden-dir",
@@ -33,6 +37,22 @@ _FOLDER = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("golden"),
     show_default=True,
+)
+
+
+def _need_folder(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a file in a folder that is not there before anything is trained."""
+    if path is not None and not path.resolve().parent.is_dir():
+        raise UsageError(f"--json {path}: there is no folder '{path.resolve().parent}'; make it first")
+    return path
+
+
+_JSON = click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_need_folder,
+    help="Write the same here as JSON too.",
 )
 _JOBS = click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count(), show_default="the cores")
 
@@ -51,13 +71,22 @@ def golden_group() -> None:
 
 
 @golden_group.command("status")
+@_JSON
 @_FOLDER
-def status_command(folder: Path) -> None:
-    """Show every golden: tiers, age, versions, seeds, margin, detectable effect, and the bug that it guards against."""
-    goldens = [_found(folder, name) for name in _names(folder)]
+def status_command(json_file: Path | None, folder: Path) -> None:
+    """Show every golden: tiers, age, versions, seeds, margin, detectable effect, and the bug that it guards against.
+
+    Exit status 1 where a golden is in doubt: damaged, not written by an update, or blind to what it must see.
+
+    \b
+    goldmark golden status
+    goldmark golden status --json status.json
+    """
+    names, doubtful = _names(folder), doubts(folder)
+    goldens = [golden for golden in (_readable(folder, name) for name in names) if golden is not None]
+    guarded = [metric for golden in goldens for metric in guarded_metrics(golden)]
     console = wide_console()
     console.print(_contents(goldens))
-    guarded = [metric for golden in goldens for metric in guarded_metrics(golden)]
     console.print(_guards(guarded))
     console.print(
         Text(
@@ -65,6 +94,46 @@ def status_command(folder: Path) -> None:
             f"its margin, at least one alarms in {100 * false_alarm_rate(guarded):.2g} % of cases at most."
         )
     )
+    for doubt in doubtful:
+        console.print(Text(f"in doubt: {doubt}", style="bold red"), soft_wrap=True)
+    _write_json(
+        json_file,
+        goldens=[_as_json(golden) for golden in goldens],
+        false_alarm_rate=false_alarm_rate(guarded),
+        doubts=doubtful,
+    )
+    raise SystemExit(1 if doubtful else 0)
+
+
+def _readable(folder: Path, name: str) -> Golden | None:
+    try:
+        return find_golden(folder, name)
+    except BadGolden:  # said among the doubts
+        return None
+
+
+def _as_json(golden: Golden) -> dict[str, Any]:
+    last = golden.provenance[-1] if golden.provenance else None
+    return {
+        "name": golden.name,
+        **{tier: len(getattr(golden, tier)) for tier in ("exact", "close", "statistical")},
+        "seeds": _n_seeds(golden),
+        "age_days": age_days(golden),
+        "written": last and {"date": last.date, "reason": last.reason, "commit": last.commit},
+        "versions": last and dict(last.versions),
+        "guarded": [{**asdict(metric), "effects_away": metric.effects_away} for metric in guarded_metrics(golden)],
+    }
+
+
+def _write_json(path: Path | None, **content: Any) -> None:
+    """Write what was shown, schema 1; NaN is null."""
+    if path is not None:
+        document = finite({"schema": 1, **content})
+        path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _n_seeds(golden: Golden) -> int:
+    return max((len(entry.values) for entry in golden.statistical.values()), default=0)
 
 
 def _contents(goldens: Sequence[Golden]) -> Table:
@@ -73,13 +142,12 @@ def _contents(goldens: Sequence[Golden]) -> Table:
     )
     for golden in goldens:
         last = golden.provenance[-1] if golden.provenance else None
-        seeds = max((len(entry.values) for entry in golden.statistical.values()), default=0)
         table.add_row(
             Text(golden.name),
             str(len(golden.exact)),
             str(len(golden.close)),
             str(len(golden.statistical)),
-            str(seeds or ""),
+            str(_n_seeds(golden) or ""),
             f"{age_days(golden):.0f} d",
             Text(", ".join(f"{name} {version}" for name, version in sorted(last.versions.items())) if last else ""),
         )
@@ -110,17 +178,26 @@ def _amount(shift: float, scale: str) -> str:
 
 @golden_group.command("diff")
 @click.argument("names", metavar="[CASE]...", nargs=-1)
+@_JSON
 @_JOBS
 @_FOLDER
-def diff_command(names: tuple[str, ...], jobs: int, folder: Path) -> None:
-    """Train cases (all by default) and show what an update would change; exit status 1 where it would."""
-    rows = []
+def diff_command(names: tuple[str, ...], json_file: Path | None, jobs: int, folder: Path) -> None:
+    """Train cases (all by default) and show what an update would change; exit status 1 where it would.
+
+    \b
+    goldmark golden diff
+    goldmark golden diff roast --json diff.json
+    """
+    rows, unchanged = [], []
     for result in (result for case in _cases(names) for result in results_of(_trained(case, jobs))):
         old = find_golden(folder, result.name)
-        if old is None or not same_numbers(old, result):
+        if would_write(old, result):
             rows += changes(old, golden_from(result, old.provenance if old else ()))
+        else:
+            unchanged.append(result.name)
     for line in terminal_table(rows) if rows else ["nothing would change"]:
         click.echo(line)
+    _write_json(json_file, changes=[asdict(row) for row in rows], unchanged=unchanged)
     raise SystemExit(1 if rows else 0)
 
 
@@ -152,7 +229,7 @@ def update_command(names: tuple[str, ...], reason: str, weaken: bool, jobs: int,
     review = apply_update(folder, results, reason, weaken=weaken)
     for line in terminal_table(review.rows) if review.rows else []:
         click.echo(line)
-    click.echo(f"{len(review.written)} written, {len(review.unchanged)} unchanged in {folder}")
+    click.echo(f"{review.counts()} in {folder}")
 
 
 def _need_claims(case: Case, runs: Sequence[Run]) -> None:

@@ -24,6 +24,7 @@ class Rules:
     alpha: float | Mapping[str, float] = 1e-3
     better: Better | Mapping[str, Better] = "neither"
     test: Test | Mapping[str, Test] = "t"
+    first: Any = None  # by metric: values after the first epoch, which a model that stops learning would keep
 
 
 def new_entries(
@@ -84,7 +85,7 @@ def stream_by_seed(stream: Any, seeds: Sequence[str]) -> dict[str, str]:
 def _new_entry(
     metric: str, values: Mapping[str, float], seeds: Sequence[str], rules: Rules, *, same_stream: bool
 ) -> Statistical:
-    guard = _of_metric(rules.guards, metric, None)
+    guard, first = (_of_metric(given, metric, None) for given in (rules.guards, rules.first))
     return statistical_entry(
         values,
         scale="identity",  # a margin in percent makes it log
@@ -94,6 +95,7 @@ def _new_entry(
         better=_of_metric(rules.better, metric, "neither"),
         guard=None if guard is None else GUARD,
         guard_values=None if guard is None else by_seed(f"guards[{metric}]", guard, seeds),
+        first_values=None if first is None else by_seed(f"first[{metric}]", first, seeds),
         same_stream=same_stream,
     )
 
@@ -137,13 +139,19 @@ def _of_metric(given: Any, metric: str, default: Any) -> Any:
 
 def _known_metrics(values: Mapping[str, Any], rules: Rules) -> None:
     """Refuse a rule for a metric that the call does not have: a misspelt guard would guard nothing."""
-    if rules.guards is not None and not isinstance(rules.guards, Mapping):
-        raise UsageError(f"guards is {type(rules.guards).__name__}; pass a dict: guards={{metric: values by seed}}")
-    for argument in ("margin", "guards", "alpha", "better", "test"):
+    for argument in ("guards", "first"):
         given = getattr(rules, argument)
-        unknown = sorted(set(given) - set(values)) if isinstance(given, Mapping) else []
+        if given is not None and not isinstance(given, Mapping):
+            raise UsageError(
+                f"{argument} is {type(given).__name__}; pass a dict: {argument}={{metric: values by seed}}"
+            )
+    for argument in ("margin", "guards", "first", "alpha", "better", "test"):
+        given = getattr(rules, argument)
+        known = rules.guards or {} if argument == "first" else values
+        unknown = sorted(set(given) - set(known)) if isinstance(given, Mapping) else []
         if unknown:
-            raise UsageError(f"{argument} names '{unknown[0]}'; the metrics of this call: {', '.join(values)}")
+            kind = "metrics with a guard" if argument == "first" else "metrics of this call"
+            raise UsageError(f"{argument} names '{unknown[0]}'; the {kind}: {', '.join(known) or 'none'}")
 
 
 def _same_length(what: str, found: Sequence[Any], seeds: Sequence[str]) -> None:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from goldmark.case import Case, Metric, Run, Runs, find_variant
 from goldmark.cases import find_case
-from goldmark.golden.compare import compare
 from goldmark.golden.record import statistical_entry
-from goldmark.golden.statistical import repeats
-from goldmark.golden.store import Close, Golden, Result, Statistical
+from goldmark.golden.rounding import repeats
+from goldmark.golden.store import Close, Result, Statistical
 from goldmark.training import by_variant
 
 
@@ -67,15 +66,6 @@ def _first_values(case: Case, runs: Sequence[Run], metric: str) -> dict[str, flo
     if any(metric not in row for row in first.values()):
         return None
     return {seed: row[metric] for seed, row in first.items()}
-
-
-def same_numbers(golden: Golden, result: Result) -> bool:
-    """Tell whether a result holds, and repeats every metric of every seed but for rounding: nothing to update."""
-    old = {metric: entry.values for metric, entry in golden.statistical.items()}
-    new = {metric: entry.values for metric, entry in result.statistical.items()}
-    return compare(golden, result).ok is True and all(
-        repeats(value, new[metric][seed]) for metric, values in old.items() for seed, value in values.items()
-    )
 
 
 def differing_repetitions(runs: Sequence[Run], again: Sequence[Run]) -> list[str]:

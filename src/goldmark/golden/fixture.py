@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast
 
 import pytest
-from syrupy.data import Snapshot, SnapshotCollection
 
 from goldmark.case import Better, UsageError
 from goldmark.fingerprint import fingerprint
@@ -18,12 +17,14 @@ from goldmark.golden.compare import Comparison, compare, message
 from goldmark.golden.folder import find_golden
 from goldmark.golden.naming import name_of_test
 from goldmark.golden.origin import Source, sources_of_test
-from goldmark.golden.snapshot import GoldenExtension
+from goldmark.golden.rounding import REPEAT
+from goldmark.golden.snapshot import stage
 from goldmark.golden.store import BadGolden, Close, Golden, Provenance, Result, Test, golden_path, plain
 
-Outcome = dict[str, Any]  # name, ok, reasons, recorded: plain values, because xdist sends them to the controller
+if TYPE_CHECKING:
+    from goldmark.case import Run
 
-_REPEAT = 1e-6  # two runs with the same seeds on one machine differ by less, whatever the number of threads
+Outcome = dict[str, Any]  # name, ok, reasons, recorded: plain values, because xdist sends them to the controller
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class GoldenSession:
 
     root: Path
     folder: Path
-    extension: type[GoldenExtension]
+    staging: Path | None  # where results wait for the end of the session; None outside updates
     updating: bool  # every result is recorded
     new_only: bool  # a result is recorded where there is no golden yet
     repeat: bool  # each recording test runs twice
@@ -102,6 +103,7 @@ class GoldenCheck:
         seeds: Iterable[Any],
         margin: float | str | Mapping[str, float | str],
         guards: Mapping[str, Any] | None = None,
+        first: Mapping[str, Any] | None = None,
         alpha: float | Mapping[str, float] = 1e-3,
         better: Better | Mapping[str, Better] = "neither",
         test: Test | Mapping[str, Test] = "t",
@@ -113,27 +115,25 @@ class GoldenCheck:
 
         `margin`, `alpha`, `better` and `test` are one value or a dict by metric. `margin` is the change that nobody
         would mind, in the metric's unit or as "2%". `guards`, by metric, are values of the bug that the golden must
-        see: only guarded metrics gate. `stream` is a hash a seed of the order of examples and draws, which pairs the
-        seeds; without it Welch's test compares them. `sources` names files, folders and modules that can change the
-        numbers, by default the imported modules of the project.
+        see: only guarded metrics gate. `first`, by metric, are values after the first epoch: a model that learns no
+        more must be seen too. `stream` is a hash a seed of the order of examples and draws, which pairs the seeds;
+        without it Welch's test compares them. `sources` names files, folders and modules that can change the numbers,
+        by default the imported modules of the project.
         """
         __tracebackhide__ = True
         self._origin = {"sources": None if sources is None else list(sources), "device": device}
-        rules = {"margin": margin, "guards": guards, "alpha": alpha, "better": better, "test": test}
+        rules = {"margin": margin, "guards": guards, "first": first, "alpha": alpha, "better": better, "test": test}
         self._hold_metrics(values, seeds, rules, stream)
 
     @_misuse_fails
-    def result(
-        self, result: Result, *, statistical_only: bool = False, update_command: str | None = None
-    ) -> Comparison:
-        """Hold a ready result, all its tiers at once, to the golden of its name; return what the comparator saw.
+    def case(self, runs: Sequence[Run], variant: str, *, update_command: str | None = None) -> Comparison:
+        """Hold runs of one variant of a catalogue case to its golden by `check_case`; return what that saw.
 
-        `statistical_only` leaves out the recipe and the arithmetic, to show that the numbers alone tell a bug.
+        `runs` may hold those of its guards too, which are recorded beside it.
         """
         __tracebackhide__ = True
-        return self(result.name)._hold_whole(  # noqa: SLF001 (of this class)
-            result, statistical_only=statistical_only, update_command=update_command
-        )
+        named = self(f"{runs[0].case}/{variant}")
+        return named._hold_case(runs, variant, update_command)  # noqa: SLF001 (of this class)
 
     @_misuse_fails
     def finish(self) -> None:
@@ -167,14 +167,19 @@ class GoldenCheck:
         if unguarded:
             self._note(ok=True, reasons=[f"shown only, without a guard: {', '.join(unguarded)}"])
 
-    def _hold_whole(self, result: Result, *, statistical_only: bool, update_command: str | None) -> Comparison:
+    def _hold_case(self, runs: Sequence[Run], variant: str, command: str | None) -> Comparison:
         __tracebackhide__ = True
+        from goldmark.golden import check_case
+        from goldmark.golden.catalogue import result_of
+
         self._complete = True
-        self._found = result
+        self._found = result_of(runs, variant)
         if self._recording():
             self._note(ok=True, recorded=True)
-            return Comparison(result.name, ok=True, reason="recorded", drifts=(), not_checked=())
-        return self._judge(self._golden(), result, statistical_only=statistical_only, command=update_command)
+            return Comparison(self._found.name, ok=True, reason="recorded", drifts=(), not_checked=())
+        self._golden()  # here a missing golden is a failure
+        (seen,) = check_case([run for run in runs if run.variant == variant], self._session.folder)
+        return self._conclude(seen, command)
 
     def _hold(self, new: Result) -> None:
         """Record the entries of one check, or compare them with the same entries of the golden."""
@@ -185,15 +190,18 @@ class GoldenCheck:
         else:
             self._judge(_part(self._golden(), new), new)
 
-    def _judge(
-        self, golden: Golden, new: Result, *, statistical_only: bool = False, command: str | None = None
-    ) -> Comparison:
+    def _judge(self, golden: Golden, new: Result) -> None:
+        """Compare entries with a golden; code and environment are looked at only where they fail, to be named."""
         __tracebackhide__ = True
-        seen = compare(golden, new, statistical_only=statistical_only)
+        seen = compare(golden, new)
+        if seen.ok is False and not new.fingerprint:
+            seen = compare(golden, self._with_origin(new))
+        self._conclude(seen)
+
+    def _conclude(self, seen: Comparison, command: str | None = None) -> Comparison:
+        __tracebackhide__ = True
         if seen.ok is False:
-            if not new.fingerprint:  # hashed only now: a passing test of exact or close numbers does not pay for it
-                seen = compare(golden, self._with_origin(new), statistical_only=statistical_only)
-            self._fail(message(seen, golden, command or self._command()))
+            self._fail(message(seen, command or self._command()))
         self._note(ok=seen.ok, reasons=[f"not checked: {seen.reason}"] if seen.ok is None else [])
         return seen
 
@@ -217,10 +225,7 @@ class GoldenCheck:
             return
         if first is not None:
             self._refuse_unrepeated(first, found)
-        extension = self._session.extension
-        collection = SnapshotCollection(location=str(golden_path(self._session.folder, found.name)))
-        collection.add(Snapshot(name=found.name, data=extension().serialize(found)))
-        extension.write_snapshot_collection(snapshot_collection=collection)
+        stage(cast("Path", self._session.staging), found)  # there in every session that records
 
     def _refuse_unrepeated(self, first: Result, second: Result) -> None:
         __tracebackhide__ = True
@@ -330,4 +335,4 @@ def _seeds(found: Result) -> set[str]:
 
 def _loosened(close: Mapping[str, Close]) -> dict[str, Close]:
     """Return entries of a first run and its repetition under the tolerance to which they must agree: relative 1e-6."""
-    return {key: replace(entry, rel=_REPEAT) for key, entry in close.items()}
+    return {key: replace(entry, rel=REPEAT) for key, entry in close.items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from goldmark.golden.store import Golden, golden_path, read
+from goldmark.golden.seals import need_listed_seal
+from goldmark.golden.store import BadGolden, Golden, golden_path, read
 from goldmark.golden.transaction import recover
 
 _SUFFIX = ".json"
@@ -17,15 +18,21 @@ def find_golden(folder: Path, name: str) -> Golden | None:
     Raises `BadGolden` for a file that cannot be trusted and `UsageError` for a name that leads out of the folder.
     """
     recover(folder)
-    return stored_golden(folder, name)
+    try:
+        return stored_golden(folder, name)
+    except BadGolden:
+        recover(folder)  # an update of another process may have fallen between the golden and the list of seals
+        return stored_golden(folder, name)
 
 
 def stored_golden(folder: Path, name: str) -> Golden | None:
     """Return the golden of that name as it lies there; for callers that hold the folder's lock."""
     try:
-        return read(golden_path(folder, name))
+        golden = read(golden_path(folder, name))
     except FileNotFoundError:
         return None
+    need_listed_seal(folder, golden)
+    return golden
 
 
 def golden_names(folder: Path) -> list[str]:

@@ -11,10 +11,10 @@ _SHOWN = 4  # drifts in a message: with the lines around them it stays within th
 _NAMED = 4  # files and parts of the environment in one line
 
 
-def message(comparison: Comparison, golden: Golden, update_command: str) -> list[str]:
+def message(comparison: Comparison, update_command: str) -> list[str]:
     """Return the lines to show for a golden that does not hold: the worst entries, the cause, the way out."""
     drifts = comparison.drifts
-    lines = [f"golden '{golden.name}' does not hold: {len(drifts)} of {comparison.n_entries} entries, worst first"]
+    lines = [f"golden '{comparison.name}' does not hold: {len(drifts)} of {comparison.n_entries} entries, worst first"]
     lines += [f"  {drift.text}" for drift in drifts[:_SHOWN]]
     if len(drifts) > _SHOWN:
         lines.append(f"  and {len(drifts) - _SHOWN} more")

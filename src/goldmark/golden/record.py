@@ -44,7 +44,7 @@ def statistical_entry(
     scale, limit = read_margin(margin, scale)
     found, guarded = _scaled(values, scale), _scaled(guard_values or {}, scale)
     paired = same_stream and set(guarded) == set(found)
-    sd = spread([guarded[seed] - found[seed] for seed in found] if paired else list(found.values()))
+    sd = spread([guarded[seed] - found[seed] for seed in found]) if paired else _pooled(found, guarded)
     if isinstance(margin, str) and guard is not None and not allows_percent(list(values.values())):
         sd = math.nan  # the margin has no meaning, so nothing is known to be detectable
     bug = None if guard is None else _finite_or_nan(guard_values or {})
@@ -54,6 +54,12 @@ def statistical_entry(
     )
     first, rule = first_values and _finite_or_nan(first_values), (scale, limit, alpha, test, better)
     return Statistical(_finite_or_nan(values), *rule, guard, bug, first, sd, detectable, effect)
+
+
+def _pooled(found: Mapping[str, float], guarded: Mapping[str, float]) -> float:
+    """Return the sd over seeds, that of both groups where a guard is there: a bug is often noisier than its fix."""
+    groups = [spread(list(group.values())) for group in (found, guarded) if group]
+    return math.sqrt(sum(sd**2 for sd in groups) / len(groups))
 
 
 def _scaled(values: Mapping[str, float], scale: Scale) -> dict[str, float]:
@@ -217,6 +223,8 @@ def _weaker_rule(before: Statistical, after: Statistical) -> list[str]:
         return [f"the guard '{before.guard}' is dropped"]
     if before.guard != after.guard:
         found.append(f"the guard changes from '{before.guard}' to '{after.guard}'")
+    if before.first_values and not after.first_values:
+        found.append("a frozen model is no longer tried: the values after the first epoch are gone")
     if before.test != after.test:
         found.append(f"the test changes from {before.test} to {after.test}")
     if before.scale != after.scale:

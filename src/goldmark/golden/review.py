@@ -31,8 +31,14 @@ class Review:
 
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
+    rounded: tuple[str, ...]  # those of the unchanged whose new numbers differ by rounding alone
     rows: tuple[Row, ...]
     provenance: Provenance | None  # of the goldens written; None where nothing was written
+
+    def counts(self) -> str:
+        """Return how many goldens were written and how many left alone, in words."""
+        rounding = f" ({len(self.rounded)} but for rounding)" if self.rounded else ""
+        return f"{len(self.written)} written, {len(self.unchanged)} unchanged{rounding}"
 
 
 def changes(old: Golden | None, new: Golden) -> list[Row]:
@@ -56,10 +62,15 @@ def terminal_table(rows: Sequence[Row]) -> list[str]:
 def markdown_section(rows: Sequence[Row], said: Provenance) -> str:
     """Return an update as a section of `UPDATES.md`."""
     versions = ", ".join(f"{name} {version}" for name, version in sorted(said.versions.items()))
-    lines = [f"## {said.date}: {' '.join(said.reason.split())}", ""]
+    lines = [heading(said), ""]
     lines += [f"After commit {said.commit or '(none)'}; {versions}.", ""]
     lines += [_markdown(_HEADER), _markdown(("---",) * len(_HEADER)), *(_markdown(_cells(row)) for row in rows)]
     return "\n".join([*lines, "", ""])
+
+
+def heading(said: Provenance) -> str:
+    """Return the line in `UPDATES.md` above what was written on a date for a reason."""
+    return f"## {said.date}: {' '.join(said.reason.split())}"
 
 
 def _tier(golden: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Row]:
@@ -84,7 +95,8 @@ def _change(old: Any, new: Any) -> str:
 
 
 def _rules(old: Statistical, new: Statistical) -> list[str]:
-    return [name for name in ("scale", "margin", "alpha", "test", "guard") if getattr(old, name) != getattr(new, name)]
+    names = ("scale", "margin", "alpha", "test", "better", "guard")
+    return [name for name in names if getattr(old, name) != getattr(new, name)]
 
 
 def _largest(old: Any, new: Any) -> list[str]:

@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 
 from goldmark.golden.compare import compare
+from goldmark.golden.record import statistical_entry
+from goldmark.golden.rounding import REPEAT
 from goldmark.golden.store import Close, Golden, Result, Statistical
 from goldmark.statistics import Array, on_scale
 
+_STATED = ("sd", "detectable", "effect")
+_EPSILON = 1e-12  # of a value: what its logarithm and sums over seeds differ by from one system to another
 _ROUNDING = 1e-9  # of a number of seeds that went through a division and back
 
 
@@ -23,15 +27,62 @@ def self_test(golden: Golden) -> list[str]:
     detectable effect with the guard's residuals, for a permutation test as many dead seeds as the detectable effect is
     worth, a frozen model, NaN, and a dropped or added key must fail.
     """
-    same = Result(golden.name, golden.exact, golden.close, golden.statistical, golden.stream)
+    same = _result(golden)
     problems = [] if compare(golden, same).ok is True else ["identical values do not pass"]
-    for what, damaged in _damages(same):
-        if compare(golden, damaged, statistical_only=True).ok is not False:
-            problems.append(f"{what} passes")
     for what, damaged in _damaged_arithmetic(same):
         if compare(golden, damaged).ok is not False:
             problems.append(f"{what} passes")
-    return problems
+    return [*problems, *blind_spots(golden), *misstated(golden)]
+
+
+def blind_spots(golden: Golden) -> list[str]:
+    """Return which wrong metrics the comparator would let pass, with the metrics alone, the recipe ignored."""
+    return [
+        f"{what} passes"
+        for what, damaged in _damages(_result(golden))
+        if compare(golden, damaged, statistical_only=True).ok is not False
+    ]
+
+
+def misstated(golden: Golden) -> list[str]:
+    """Return the metrics that state a spread, an effect or what they detect otherwise than their values give it."""
+    return [
+        f"{metric}: {', '.join(_STATED)} are not what its values give"
+        for metric, entry in golden.statistical.items()
+        if not any(_states(entry, _again(entry, same_stream=paired)) for paired in (True, False))
+    ]
+
+
+def _again(entry: Statistical, *, same_stream: bool) -> Statistical:
+    """Return a metric with what it states taken anew from its values, in pairs with its guard or not."""
+    return statistical_entry(
+        entry.values,
+        scale=entry.scale,
+        margin=entry.margin,
+        alpha=entry.alpha,
+        test=entry.test,
+        guard=entry.guard,
+        guard_values=entry.guard_values,
+        same_stream=same_stream,
+    )
+
+
+def _states(entry: Statistical, again: Statistical) -> bool:
+    """Tell whether two entries state the same but for rounding, which is of the size of the values."""
+    rounding = _EPSILON * max((abs(value) for value in entry.values.values() if math.isfinite(value)), default=0.0)
+    numbers = [[_number(getattr(side, name)) for name in _STATED] for side in (entry, again)]
+    return all(
+        math.isclose(stated, found, rel_tol=REPEAT, abs_tol=rounding) or (math.isnan(stated) and math.isnan(found))
+        for stated, found in zip(*numbers, strict=True)
+    )
+
+
+def _number(stated: float | None) -> float:
+    return math.nan if stated is None else stated
+
+
+def _result(golden: Golden) -> Result:
+    return Result(golden.name, golden.exact, golden.close, golden.statistical, golden.stream)
 
 
 def _damages(same: Result) -> Iterator[tuple[str, Result]]:

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from statistics import fmean
 
 from goldmark.golden.drift import MISSING, Drift, difference, percent, rule_drift, show
+from goldmark.golden.rounding import REPEAT, repeats, same_rule
 from goldmark.golden.store import Golden, Result, Statistical
 from goldmark.statistics import Shift, compare_values, on_scale, spread, stated_effect
 
-REPEAT = 1e-6  # relative: what one machine, one code and one seed give again is nearer, whatever the load
 _RULE = ("scale", "margin", "alpha", "test", "better")
-_SAME = 1e-12  # relative: what a logarithm differs by from one system to another
 
 
 def why_not_checked(golden: Golden, result: Result, metric: str) -> str | None:
@@ -54,8 +53,7 @@ def _rule_drifts(metric: str, old: Statistical, new: Statistical) -> Iterator[Dr
     names = [*(_RULE if old.guard else ()), *(["guard"] if new.guard and new.guard_values is None else [])]
     for name in names:
         before, now = getattr(old, name), getattr(new, name)
-        close = isinstance(before, float) and isinstance(now, float) and math.isclose(before, now, rel_tol=_SAME)
-        if before != now and not close:
+        if not same_rule(before, now):
             yield rule_drift(metric, name, before, now)
 
 
@@ -73,13 +71,6 @@ def metric_drifts(golden: Golden, result: Result, metric: str, *, repeat: bool) 
         yield drift
     elif repeat:
         yield _repeat_drift(metric, old.values, new, moved)
-
-
-def repeats(golden: float, got: float) -> bool:
-    """Tell whether a number came again to relative 1e-6; NaN repeats NaN, because a diverged run diverges again."""
-    if math.isnan(golden) or math.isnan(got):
-        return math.isnan(golden) and math.isnan(got)
-    return abs(got - golden) <= REPEAT * abs(golden)
 
 
 def _repeat_drift(metric: str, golden: Mapping[str, float], new: Mapping[str, float], moved: list[str]) -> Drift:
@@ -162,7 +153,7 @@ def _amount(entry: Statistical, shift: float) -> str:
 def _test(entry: Statistical, seen: Shift) -> str:
     detectable = entry.detectable if seen.paired else _detectable(entry, seen.sd, seen.n, paired=False)
     name = "no spread" if seen.test == "equal" else f"{seen.test}, p {seen.p:.2g}"
-    return f"{name}, n {seen.n}, detects {_amount(entry, detectable)}"
+    return f"{name}, {seen.n} seeds, detects shifts of {_amount(entry, detectable)}"
 
 
 def _pairing(golden: Golden, entry: Statistical, new: Mapping[str, float], seen: Shift) -> str:
