@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from goldmark.case import find_variant, settings_of
-from goldmark.cases.eeg import CASE, EegSettings, loss, make_model
-from goldmark.cases.eeg.augmentation import add_noise, mix_batch, mixup
+from goldmark.cases.eeg import CASE, EegSettings, loss, make_data, make_model, rate_factor
+from goldmark.cases.eeg.augmentation import mixing_weights, mixup, noisy
 from goldmark.cases.eeg.compact_rt import CompactRT
 from goldmark.cases.eeg.scores import augmented_prediction_s, baselines, score, units
-from goldmark.cases.eeg.windows import SUBJECTS, generate, pink_noise
-from goldmark.training.draws import Draws, key, normal
+from goldmark.cases.eeg.windows import generate, pink_noise
+from goldmark.training.draws import Draws, Dropout, key, normal, uniform
 from goldmark.training.plan import Job
+from goldmark.training.prepare import of_step
 from goldmark.training.single import train_single
 
 CHANGES = {
@@ -41,7 +42,7 @@ class Mean(nn.Module):
 
 def float_data(settings, seed=0):
     """Return the data of a seed as training sees them."""
-    return {name: x.float() if x.is_floating_point() else x for name, x in generate(settings, seed).items()}
+    return {name: x.float() if x.is_floating_point() else x for name, x in make_data(settings, seed).items()}
 
 
 # --- settings
@@ -98,7 +99,6 @@ def test_halves_share_no_subject():
     data = generate(EegSettings(), 0)
     assert set(range(8)) == set(data["train_subject"].tolist())
     assert set(range(8, 24)) == set(data["val_subject"].tolist())
-    assert {"train": 8, "val": 16} == SUBJECTS
 
 
 def test_response_times_are_those_of_the_competition():
@@ -150,7 +150,7 @@ def test_pink_noise_has_power_1_over_f():
 )
 def test_full_size_nets_have_the_documented_parameter_counts(expected, widths, kernels, head, max_pool):
     """The count tells CompactRT from the net that the ensemble trained in its place; no metric does."""
-    model = CompactRT(channels=129, widths=widths, kernels=kernels, head=head, dropout=0.5, max_pool=max_pool)
+    model = CompactRT(channels=129, widths=widths, kernels=kernels, head=head, max_pool=max_pool)
     assert expected == sum(parameter.numel() for parameter in model.parameters())
     assert (2,) == model(torch.zeros(2, 129, 200)).shape
     x = torch.zeros(1, 129, 200)
@@ -169,7 +169,9 @@ def test_fast_net_starts_at_the_mean_response():
 
 def test_dropout_is_keyed_and_for_training_only():
     """Without draws nothing is dropped; the same step drops the same units, another step others."""
-    model = make_model(EegSettings(dropout=0.5), float_data(EegSettings())).eval()
+    settings = EegSettings(conv_dropout=(0.5, 0.4), head_dropout=(0.3,))
+    model = make_model(settings, float_data(EegSettings())).eval()
+    assert [0.5, 0.4, 0.3] == [module.p.item() for module in model.modules() if isinstance(module, Dropout)]
     x = float_data(EegSettings())["val_eeg"]
     first, again, other = (model(x, Draws.at(0, step)) for step in (1, 1, 2))
     assert torch.equal(first, again)
@@ -184,29 +186,65 @@ def test_dropout_is_keyed_and_for_training_only():
 def test_mixup_mixes_both_with_one_weight_and_one_order():
     """By hand, and in inputs of any shape; exact in binary fractions."""
     x, y = torch.tensor([[0.0, 4.0], [8.0, 0.0], [2.0, 2.0]]), torch.tensor([1.0, 3.0, 5.0])
-    mixed_x, mixed_y = mixup(x, y, 0.25, torch.tensor([1, 2, 0]))
+    mixed_x, mixed_y = mixup(x, y, torch.tensor([0.25]), torch.tensor([1, 2, 0]))
     assert [[6.0, 1.0], [3.5, 1.5], [0.5, 3.5]] == mixed_x.tolist()
     assert [2.5, 4.5, 2.0] == mixed_y.tolist()
 
 
+def test_windows_can_have_a_weight_each():
+    """The first is mixed, the second is not, the third is its partner; exact in binary fractions."""
+    x, y = torch.tensor([[0.0, 4.0], [8.0, 0.0], [2.0, 2.0]]), torch.tensor([1.0, 3.0, 5.0])
+    mixed_x, mixed_y = mixup(x, y, torch.tensor([0.25, 1.0, 0.0]), torch.tensor([1, 2, 0]))
+    assert [[6.0, 1.0], [8.0, 0.0], [0.0, 4.0]] == mixed_x.tolist()
+    assert [2.5, 3.0, 1.0] == mixed_y.tolist()
+
+
+def test_mixing_weights_are_those_of_the_keyed_draws():
+    """A second implementation, step by step, by scipy's distribution: 1 where a uniform lies above the fraction."""
+    settings = EegSettings(mixup_alpha=0.2, mixup_fraction=0.5)
+    expected = [
+        _lam(float(uniform(key(3, step, "mixup weight"), ())), 0.2)
+        if float(uniform(key(3, step, "mixup applied"), ())) < 0.5
+        else 1.0
+        for step in range(40)
+    ]
+    assert 10 < sum(weight == 1 for weight in expected) < 30
+    # the inverse of a Beta distribution of alpha 0.2 has 1e-9 of float64 left at its ends
+    np.testing.assert_allclose(mixing_weights(settings, 3).flatten().numpy(), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_mixed_batch_is_never_taken_for_one_that_is_not():
+    """At alpha 0.2 one weight in fifty rounds to 1 in float32; mixed batches stay below, unmixed ones are exactly 1."""
+    weights = mixing_weights(EegSettings(mixup_alpha=0.2, steps=2000), 0).float()
+    assert 1 > float(weights.max()) >= 1 - 1e-7
+    assert {1.0} == set(mixing_weights(EegSettings(mixup_fraction=0.0), 0).flatten().tolist())
+
+
+def test_weights_of_windows_are_drawn_one_each():
+    """A tenth of the windows of a batch, each with its own weight; members of an ensemble have their own, too."""
+    settings = EegSettings(mixup_of="windows", mixup_fraction=0.1, members=2, steps=100)
+    weights = mixing_weights(settings, 0)
+    assert (100, 2, 32) == weights.shape
+    assert (100, 2, 1) == mixing_weights(replace(settings, mixup_of="batches"), 0).shape
+    mixed = weights[weights < 1]
+    assert len(mixed) == len(mixed.unique())
+    assert abs(len(mixed) / 6400 - 0.1) <= FOUR_SE * (0.1 * 0.9 / 6400) ** 0.5
+
+
 def test_every_variant_draws_the_same_so_that_runs_pair():
-    """Mixup draws in every step whether it mixes or not: variants without noise share one stream of draws."""
-    x, y = torch.zeros(4, 2), torch.zeros(4)
+    """A batch is permuted in every step whether it is mixed or not: variants without noise share a stream of draws."""
     used = []
     for name in ("mixup", "no_mixup", "mixup_documented", "inputs_only_mixup"):
-        draws = Draws.at(0, 0)
-        mix_batch(x, y, draws, settings_of(CASE, name))
+        draws, settings = Draws.at(0, 0), settings_of(CASE, name)
+        loss(Mean(), of_step(float_data(settings), 0), torch.arange(32), draws, settings)
         used.append(draws.used)
-    assert [used[0]] * 4 == used
-    assert {"mixup applied", "mixup weight", "mixup index"} == {site for site, _ in used[0]}
+    assert [{("mixup index", (32,))}] * 4 == used
 
 
 def test_noise_has_its_sd_in_the_unit_of_the_windows():
     """The same 0.01 is a hundredth of a z-score and a thousand times a window in volts."""
-    quiet = torch.zeros(8, 16, 100)
-    noise = add_noise(quiet, Draws.at(0, 0), 0.01)
+    noise = noisy(torch.zeros(8, 16, 100), Draws.at(0, 0), torch.tensor(0.01), 1.0)
     assert pytest.approx(0.01, rel=FOUR_SE / (2 * 12_800) ** 0.5) == float(noise.std())
-    assert quiet is add_noise(quiet, Draws.at(0, 0), 0.0)
     volts = generate(EegSettings(input_scale="volts"), 0)["train_eeg"]
     assert float(volts.std()) < 0.01 / 300
 
@@ -215,7 +253,7 @@ def test_noise_has_its_sd_in_the_unit_of_the_windows():
 def test_loss_is_the_mse_of_the_batch_as_augmented(name):
     """A second implementation in numpy, from the same draws; float32 rounding only."""
     settings, rows = settings_of(CASE, name), torch.arange(31, -1, -1)
-    data = float_data(settings)
+    data = float_data(settings, seed=5)
     draws = Draws.at(5, 2)
     x, y = data["train_eeg"][rows].numpy(), data["train_response_s"][rows].numpy()
     if settings.noise_sd:
@@ -226,7 +264,29 @@ def test_loss_is_the_mse_of_the_batch_as_augmented(name):
         x = lam * x + (1 - lam) * x[index]
         y = lam * y + (1 - lam) * y[index] if settings.mix_targets else y
     expected = ((x.mean(axis=(1, 2)) - y) ** 2).mean()
-    assert pytest.approx(expected, rel=1e-5) == float(loss(Mean(), data, rows, Draws.at(5, 2), settings))
+    assert pytest.approx(expected, rel=1e-5) == float(loss(Mean(), of_step(data, 2), rows, Draws.at(5, 2), settings))
+
+
+def test_loss_is_torchs_smooth_l1_where_the_settings_say_so():
+    """Errors on both sides of 1 s; a stack tells the two losses apart by tensors alone."""
+    settings = EegSettings(loss="smooth_l1", mixup_fraction=0.0)
+    data = of_step(float_data(settings), 0)
+    data["train_response_s"] = torch.linspace(0, 3, 32)
+    expected = nn.functional.smooth_l1_loss(Mean()(data["train_eeg"]), data["train_response_s"])
+    assert 2 < float((Mean()(data["train_eeg"]) - data["train_response_s"]).abs().max())
+    assert pytest.approx(float(expected), rel=1e-6) == float(
+        loss(Mean(), data, torch.arange(32), Draws.at(0, 0), settings)
+    )
+
+
+@pytest.mark.parametrize(
+    ("cycles", "expected"), [(1, [1.0, 0.8535534, 0.5, 0.1464466]), (2, [1.0, 0.5, 1.0, 0.5]), (4, [1.0] * 4)]
+)
+def test_learning_rate_falls_by_cosines_that_start_again(cycles, expected):
+    """Four steps as one cosine, as two, and as four of a step each; without an end the rate stays."""
+    settings = EegSettings(lr_min=0.0, cycles=cycles, steps=4)
+    assert pytest.approx(expected) == [rate_factor(settings, step) for step in range(4)]
+    assert [1.0] * 4 == [rate_factor(replace(settings, lr_min=None), step) for step in range(4)]
 
 
 def _lam(probability, alpha):
@@ -250,6 +310,7 @@ def test_scores_equal_a_second_implementation():
     mse, constant_mse = ((predicted - target) ** 2).mean(), ((train_target.mean() - target) ** 2).mean()
     assert {
         "val_mse": pytest.approx(mse, rel=1e-12),
+        "val_smooth_l1": pytest.approx(_smooth_l1(predicted - target), rel=1e-12),
         "nrmse": pytest.approx(mse**0.5 / target.std(), rel=1e-12),
         "skill_vs_mean": pytest.approx(1 - (mse / constant_mse) ** 0.5, rel=1e-9),
         "train_mse": pytest.approx(
@@ -258,7 +319,13 @@ def test_scores_equal_a_second_implementation():
         "prediction_sd_ratio": pytest.approx(predicted.std(ddof=1) / target.std(ddof=1), rel=1e-9),
         # the mean of a window neither rolls nor, on average over the factors, scales
         "tta_change_s": pytest.approx(np.abs(augmented - predicted).mean(), abs=1e-15),
+        "tta_mse": pytest.approx(((augmented - target) ** 2).mean(), rel=1e-12),
+        "gain_of_average": 0.0,
     } == score(Mean(), data, settings)
+
+
+def _smooth_l1(error):
+    return np.where(np.abs(error) < 1, error**2 / 2, np.abs(error) - 0.5).mean()
 
 
 def test_test_time_augmentation_averages_five_views():

@@ -7,15 +7,18 @@ wrong mixup is found by its contract and not by its score.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from goldmark.case import settings_of
-from goldmark.cases.eeg import CASE, loss
-from goldmark.cases.eeg.augmentation import mix_batch
+from goldmark.cases.eeg import CASE, loss, make_data
+from goldmark.cases.eeg.augmentation import mix_batch, mixing_weights
 from goldmark.checks.mixup import read_mixing, wrong_mixup
 from goldmark.training.draws import Draws
+from goldmark.training.prepare import of_step
 
 # --- the story
 
@@ -122,24 +125,30 @@ class Linear(nn.Module):
 
 
 def probe(n=8, n_features=5):
-    """Return data whose targets are what `Linear` predicts, in float64, and all rows."""
+    """Return windows whose targets are what `Linear` predicts, in float64, and all rows."""
     x = torch.sin(torch.arange(n * n_features, dtype=torch.float64)).reshape(n, n_features)
     return {"train_eeg": x, "train_response_s": Linear(n_features)(x)}, torch.arange(n)
+
+
+def losses(name, model, data, rows, steps):
+    """Yield what a variant's training step makes of the probe, with the mixing weights of a run of seed 0."""
+    settings = replace(settings_of(CASE, name), steps=steps)
+    of_run = make_data(settings, 0) | data
+    for step in range(steps):
+        yield float(loss(model, of_step(of_run, step), rows, Draws.at(0, step), settings))
 
 
 @pytest.mark.parametrize("name", ["mixup", "mixup_documented", "no_mixup"])
 def test_a_linear_truth_stays_true_under_mixup(name):
     """One weight and one order for both: targets linear in the inputs are so after mixing, to float64 rounding."""
     data, rows = probe()
-    losses = [float(loss(Linear(5), data, rows, Draws.at(0, step), settings_of(CASE, name))) for step in range(40)]
-    assert max(losses) < 1e-24
+    assert max(losses(name, Linear(5), data, rows, 40)) < 1e-24
 
 
 def test_inputs_without_targets_break_a_linear_truth():
     """The same probe on the broken variant leaves an error in every step."""
     data, rows = probe()
-    settings = settings_of(CASE, "inputs_only_mixup")
-    assert min(float(loss(Linear(5), data, rows, Draws.at(0, step), settings)) for step in range(40)) > 1e-6
+    assert min(losses("inputs_only_mixup", Linear(5), data, rows, 40)) > 1e-6
 
 
 @pytest.mark.parametrize(("name", "share"), [("mixup", 1.0), ("mixup_documented", 0.5), ("no_mixup", 0.0)])
@@ -147,8 +156,7 @@ def test_share_of_mixed_batches_is_as_set(name, share):
     """Counted on what the model sees in 400 steps, within four sd of a binomial share (0 for all and none)."""
     data, rows = probe()
     model = Linear(5)
-    for step in range(400):
-        loss(model, data, rows, Draws.at(0, step), settings_of(CASE, name))
+    list(losses(name, model, data, rows, 400))
     mixed = sum(not torch.equal(seen, data["train_eeg"]) for seen in model.seen) / 400
     assert abs(mixed - share) <= 4 * (share * (1 - share) / 400) ** 0.5
 
@@ -157,16 +165,15 @@ def test_mse_of_mixed_targets_is_the_mix_of_both_losses():
     """For any prediction, lam L(a) + (1 - lam) L(b) = L(mixed) + lam (1 - lam) mean (a - b)^2; float64 rounding."""
     data, rows = probe()
     a = data["train_response_s"]
-    for step in range(20):
+    model = Linear(5, offset=0.7)
+    for step, mixed_loss in enumerate(losses("mixup", model, data, rows, 20)):
         draws = Draws.at(0, step)
         lam = float(draws.uniform("mixup weight", 1))
         b = a[draws.permutation("mixup index", 8)]
-        model = Linear(5, offset=0.7)
-        mixed_loss = loss(model, data, rows, Draws.at(0, step), settings_of(CASE, "mixup"))
-        predicted = model.seen[0] @ model.weights + model.offset
+        predicted = model.seen[-1] @ model.weights + model.offset
         both = lam * (predicted - a).square().mean() + (1 - lam) * (predicted - b).square().mean()
         constant = lam * (1 - lam) * (a - b).square().mean()
-        assert pytest.approx(float(both - constant), rel=1e-12) == float(mixed_loss)
+        assert pytest.approx(float(both - constant), rel=1e-12) == mixed_loss
 
 
 @pytest.mark.parametrize(("name", "alpha"), [("mixup", 1.0), ("mixup_documented", 0.2)])
@@ -174,7 +181,7 @@ def test_mixing_weight_follows_its_beta_distribution(name, alpha):
     """Kolmogorov-Smirnov on what 1,000 batches show, unmixed ones aside: p above 0.001, on draws that never change."""
     from scipy import stats
 
-    weights = [read_mixing(mixing(name, step), n_examples=4).lam for step in range(1000)]
+    weights = [read_mixing(mix, n_examples=4).lam for mix in mixings(name, 1000)]
     mixed = [weight for weight in weights if weight != 1]
     assert len(mixed) > 400
     assert stats.kstest(mixed, stats.beta(alpha, alpha).cdf).pvalue > 1e-3
@@ -182,8 +189,8 @@ def test_mixing_weight_follows_its_beta_distribution(name, alpha):
 
 def test_a_batch_has_one_weight_and_one_order():
     """The weights of a batch are lam I + (1 - lam) P with a permutation P: two values, rows and columns sum to 1."""
-    for step in range(20):
-        mixed = read_mixing(mixing("mixup", step))
+    for mix in mixings("mixup", 20):
+        mixed = read_mixing(mix)
         order = (mixed.weights - mixed.lam * torch.eye(16, dtype=torch.float64)) / (1 - mixed.lam)
         # dividing by 1 - lam, above 1e-3 here, leaves 1e-12 of float64
         assert torch.allclose(order, order.round(), atol=1e-12)
@@ -191,9 +198,11 @@ def test_a_batch_has_one_weight_and_one_order():
         assert [1.0] * 16 == order.round().sum(dim=1).tolist()
 
 
-def mixing(name, step):
-    """Return the mixup of a variant's step as a function of inputs and targets."""
-    return lambda x, y: mix_batch(x, y, Draws.at(0, step), settings_of(CASE, name))
+def mixings(name, steps):
+    """Yield the mixup of each step of a variant as a function of inputs and targets, with the weights of seed 0."""
+    settings = replace(settings_of(CASE, name), steps=steps)
+    for step, (weight,) in enumerate(mixing_weights(settings, 0)):
+        yield lambda x, y, step=step, weight=weight: mix_batch(x, y, weight, Draws.at(0, step), settings)
 
 
 # --- the contract as a check for any mixup

@@ -89,6 +89,7 @@ CLAIMS = (
             every_seed("mixup", "skill_vs_mean", ">=", 0.05),
             mean("mixup", "skill_vs_mean", ">=", 0.3),
         ),
+        fewest_seeds=5,
     ),
     Claim(
         "no_mixup_learns_too",
@@ -96,6 +97,7 @@ CLAIMS = (
         "EEG record, all retrained models score the variance of the targets",
         ("no_mixup",),
         all_of(found("no_mixup", "collapsed_output", 0), mean("no_mixup", "skill_vs_mean", ">=", 0.15)),
+        fewest_seeds=5,
     ),
     Claim(
         "mixup_keeps_its_contract",
@@ -151,6 +153,7 @@ CLAIMS = (
             every_difference("scaled_noise", "volts", "nrmse", "<=", -0.05),
             mean_difference("scaled_noise", "volts", "nrmse", "<=", -0.2),
         ),
+        fewest_seeds=5,
     ),
     Claim(
         "mixup_does_not_rescue_volts",

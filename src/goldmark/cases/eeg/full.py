@@ -31,6 +31,7 @@ V8 = EegSettings(
     val_subjects=32,
     channels=129,
     samples=200,
+    amplitude=0.08,  # with eight times the channels, the score is about that of the fast scale
     roll_p=0.5,
     scale_p=0.5,
     noise_p=0.3,
@@ -155,6 +156,8 @@ FULL_METRICS = (
     Metric("gain_of_average", "1 - MSE of the averaged predictions / mean MSE of the members", margin=0.01),
 )
 
+MIXTURES = ("v8", "v8_no_mixup", "v8_strong_mixup", "aggressive", "ensemble_v1", "ensemble_v3", "ensemble_average")
+
 # Predictions, from what the record's numbers say of its models, until a first full run has confirmed them; the
 # contract, the arithmetic of SmoothL1 and the gain of an average are theorems.
 FULL_CLAIMS = (
@@ -205,23 +208,18 @@ FULL_CLAIMS = (
         "mixup_keeps_its_contract",
         "inputs and targets are mixed with one weight and one order, in as many batches or windows as meant",
         "EEG record, mixup of data set and loop at once",
-        ("v8", "v8_no_mixup", "v8_strong_mixup", "aggressive", "ensemble_v1", "ensemble_v3", "ensemble_average"),
-        all_of(
-            *(
-                found(name, "wrong_mixup", 0)
-                for name in (
-                    *("v8", "v8_no_mixup", "v8_strong_mixup"),
-                    *("aggressive", "ensemble_v1", "ensemble_v3", "ensemble_average"),
-                )
-            )
-        ),
+        MIXTURES,
+        all_of(*(found(name, "wrong_mixup", 0) for name in MIXTURES)),
     ),
     Claim(
         "scaling_is_the_fix",
-        "z-scored, the recipes learn: fewer than one run in a hundred of a constant's, none collapsed",
+        "on z-scored windows the same recipes learn: no model has collapsed, and on average they beat the constant",
         "project",
         ("v8", "ensemble_v3"),
-        all_of(found("ensemble_v3", "collapsed_output", 0), mean("ensemble_v3", "skill_vs_mean", ">=", 0.05)),
+        all_of(
+            *(found(name, "collapsed_output", 0) for name in ("v8", "ensemble_v3")),
+            *(mean(name, "skill_vs_mean", ">=", 0.2) for name in ("v8", "ensemble_v3")),
+        ),
         fewest_seeds=5,
     ),
     Claim(
