@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from goldmark.cases import CASES, case_at
 from goldmark.cli import program
+from goldmark.golden.folder import golden_names
 from goldmark.training.matrix import alone
 from goldmark.training.plan import group_jobs, plan_jobs
 
@@ -39,7 +40,8 @@ def invoke(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, case=None):
-        monkeypatch.setattr("goldmark.cli.matrix.case_at", lambda name, scale: case or brief(scale))
+        for room in ("cli.matrix", "golden.catalogue"):
+            monkeypatch.setattr(f"goldmark.{room}.case_at", lambda name, scale: case or brief(scale))
         options = ("matrix", "roast", "--jobs", "1", *arguments)
         return CliRunner(env={"COLUMNS": "200"}).invoke(program, [*options], catch_exceptions=False)
 
@@ -117,6 +119,34 @@ def test_full_scale_without_a_gpu_says_so_in_one_line(invoke, monkeypatch):
     ):
         assert text in line
     assert "" == done.stdout
+
+
+def test_reason_records_goldens_that_the_next_matrix_is_held_to(invoke, tmp_path):
+    """They lie in golden/matrix, apart from those of scale fast; another learning rate does not hold to them."""
+    full = replace(brief("full"), seeds=5)
+    done = invoke("--device", "cpu", "--reason", "first run", case=full)
+    assert 0 == done.exit_code, done.output
+    assert {"normalized.json", "raw_fahrenheit.json"} == {
+        path.name for path in (tmp_path / "golden" / "matrix" / "roast").iterdir()
+    }
+    assert [] == golden_names(tmp_path / "golden")
+    assert ["roast/normalized", "roast/raw_fahrenheit"] == golden_names(tmp_path / "golden" / "matrix")
+    assert "2 hold" in invoke("--device", "cpu", case=full).output
+    changed = invoke("--device", "cpu", case=replace(full, settings=replace(full.settings, lr=0.1)))
+    assert (1, True) == (changed.exit_code, "2 fail" in changed.output)
+
+
+def test_golden_is_not_recorded_from_a_failing_claim_or_another_scale(invoke, tmp_path):
+    """Nothing is written, and the message names the claim or the right command."""
+    full = replace(brief("full", lr=1.0, lr_min=None, steps=30), seeds=5)
+    done = invoke("--device", "cpu", "--reason", "no", case=full)
+    assert (2, True) == (
+        done.exit_code,
+        "no golden written: these fail or were not judged: roast/raw_loss" in done.stderr,
+    )
+    done = invoke("--scale", "fast", "--reason", "no")
+    assert (2, True) == (done.exit_code, "for scale fast: goldmark golden update" in done.stderr)
+    assert not (tmp_path / "golden").exists()
 
 
 def test_plan_trains_nothing(invoke, tmp_path):

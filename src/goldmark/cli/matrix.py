@@ -20,6 +20,8 @@ from goldmark.cli.outcome import Outcome, case_as_json, outcome_of, show
 from goldmark.cli.plan import no_gpu_line, plan_table
 from goldmark.cli.progress import training_progress
 from goldmark.cli.tables import wide_console
+from goldmark.golden.catalogue import results_of
+from goldmark.golden.update import apply_update
 from goldmark.training import resolve_device
 from goldmark.training.machines import Machines
 from goldmark.training.matrix import alone, stored_runs, train_matrix
@@ -51,6 +53,7 @@ class _Means:
 @click.option("--only", metavar="PATTERN", help="Train variants that match, as in 'roast/*' or '*/original*'.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Train with seeds 0 ... N-1 instead of each variant's own.")
 @click.option("--golden-dir", type=click.Path(file_okay=False, path_type=Path), default="golden", show_default=True)
+@click.option("--reason", help="Record the goldens of a full matrix in golden/matrix; say why.")
 @click.option("--plan", is_flag=True, help="Print runs, parameters, operations and memory, and train nothing.")
 def matrix_command(
     names: tuple[str, ...],
@@ -62,6 +65,7 @@ def matrix_command(
     only: str | None,
     seeds: int | None,
     golden_dir: Path,
+    reason: str | None,
     *,
     plan: bool,
 ) -> None:
@@ -73,11 +77,14 @@ def matrix_command(
     goldmark matrix eeg --only '*/v8*' --seeds 4   a part of one case
     goldmark matrix --machines ray                 on the cluster at RAY_ADDRESS, or one of this machine
     goldmark matrix --plan                         what it would cost
+    goldmark matrix --reason "first run on a GPU"  record its goldens
 
     Exit status: 0 all as it should be; 1 a run, claim or golden fails; 2 wrong use, or no GPU for scale full.
     """
     found, console = resolve_device(device), wide_console()
     matrices = _matrices(names, scale, found, only, seeds)
+    if reason is not None and scale != "full":
+        raise UsageError("--reason records scale full; for scale fast: goldmark golden update --reason ...")
     if plan:
         console.print(plan_table(matrices))
         return
@@ -93,6 +100,8 @@ def matrix_command(
     with alone(out):
         outcomes = [_outcome(console, case, its, means, golden_dir) for case, its in matrices]
     _write(out / "matrix.json", outcomes, scale)
+    if reason is not None:
+        _record(console, outcomes, golden_dir / "matrix", reason)
     failed = [outcome.case.name for outcome in outcomes if not outcome.ok]
     console.print(Text(f"\nfails: {', '.join(failed)}" if failed else "\nall as it should be"))
     raise SystemExit(1 if failed else 0)
@@ -130,6 +139,20 @@ def _outcome(console: Console, case: Case, jobs: Sequence[Job], means: _Means, g
     outcome = outcome_of(case, runs, folder, sorted(progress.failures, key=lambda f: (f.variant, f.seed)))
     show(console, outcome)
     return outcome
+
+
+def _record(console: Console, outcomes: Sequence[Outcome], folder: Path, reason: str) -> None:
+    """Write the goldens of all cases in one transaction; a run or a claim that fails, or is not judged, forbids it.
+
+    The runs are not repeated, as the catalogue's are: on a GPU sums differ in order from one training to the next.
+    """
+    failing = [f"{o.case.name}/{claim.name}" for o in outcomes for claim, verdict in o.verdicts if not verdict.ok]
+    failing += [f"{f.case}/{f.variant} seed {f.seed}" for outcome in outcomes for f in outcome.failures]
+    if failing:
+        raise UsageError(f"no golden written: these fail or were not judged: {', '.join(failing)}")
+    runs = [[run for its in outcome.runs.values() for run in its] for outcome in outcomes]
+    review = apply_update(folder, {result.name: result for its in runs for result in results_of(its)}, reason)
+    console.print(Text(f"{review.counts()} in {folder}"))
 
 
 def _write(path: Path, outcomes: Sequence[Outcome], scale: MatrixScale) -> None:

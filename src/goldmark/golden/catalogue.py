@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from goldmark.case import Case, Metric, Run, Runs, find_variant
-from goldmark.cases import find_case
+from goldmark.cases import case_at
 from goldmark.golden.record import statistical_entry
 from goldmark.golden.rounding import repeats
 from goldmark.golden.store import Close, Result, Statistical
@@ -22,7 +22,7 @@ def result_of(runs: Sequence[Run], variant: str) -> Result:
 
     Exact entries and learning rates are the first run's: they do not depend on the seed.
     """
-    case, grouped = find_case(runs[0].case), by_variant(runs)
+    case, grouped = case_at(runs[0].case, runs[0].scale), by_variant(runs)
     its = grouped[variant]
     first = its[0]
     per_seed = {key: Close({str(run.seed): run.close[key] for run in its}) for key in first.close}

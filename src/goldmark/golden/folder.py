@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from goldmark.golden.seals import need_listed_seal
+from goldmark.golden.seals import SEALS, need_listed_seal
 from goldmark.golden.store import BadGolden, Golden, golden_path, read
 from goldmark.golden.transaction import recover
 
@@ -36,10 +36,15 @@ def stored_golden(folder: Path, name: str) -> Golden | None:
 
 
 def golden_names(folder: Path) -> list[str]:
-    """Return the names of all goldens of a folder, sorted, without reading them."""
+    """Return the names of all goldens of a folder, sorted, without reading them.
+
+    A folder inside that has a list of seals is a golden folder of its own, such as that of the full matrices.
+    """
     found = []
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and not (Path(parent) / name / SEALS).exists()
+        ]
         inside = os.path.relpath(parent, folder).replace(os.sep, "/")
         prefix = "" if inside == "." else f"{inside}/"
         found += [prefix + file.removesuffix(_SUFFIX) for file in files if file.endswith(_SUFFIX)]
