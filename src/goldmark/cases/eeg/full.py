@@ -7,7 +7,10 @@ draws seed by seed. What had to be chosen, because the record does not give it:
 - 2,048 training windows of 64 subjects and 512 validation windows of 32 others. The record's 24,467 would take 2.5 GB a
   run; the epochs are the record's, so the steps are fewer by the same twelfth.
 - "Aggressive" was another net, of 95,441 parameters, whose layers are not on record: its recipe trains CompactRT here.
-- Warm restarts come every five epochs; how far augmentations go stands in `augmentation`.
+- Warm restarts come every five epochs; how far augmentations go stands in `augmentation`. Where a recipe gives no
+  probability for one, V8's holds.
+- An ensemble of five is one model here, whose members have weights, order, augmentation, dropout and mixing weights of
+  their own: another seed is another data set, so that predictions of several runs cannot be averaged.
 """
 
 from __future__ import annotations
