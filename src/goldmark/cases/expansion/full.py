@@ -176,7 +176,8 @@ DOCUMENTED: Mapping[str, Mapping[str, float]] = {
 
 _SEEDS = 5  # the fewest that a statement about a mean is judged on
 
-# Predictions until the first full run: from the record, from trials with smaller models, and from one or two seeds.
+# Predictions until the first full run: from the record, from trials with smaller models, and from one or two seeds of
+# each variant they name, trained on a CPU: too few to judge a mean by.
 CLAIMS = (
     Claim(
         "weak_cue_needs_more_than_scale",
