@@ -126,9 +126,7 @@ def test_reason_records_goldens_that_the_next_matrix_is_held_to(invoke, tmp_path
     full = replace(brief("full"), seeds=5)
     done = invoke("--device", "cpu", "--reason", "first run", case=full)
     assert 0 == done.exit_code, done.output
-    assert {"normalized.json", "raw_fahrenheit.json"} == {
-        path.name for path in (tmp_path / "golden" / "matrix" / "roast").iterdir()
-    }
+    assert 2 == len(list((tmp_path / "golden" / "matrix" / "roast").iterdir()))
     assert [] == golden_names(tmp_path / "golden")
     assert ["roast/normalized", "roast/raw_fahrenheit"] == golden_names(tmp_path / "golden" / "matrix")
     assert "2 hold" in invoke("--device", "cpu", case=full).output
@@ -140,10 +138,8 @@ def test_golden_is_not_recorded_from_a_failing_claim_or_another_scale(invoke, tm
     """Nothing is written, and the message names the claim or the right command."""
     full = replace(brief("full", lr=1.0, lr_min=None, steps=30), seeds=5)
     done = invoke("--device", "cpu", "--reason", "no", case=full)
-    assert (2, True) == (
-        done.exit_code,
-        "no golden written: these fail or were not judged: roast/raw_loss" in done.stderr,
-    )
+    assert 2 == done.exit_code
+    assert "no golden written: these fail or were not judged: roast/raw_loss" in done.stderr
     done = invoke("--scale", "fast", "--reason", "no")
     assert (2, True) == (done.exit_code, "for scale fast: goldmark golden update" in done.stderr)
     assert not (tmp_path / "golden").exists()
