@@ -7,24 +7,29 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from goldmark.case import Baseline, Case, Finding, Run
-from goldmark.training.plan import Job, plan_jobs
+from goldmark.training.plan import Job, Task, plan_jobs
+from goldmark.training.tasks import plan_tasks, train_task
+
+_SHARERS = 2  # tasks that a stack of a variant is cut into, so that two processes can share it
 
 
 def trained_once(folder: Path, case: Case, variants: Sequence[str] | None = None, device: str = "cpu") -> list[Run]:
     """Return the runs of variants (all by default) with their own seeds, trained once for all who share the folder.
 
-    Runs that nobody else is training are trained here first; only then are the others waited for.
+    Tasks that nobody else is training are trained here first; only then are the others waited for. A task is part of
+    one variant, so that all who ask for that one mean the same tasks.
     """
     jobs = plan_jobs(case, variants, None, device)
-    pending = jobs
+    pending = [task for _, its in groupby(jobs, lambda job: job.variant) for task in plan_tasks(list(its), _SHARERS)]
     for timeout_s in (0, -1):  # -1 waits for as long as it takes
-        pending = [job for job in pending if not _trained(folder, job, timeout_s)]
+        pending = [task for task in pending if not _trained(folder, task, timeout_s)]
     return [read_run(run_path(folder, job)) for job in jobs]
 
 
@@ -33,25 +38,20 @@ def run_path(folder: Path, job: Job) -> Path:
     return folder / job.case.scale / job.case.name / job.variant / f"{job.seed}.json"
 
 
-def _trained(folder: Path, job: Job, timeout_s: float) -> bool:
-    """Train a job unless its run is there; return False where another process holds its lock for too long."""
-    path = run_path(folder, job)
-    if path.exists():
+def _trained(folder: Path, task: Task, timeout_s: float) -> bool:
+    """Train a task unless its runs are there; return False where another process holds its lock for too long."""
+    paths = [run_path(folder, job) for job in task]
+    if all(path.exists() for path in paths):
         return True
-    path.parent.mkdir(parents=True, exist_ok=True)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(path.with_suffix(".lock"), timeout=timeout_s):
-            if not path.exists():
-                write_run(path, _train(job))
+        with FileLock(paths[0].with_suffix(".lock"), timeout=timeout_s):
+            if not all(path.exists() for path in paths):
+                for path, run in zip(paths, train_task(task), strict=True):
+                    write_run(path, run)
     except Timeout:
         return False
     return True
-
-
-def _train(job: Job) -> Run:
-    from goldmark.training.single import train_single  # torch loads where runs are trained, not where they are read
-
-    return train_single(job)
 
 
 def write_run(path: Path, run: Run) -> None:

@@ -264,4 +264,5 @@ CASE = Case(
     rate_factor=rate_factor,
     stackable=STACKABLE,
     fixtures={"eeg": "mixup"},
+    stacks_on_cpu=True,
 )
