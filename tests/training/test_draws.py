@@ -93,6 +93,13 @@ def test_dropout_keeps_the_mean_and_the_share():
     assert abs(float((dropped == 0).double().mean()) - 0.3) < 4 * np.sqrt(0.3 * 0.7 / N)
 
 
+def test_dropout_share_outside_its_range_is_said():
+    """A share of 1 would leave nothing, and a negative one means nothing."""
+    for p in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=f"a dropout share of {p} at 'site'; it lies between 0 and 1"):
+            draws.Dropout(p, "site")
+
+
 def test_used_sites_are_collected_for_the_stream():
     """What a step drew is known by site and shape."""
     step = draws.Draws.at(0, 0)

@@ -112,9 +112,14 @@ class Draws:
         return permutation(self._key(site, (n,)), n)
 
     def kept(self, site: str, shape: tuple[int, ...], p: Tensor) -> Tensor:
-        """Draw bools of which a share p, a float64 scalar, is False."""
-        lowest_kept = (p * 2.0**64 - 2.0**63).long()  # the bits are signed: a share p of them lies below this
-        return bits(self._key(site, shape), math.prod(shape)).reshape(shape) >= lowest_kept
+        """Draw bools of which a share p, a float64 scalar taken to 2^-16, is False.
+
+        Each 64 random bits make four of them: dropout of attention draws more numbers than all else together.
+        """
+        n = math.prod(shape)
+        lowest_kept = (p * 2.0**16 - 2.0**15).round().short()  # the bits are signed: a share p of them lies below this
+        quarters = bits(self._key(site, shape), (n + 3) // 4).view(torch.int16)
+        return quarters[..., :n].reshape(shape) >= lowest_kept
 
 
 class Dropout(nn.Module):
@@ -125,6 +130,8 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float, site: str) -> None:
         super().__init__()
+        if not 0 <= p <= 1 - 2**-15:
+            raise ValueError(f"a dropout share of {p} at '{site}'; it lies between 0 and 1 - 2^-15")
         self.site, self.drops = site, p > 0
         self.register_buffer("p", torch.tensor(p, dtype=torch.float64), persistent=False)
 
@@ -133,7 +140,8 @@ class Dropout(nn.Module):
         if draws is None or not self.drops:
             return x
         p = self.get_buffer("p")
-        return x * (draws.kept(self.site, tuple(x.shape), p) / (1 - p).to(x.dtype))
+        kept = draws.kept(self.site, tuple(x.shape), p)
+        return torch.where(kept, x, 0.0) * (1 / (1 - p)).to(x.dtype)  # the backward pass keeps bools, not floats
 
 
 @contextmanager

@@ -165,5 +165,6 @@ CASE = Case(
     rate_factor=rate_factor,
     stackable=frozenset({"input_scale", "target_scale", "dropout", "cosine_steps"}),
     fixtures={"roast": "normalized"},
+    stacks_on_cpu=True,
     from_file=on_measured,
 )
