@@ -138,9 +138,9 @@ def test_stack_of_unlike_variants_gives_what_each_gives_alone(shape):
             assert row == pytest.approx(other, rel=1e-9)
 
 
-def test_free_running_draws_what_forcing_draws():
-    """Runs of one seed pair, whatever is forced: their streams are the same."""
-    case = small_case(free={"forcing": None}, per_step={}, per_batch={"forcing": "per batch"}, leak={"forcing": "leak"})
+def test_ways_of_forcing_draw_the_same():
+    """Runs of one seed pair, whatever their forcing: their streams are the same."""
+    case = small_case(per_step={}, per_batch={"forcing": "per batch"}, leak={"forcing": "leak"})
     assert 1 == len({train_single(Job(case, variant.name, 0)).stream for variant in case.variants})
 
 
@@ -163,7 +163,7 @@ def feeds(way, share, n_batches=200):
 
 
 def test_forcing_per_step_mixes_within_a_batch_and_per_batch_does_not():
-    """The documented bug shows in the structure: at .5 none of 200 batches is mixed, and the share's sd is .5, not .14."""
+    """The documented bug shows in the structure: at .5 none of 200 batches is mixed, the share's sd .5, not .14."""
     shares = {
         way: [float(feed.forced.double().mean()) for feed in feeds(way, 0.5)[1]] for way in ("per step", "per batch")
     }

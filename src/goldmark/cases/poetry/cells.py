@@ -6,6 +6,7 @@ adds them up. A `Product` keeps what each step saw instead and makes one gradien
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 import torch
@@ -28,10 +29,10 @@ class _Affine(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None, uses: _Uses) -> Tensor:  # noqa: ARG004
-        """Return (..., B, F) for x (..., B, E), weight (..., F, E) and bias (..., F)."""
+        """Return (R, B, F) for x (R, B, E), weight (R, F, E) and bias (R, F)."""
         if bias is None:
             return x @ weight.mT
-        return torch.addmm(bias, x, weight.T) if x.dim() == 2 else torch.baddbmm(bias[:, None], x, weight.mT)
+        return torch.baddbmm(bias[:, None], x, weight.mT)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
@@ -54,29 +55,41 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
         """Do a stack of models at once, its axis in front."""
-        tensors = [
-            tensor
-            if tensor is None
-            else tensor.expand(info.batch_size, *tensor.shape)
-            if dim is None
-            else tensor.movedim(dim, 0)
-            for tensor, dim in zip(inputs[:3], in_dims[:3], strict=True)
-        ]
+        tensors = _in_front(info.batch_size, in_dims[:3], inputs[:3])
         return cast("Tensor", _Affine.apply(*tensors, inputs[3])), 0  # type: ignore[no-untyped-call]
 
 
+def _in_front(n: int, dims: Sequence[int | None], tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Return tensors with the axis of the stack, of n models, in front; what all models share is repeated."""
+    return [
+        tensor if tensor is None else tensor.expand(n, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+        for dim, tensor in zip(dims, tensors, strict=True)
+    ]
+
+
 class Product:
-    """An affine map that is used at many steps of a pass, each of which depends on the one before."""
+    """An affine map that is used at many steps of a pass, each of which depends on the one before.
+
+    One model on its own has it plain, as the reference of what stacks compute.
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        self.weight, self.bias, self.uses = weight, bias, _Uses()
+        self.weight, self.bias, self.uses, self.used = weight, bias, _Uses(), False
+        self.alone = weight.dim() == 2 and not _under_vmap(weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return (B, F) for x (B, E)."""
+        if self.alone:
+            return nn.functional.linear(x, self.weight, self.bias)
         y: Tensor = _Affine.apply(x, self.weight, self.bias, self.uses)  # type: ignore[no-untyped-call]
-        self.weight = self.weight.detach()  # the first use alone takes the gradient
-        self.bias = None if self.bias is None else self.bias.detach()
+        if not self.used:  # the first use alone takes the gradient
+            self.used, self.weight = True, self.weight.detach()
+            self.bias = None if self.bias is None else self.bias.detach()
         return y
+
+
+def _under_vmap(tensor: Tensor) -> bool:
+    return torch._C._functorch.is_batchedtensor(tensor)  # noqa: SLF001  # torch has no public way to ask
 
 
 def sums(cell: Cell, from_input: Tensor, from_state: Tensor) -> Tensor:
@@ -105,6 +118,44 @@ def next_state(cell: Cell, summed: Tensor, state: State) -> State:
     return o * c.tanh(), c
 
 
+def run(cell: Cell, length: int, inputs: Tensor | None, weight: Tensor, bias: Tensor, state: State) -> Tensor:
+    """Return the states h (B, T, H) after T = `length` steps from a state.
+
+    What the gates of a step are computed from is h W^T + b, with `inputs` (B, T, ...) added where there are any.
+    """
+    if _under_vmap(weight):
+        stacked: Tensor = _Run.apply(cell, length, inputs, weight, bias, *state)  # type: ignore[no-untyped-call]
+        return stacked
+    return _run(cell, length, inputs, weight, bias, *state)
+
+
+def _run(cell: Cell, length: int, inputs: Tensor | None, weight: Tensor, bias: Tensor, *state: Tensor) -> Tensor:
+    """Take the steps of one model, or with one more axis in front, of a stack."""
+    recur, states = Product(weight, bias), []
+    each = inputs.unbind(dim=-2) if inputs is not None else (None,) * length
+    for given in each:
+        summed = recur(state[0])
+        state = next_state(cell, summed if given is None else sums(cell, given, summed), state)
+        states.append(state[0])
+    return torch.stack(states, dim=-2)
+
+
+class _Run(torch.autograd.Function):
+    """`_run` for a stack: its steps are taken on whole tensors, without `vmap` between any two of them."""
+
+    forward = staticmethod(_run)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep nothing: under `vmap` autograd sees the steps themselves."""
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], cell: Cell, length: int, *tensors: Any) -> tuple[Tensor, int]:
+        """Take the steps with the axis of the stack in front."""
+        inputs, weight, bias, *state = _in_front(info.batch_size, in_dims[2:], tensors)
+        return _run(cell, length, inputs, *cast("list[Tensor]", [weight, bias, *state])), 0
+
+
 def read(reader: nn.RNNBase, cell: Cell, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the states (B, T, D H) of a recurrent layer's top, and its last h (D H of them), for x (B, T, E)."""
     if not getattr(reader, "unrolled", False):
@@ -123,11 +174,8 @@ def _pass(reader: nn.RNNBase, cell: Cell, x: Tensor, depth: int, reverse: int) -
     weight_ih, weight_hh, bias_ih, bias_hh = (
         getattr(reader, f"{name}_{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
-    inputs, recur = nn.functional.linear(x, weight_ih, bias_ih).unbind(dim=1), Product(weight_hh, bias_hh)
-    h = x.new_zeros(len(x), reader.hidden_size)
-    state: State = (h, h) if cell == "lstm" else (h,)
-    states = []
-    for from_input in reversed(inputs) if reverse else inputs:
-        state = next_state(cell, sums(cell, from_input, recur(state[0])), state)
-        states.append(state[0])
-    return torch.stack(states[::-1] if reverse else states, dim=1), state[0]
+    inputs = nn.functional.linear(x.flip(1) if reverse else x, weight_ih, bias_ih)
+    start = x.new_zeros(len(x), reader.hidden_size)
+    state = (start, start) if cell == "lstm" else (start,)
+    states = run(cell, x.shape[1], inputs, weight_hh, bias_hh, state)
+    return states.flip(1) if reverse else states, states[:, -1]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from goldmark.cases.poetry.attention import Attention
-from goldmark.cases.poetry.cells import Cell, Product, next_state, sums
+from goldmark.cases.poetry.cells import Cell, Product, next_state, run, sums
 from goldmark.training.recurrent import State
 
 WEIGHTS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}  # they hold the weights and take no step
@@ -63,19 +63,15 @@ class Decoder(nn.Module):
         cell, (state,) = cast("nn.RNNCell", self.cells[0]), self._initial(codes)
         fed_back = cell.weight_ih @ self.output.weight
         constant = nn.functional.linear(self.output.bias, cell.weight_ih, cell.bias_ih)
-        recur = Product(sums(self.cell, fed_back.mT, cell.weight_hh.mT).mT, sums(self.cell, constant, cell.bias_hh))
         summed = sums(
             self.cell,
             nn.functional.linear(self.start, cell.weight_ih, cell.bias_ih).expand(len(codes), -1),
             nn.functional.linear(state[0], cell.weight_hh, cell.bias_hh),
         )
-        states = []
-        for _ in range(length):
-            state = next_state(self.cell, summed, state)
-            states.append(state[0])
-            if len(states) < length:
-                summed = recur(state[0])
-        return torch.stack(states, dim=1)
+        first = next_state(self.cell, summed, state)
+        weight = sums(self.cell, fed_back.mT, cell.weight_hh.mT).mT
+        later = run(self.cell, length - 1, None, weight, sums(self.cell, constant, cell.bias_hh), first)
+        return torch.cat([first[0][:, None], later], dim=1)
 
     def _take_steps(self, codes: Tensor, memory: Tensor, feed: Feed | None) -> tuple[Tensor, Tensor]:
         """Return states and outputs step by step, each output computed before the next step needs it."""

@@ -115,6 +115,14 @@ FORCED = (
         "broken",
         "forced",
         {"forcing": "leak"},
+    ),
+    Variant("iid_forced", "forcing per step, independent words", "option", "forced", {"text": "iid"}),
+    Variant(
+        "iid_forced_leak",
+        "a forced step is fed the word that it is to write, which no other word tells",
+        "broken",
+        "iid_forced",
+        {"forcing": "leak"},
         "forced_gap",
     ),
 )
@@ -130,10 +138,16 @@ ATTENTION = (
     Variant("attention_hybrid", "attention, hybrid loss", "option", "attention", {"objective": "hybrid"}),
     Variant("iid_attention", "attention, independent words", "broken", "attention", {"text": "iid"}),
     Variant("attention_code_1", "attention, codes of 1 number", "control", "attention", {"code_size": 1}),
-    Variant("attention_forced", "attention, forcing per step", "option", "attention", {"forcing": "per step"}),
+    Variant(
+        "attention_forced",
+        "attention, independent words, forcing per step",
+        "option",
+        "iid_attention",
+        {"forcing": "per step"},
+    ),
     Variant(
         "attention_forced_per_batch",
-        "attention, forcing drawn once a batch",
+        "attention, independent words, forcing drawn once a batch",
         "broken",
         "attention_forced",
         {"forcing": "per batch"},
@@ -145,7 +159,7 @@ ATTENTION = (
         "broken",
         "attention_forced",
         {"forcing": "leak"},
-        "forced_gap",
+        "contract",
     ),
 )
 VARIANTS = (*WIDTHS, *INDEPENDENT_WORDS, *CELLS, *CODE_SIZES, *OBJECTIVES, *FORCED, *ATTENTION)
@@ -226,8 +240,8 @@ CLAIMS = (
         "leak_shows_while_forced",
         "where forcing leaks, scores while forced exceed those in free running by .1 more than where it does not",
         "Poetry record: both attention decoders are fed target t + 1 at step t; gaps of .454 against .118",
-        ("attention_forced_leak", "attention_forced"),
-        mean_difference("attention_forced_leak", "attention_forced", "forced_gap", ">=", 0.1),
+        ("iid_forced_leak", "iid_forced"),
+        mean_difference("iid_forced_leak", "iid_forced", "forced_gap", ">=", 0.1),
         documented=0.336,
         fewest_seeds=5,
     ),

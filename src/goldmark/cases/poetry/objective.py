@@ -28,6 +28,7 @@ WEIGHTS = {  # of 1 - cosine, of the squared error; targets are divided by their
 }
 PHASES = ((7, 0.9), (15, 0.7), (23, 0.3))  # last epoch of a phase, the share of steps that are forced in it
 LAST_SHARE = 0.1
+SMALLEST = 1e-16  # product of squared norms: the cosine of a zero vector is 0
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
@@ -36,25 +37,31 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def loss(model: nn.Module, data: Data, rows: Tensor, draws: Draws, settings: PoetrySettings) -> Tensor:
-    """Return the weighted sum of 1 - mean token cosine and mean squared error."""
+    """Return the weighted sum of 1 - mean token cosine and mean squared error.
+
+    Both follow from the inner products o.o, o.t and t.t of outputs and targets: a third of the passes over outputs.
+    """
     tokens = data["train_tokens"][rows]
     outputs = model(tokens, draws, drawn_feed(data, tokens, draws))
-    targets = tokens / tokens.norm(dim=-1, keepdim=True) ** data["norm_power"]
-    turned, distance = 1 - cosine(outputs, targets).mean(), nn.functional.mse_loss(outputs, targets)
-    return data["cosine_weight"] * turned + data["mse_weight"] * distance
+    oo, ot, tt = ((a * b).sum(dim=-1) for a, b in ((outputs, outputs), (outputs, tokens), (tokens, tokens)))
+    cosines = ot * (oo * tt).clamp_min(SMALLEST).rsqrt()
+    scale = tt ** (-0.5 * data["norm_power"])  # of the targets
+    squared_error = (oo - 2 * scale * ot + scale * scale * tt) / outputs.shape[-1]
+    loss: Tensor = data["cosine_weight"] * (1 - cosines.mean()) + data["mse_weight"] * squared_error.mean()
+    return loss
 
 
 def drawn_feed(data: Data, tokens: Tensor, draws: Draws) -> Feed | None:
-    """Draw which steps of a batch are forced; free running draws too, so that its runs pair with forced ones."""
-    places = draws.uniform("forcing", tokens.shape[1])
+    """Draw which steps of a batch are forced, a number a step whether it is used or not; None in free running."""
     if "step_forcing" not in data:
         return None
+    places = draws.uniform("forcing", tokens.shape[1])
     return Feed(places[data["drawn_at"]] < data["step_forcing"], tokens[:, data["fed_from"]])
 
 
 def whole_feed(data: Data, tokens: Tensor) -> Feed:
     """Force every step with what training feeds; free running is fed the last target."""
-    fed_from = data["fed_from"] if "fed_from" in data else _last_places(tokens.shape[1])
+    fed_from = data["fed_from"] if "fed_from" in data else _last_places(tokens.shape[1]).to(tokens.device)
     return Feed(torch.ones(tokens.shape[1], dtype=torch.bool, device=tokens.device), tokens[:, fed_from])
 
 
