@@ -136,7 +136,8 @@ class TestWriting:
         assert ("a",) == apply_update(tmp_path, scaled(1 + 2e-6), "another number").written
         fine = replace(scaled(1 + 2e-6)["a"], close={"trace": Close([1 + 2e-6], rel=1e-3), "fine": Close([1 + 2e-9])})
         assert ("a",) == apply_update(tmp_path, {"a": fine}, "beyond its own tolerance").written
-        assert ("a",) == apply_update(tmp_path, scaled(1 + 2e-6, margin=0.009), "another rule").written
+        rule = replace(scaled(1 + 2e-6, margin=0.01 * (1 - 1e-6))["a"], close=fine.close)
+        assert ("a",) == apply_update(tmp_path, {"a": rule}, "another rule").written
 
     @pytest.mark.parametrize("which", ["guard_values", "first_values"])
     def test_writes_what_a_guard_or_a_frozen_model_scores_now(self, tmp_path: Path, which: str) -> None:
