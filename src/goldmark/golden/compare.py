@@ -51,9 +51,8 @@ def _statistical(golden: Golden, result: Result, *, repeat: bool) -> tuple[list[
 
 
 def _exact(golden: Golden, result: Result) -> Iterator[Drift]:
-    for key, old, new in _pairs(golden.exact, plain(result.exact, "exact"), ""):
-        if not _identical(old, new):
-            yield difference("exact", key, old, new)
+    for key, old, new in _differing(golden.exact, plain(result.exact, "exact"), ""):
+        yield difference("exact", key, old, new)
 
 
 def _close(golden: Golden, result: Result) -> Iterator[Drift]:
@@ -65,25 +64,25 @@ def _close(golden: Golden, result: Result) -> Iterator[Drift]:
         if new.rel != old.rel:
             yield rule_drift(name, "rel", old.rel, new.rel)
         value = _of_common_seeds(old.value, golden, result)
-        for key, a, b in _pairs(value, plain(new.value, name), name):
+        for key, a, b in _differing(value, plain(new.value, name), name):
             size = _tolerances(a, b, old.rel)
             if size > 1:
                 note = f"{size:.3g} tolerances of {old.rel:g}"
                 yield difference("close", key, a, b, size=size, in_tolerances=note)
 
 
-def _pairs(golden: Any, got: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (key, golden, got) for every plain value at any depth; `MISSING` where one side has no entry."""
+def _differing(golden: Any, got: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (key, golden, got) for plain values at any depth that are not identical; `MISSING` stands for no entry."""
     if isinstance(golden, dict) and isinstance(got, dict):
         for name in sorted({*golden, *got}):
-            yield from _pairs(golden.get(name, MISSING), got.get(name, MISSING), f"{key}.{name}" if key else name)
+            yield from _differing(golden.get(name, MISSING), got.get(name, MISSING), f"{key}.{name}" if key else name)
     elif isinstance(golden, list) and isinstance(got, list) and len(golden) == len(got):
         for i, (old, new) in enumerate(zip(golden, got, strict=True)):
             if isinstance(old, dict | list):
-                yield from _pairs(old, new, f"{key}[{i}]")
-            else:  # what most entries are, without a generator for each
+                yield from _differing(old, new, f"{key}[{i}]")
+            elif not _identical(old, new):  # what most entries are not, at the price of a comparison
                 yield f"{key}[{i}]", old, new
-    else:
+    elif not _identical(golden, got):
         yield key, golden, got
 
 
@@ -101,11 +100,11 @@ def _of_common_seeds(value: Any, golden: Golden, result: Result) -> Any:
 
 
 def _tolerances(golden: Any, got: Any, rel: float) -> float:
-    """Return how many relative tolerances two numbers lie apart; NaN, and anything unequal but numbers, is infinite."""
+    """Return how many relative tolerances two differing values lie apart; what is no number, infinitely many."""
     if not (is_number(golden) and is_number(got)):
-        return 0.0 if _identical(golden, got) else math.inf
+        return math.inf
     apart = abs(got - golden)
-    if apart == 0:
+    if apart == 0:  # 1 and 1.0
         return 0.0
     tolerance = rel * abs(golden)
     return apart / tolerance if tolerance and math.isfinite(apart) else math.inf
