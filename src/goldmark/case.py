@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -226,6 +226,11 @@ def settings_of(case: Case, name: str) -> Settings:
     variant = find_variant(case, name)
     start = case.settings if variant.of is None else settings_of(case, variant.of)
     return replace(start, **variant.changes)
+
+
+def recipe_of(settings: Settings) -> dict[str, Any]:
+    """Return settings as runs and goldens store them: names and values, tuples as lists."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
 
 
 def seeds_of(case: Case, name: str) -> range:

@@ -12,14 +12,12 @@ from goldmark.case import Variant, settings_of
 from goldmark.cases import case_at
 from goldmark.cases.poetry import CASE
 from goldmark.cases.poetry.autoencoder import PoetryAutoencoder
-from goldmark.cases.poetry.cells import read
 from goldmark.cases.poetry.full import DOCUMENTED, FULL, SMOKE
 from goldmark.cases.poetry.objective import drawn_feed, forcing
 from goldmark.cases.poetry.scores import score_forced
 from goldmark.cases.poetry.verses import generate
 from goldmark.training import draws
 from goldmark.training.plan import Job
-from goldmark.training.recurrent import unroll
 from goldmark.training.single import train_single
 from goldmark.training.stacked import train_stacked
 
@@ -230,28 +228,3 @@ def test_folded_free_running_is_the_plain_one(cell):
         *(torch.autograd.grad(y.pow(3).sum(), list(model.parameters())) for y in (plain, folded)), strict=True
     ):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
-
-
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_reader_step_by_step_is_torchs_layer(cell, bidirectional):
-    """Unrolled, two layers give the states, the last h and the gradients of torch's own, to float64 rounding."""
-    with draws.initial_weights(0):
-        model = PoetryAutoencoder(
-            embedding=9,
-            encoder_hidden=5,
-            decoder_hidden=5,
-            code_size=3,
-            dropout=0.0,
-            cell=cell,
-            layers=2,
-            bidirectional=bidirectional,
-        ).double()
-    x, weights = draws.normal(draws.key(0, 0, "x"), (4, 6, 9)), list(model.reader.parameters())
-    results = []
-    for _ in range(2):
-        states, h = read(model.reader, cell, x)
-        results.append([states, h, *torch.autograd.grad(states.square().sum() + h.pow(3).sum(), weights)])
-        unroll(model)
-    for fused, stepwise in zip(*results, strict=True):
-        torch.testing.assert_close(fused, stepwise, rtol=1e-9, atol=1e-12)

@@ -38,8 +38,8 @@ def call(monkeypatch, folder, *arguments, case=None):
     """Run `goldmark golden` in a folder on a shortened case."""
     chosen = case or brief()
     monkeypatch.chdir(folder)
-    for module in ("cli.golden", "golden.catalogue"):
-        monkeypatch.setattr(f"goldmark.{module}.find_case", lambda name: chosen)
+    monkeypatch.setattr("goldmark.cli.golden.find_case", lambda name: chosen)
+    monkeypatch.setattr("goldmark.golden.catalogue.case_at", lambda name, scale: chosen)
     return CliRunner(env={"COLUMNS": "160"}).invoke(program, ["golden", *arguments], catch_exceptions=False)
 
 

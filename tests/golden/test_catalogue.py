@@ -143,7 +143,7 @@ def test_metric_taken_once_has_no_first_epoch(runs):
     fixed = replace(case.variants[0], guards={"generation_mae_f": "raw_targets"})
     with pytest.MonkeyPatch.context() as monkeypatch:
         other = replace(case, variants=(fixed, *case.variants[1:]))
-        monkeypatch.setattr("goldmark.golden.catalogue.find_case", lambda name: other)
+        monkeypatch.setattr("goldmark.golden.catalogue.case_at", lambda name, scale: other)
         entry = result_of(runs, "normalized").statistical["generation_mae_f"]
     assert ("raw_targets", None) == (entry.guard, entry.first_values)
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from goldmark.case import Failure, Run, UsageError, settings_of
+from goldmark.case import Failure, Run, UsageError, recipe_of, settings_of
 from goldmark.training.machines import Machines, Outcome, outcomes
 from goldmark.training.plan import Job, Task
-from goldmark.training.runs import finite, read_run, run_path, write_run
+from goldmark.training.runs import read_run, run_path, write_run
 from goldmark.training.sources import sources_of
 from goldmark.training.tasks import plan_tasks, stacks
 
@@ -115,10 +114,9 @@ def _read_whole(path: Path) -> Run | None:
 
 def _outdated(run: Run, job: Job) -> str | None:
     """Return what has changed since a run was trained: settings, code, data or device; None where nothing has."""
-    recipe = json.loads(json.dumps(finite(asdict(settings_of(job.case, job.variant)))))
     sources = sources_of(job.case, "stacked" if stacks((job,)) else "single")
     now = {
-        "settings": (run.exact["recipe"], recipe),
+        "settings": (run.exact["recipe"], recipe_of(settings_of(job.case, job.variant))),
         "code": (run.sources, sources),
         "data": (run.data, job.case.data_source),
         "device": (run.fingerprint["device"], job.device),

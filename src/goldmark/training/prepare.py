@@ -6,13 +6,13 @@ import copy
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Case, Data, Run, Settings, settings_of
+from goldmark.case import Baseline, Case, Data, Run, Settings, recipe_of, settings_of
 from goldmark.fingerprint import fingerprint
 from goldmark.training import draws
 from goldmark.training.plan import Job
@@ -133,7 +133,7 @@ def _declared(case: Case, row: Mapping[str, float]) -> dict[str, float]:
 def _exact(trained: Prepared) -> Mapping[str, Any]:
     """Return what must be equal, not close: the recipe, the shapes of the data and the number of parameters."""
     return {
-        "recipe": asdict(trained.settings),
+        "recipe": recipe_of(trained.settings),
         "shapes": {name: list(tensor.shape) for name, tensor in trained.data.items()},
         "n_parameters": sum(p.numel() for p in trained.model.parameters() if p.requires_grad),
     }

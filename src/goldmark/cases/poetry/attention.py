@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from goldmark.cases.poetry.cells import Product
+from goldmark.training.cells import Product
 
 
 class Attention(nn.Module):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from goldmark.cases.poetry.cells import Cell, read
 from goldmark.cases.poetry.decoder import Decoder, Feed
+from goldmark.training.cells import Cell
 from goldmark.training.draws import Draws, Dropout
 from goldmark.training.recurrent import GRU, LSTM, RNN
 
@@ -29,7 +29,6 @@ class PoetryAutoencoder(nn.Module):
         attention_heads: int = 0,
     ) -> None:
         super().__init__()
-        self.cell = cell
         self.dropout = Dropout(dropout, "last hidden state")
         self.reader = READERS[cell](
             embedding, encoder_hidden, num_layers=layers, bidirectional=bidirectional, batch_first=True
@@ -57,6 +56,6 @@ class PoetryAutoencoder(nn.Module):
 
     def encode(self, tokens: Tensor, draws: Draws | None = None) -> tuple[Tensor, Tensor]:
         """Return the codes (B, K) of tokens (B, T, D), and the reader's states (B, T, H) that attention may see."""
-        memory, h = read(self.reader, self.cell, tokens)
+        memory, h = self.reader(tokens)
         codes: Tensor = self.norm(self.to_code(self.dropout(h, draws)))
         return codes, memory

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from goldmark.cases.poetry.attention import Attention
-from goldmark.cases.poetry.cells import Cell, Product, next_state, run, sums
-from goldmark.training.recurrent import State
+from goldmark.training.cells import Cell, Product, State, next_state, run, sums
 
 WEIGHTS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}  # they hold the weights and take no step
 

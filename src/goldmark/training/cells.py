@@ -12,9 +12,8 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from goldmark.training.recurrent import State
-
 Cell = Literal["rnn", "gru", "lstm"]
+State = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM, each (B, H)
 
 
 class _Uses:
@@ -154,28 +153,3 @@ class _Run(torch.autograd.Function):
         """Take the steps with the axis of the stack in front."""
         inputs, weight, bias, *state = _in_front(info.batch_size, in_dims[2:], tensors)
         return _run(cell, length, inputs, *cast("list[Tensor]", [weight, bias, *state])), 0
-
-
-def read(reader: nn.RNNBase, cell: Cell, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the states (B, T, D H) of a recurrent layer's top, and its last h (D H of them), for x (B, T, E)."""
-    if not getattr(reader, "unrolled", False):
-        states, last = reader(x)
-        h = last[0] if cell == "lstm" else last
-        return states, torch.cat(list(h[-(1 + reader.bidirectional) :]), dim=-1)
-    for depth in range(reader.num_layers):
-        directions = [_pass(reader, cell, x, depth, reverse) for reverse in range(1 + reader.bidirectional)]
-        x = torch.cat([states for states, _ in directions], dim=-1)
-    return x, torch.cat([h for _, h in directions], dim=-1)
-
-
-def _pass(reader: nn.RNNBase, cell: Cell, x: Tensor, depth: int, reverse: int) -> tuple[Tensor, Tensor]:
-    """Return the states (B, T, H) of one direction of one layer, in the order of time, and the one it ends with."""
-    suffix = f"l{depth}{'_reverse' * reverse}"
-    weight_ih, weight_hh, bias_ih, bias_hh = (
-        getattr(reader, f"{name}_{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    )
-    inputs = nn.functional.linear(x.flip(1) if reverse else x, weight_ih, bias_ih)
-    start = x.new_zeros(len(x), reader.hidden_size)
-    state = (start, start) if cell == "lstm" else (start,)
-    states = run(cell, x.shape[1], inputs, weight_hh, bias_hh, state)
-    return states.flip(1) if reverse else states, states[:, -1]
