@@ -18,7 +18,7 @@ CLAIMS = {"holds": "raw_loss_hardly_falls", "fails": "normalized_beats_mean"}
 
 
 def brief(claim="holds", guard=None, **settings):
-    """The roast case cut down to two variants, five seeds and 14 steps."""
+    """The roast case cut down to two variants, seven seeds and 14 steps."""
     roast = find_case("roast")
     kept = [v for v in roast.variants if v.name in ("normalized", "raw_targets")]
     variants = [replace(v, guards=(guard or {"rmse_f": "raw_targets"}) if v.role == "fixed" else {}) for v in kept]
@@ -31,7 +31,7 @@ def brief(claim="holds", guard=None, **settings):
     short = replace(
         roast.settings, **{"steps": 14, "n_train": 8, "n_val": 4, "length": 12, "layers": 1, "lr": 1e-2} | settings
     )
-    return replace(roast, settings=short, variants=tuple(variants), claims=tuple(claims))
+    return replace(roast, seeds=7, settings=short, variants=tuple(variants), claims=tuple(claims))
 
 
 def call(monkeypatch, folder, *arguments, case=None):
@@ -88,7 +88,7 @@ def test_status_as_json_says_what_the_table_says(recorded, invoke_recorded, tmp_
     assert (1, ["roast/normalized", "roast/raw_targets"]) == (said["schema"], [g["name"] for g in said["goldens"]])
     entry = find_golden(recorded[0] / "golden", "roast/normalized").statistical["rmse_f"]
     (guarded,) = said["goldens"][0]["guarded"]
-    assert ("rmse_f", "raw_targets", 5) == (guarded["metric"], guarded["guard"], guarded["n_seeds"])
+    assert ("rmse_f", "raw_targets", 7) == (guarded["metric"], guarded["guard"], guarded["n_seeds"])
     stated = (entry.margin, entry.detectable, entry.effect, entry.effect / entry.detectable)
     assert stated == tuple(guarded[name] for name in ("margin", "detectable", "effect", "effects_away"))
     assert (pytest.approx(entry.alpha), []) == (said["false_alarm_rate"], said["doubts"])
@@ -175,7 +175,7 @@ def test_confirm_tells_a_real_shift_from_none(invoke_recorded):
     """
     done = invoke_recorded("confirm", "roast/normalized", "--jobs", "1")
     assert 0 == done.exit_code, done.output
-    assert "on the fresh seeds 1000 ... 1004" in done.output
+    assert "on the fresh seeds 1000 ... 1006" in done.output
     assert "rmse_f: not confirmed" in done.output
     done = invoke_recorded("confirm", "roast/normalized", "--jobs", "1", case=brief(target_scale="raw"))
     assert 1 == done.exit_code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from goldmark.training.adamw import bias_corrections, clipped, segment, update
+from goldmark.training.adamw import bias_corrections, clipped, flat, segment, update
 
 
 def test_update_is_torchs_adamw_run_by_run():
@@ -16,8 +16,7 @@ def test_update_is_torchs_adamw_run_by_run():
     factors = torch.tensor([1.0, 0.9, 0.5, 0.2, 0.1]).double()
     part = segment(start, factors[:, None] * rates, decays)
     for step, its in enumerate(gradients):
-        flat = torch.cat([its[name].flatten(1) for name in part.views], dim=1)
-        update([part], [flat], torch.tensor([step]), bias_corrections(5))
+        update([part], [flat(its[name] for name in part.views)], torch.tensor([step]), bias_corrections(5))
     for run in range(3):
         alone = {name: torch.nn.Parameter(tensor[run].clone()) for name, tensor in start.items()}
         optimizer = torch.optim.AdamW(alone.values(), weight_decay=float(decays[run]))

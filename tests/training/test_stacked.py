@@ -68,10 +68,12 @@ def _nudged(model):
     return model
 
 
-def test_run_does_not_depend_on_its_neighbours():
+@pytest.mark.parametrize("name", CASES)
+def test_run_does_not_depend_on_its_neighbours(name):
     """Bitwise on a CPU: the same run in stacks of one, of two and of five, at other places."""
-    case = shortened(CASES["roast"], 6)
-    jobs = [Job(case, "normalized", seed) for seed in range(5)]
+    case = shortened(CASES[name], 6)
+    fixed = next(variant.name for variant in case.variants if variant.role == "fixed")
+    jobs = [Job(case, fixed, seed) for seed in range(5)]
     five, two, one = (train_stacked(its) for its in (jobs, [jobs[3], jobs[1]], [jobs[3]]))
     for run in (two[0], one[0]):
         assert replace(five[3], seconds=0.0) == replace(run, seconds=0.0)

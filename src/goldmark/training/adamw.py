@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+_LINE = 16  # numbers of a cache line, in float32
 BETAS, EPS = (0.9, 0.999), 1e-8  # torch's defaults, as in the reference
 
 
@@ -29,15 +30,28 @@ class Segment:
 
 def segment(parameters: Mapping[str, Tensor], lr: Tensor, weight_decay: Tensor) -> Segment:
     """Lay out stacked parameters (R, *shape) that share the rates `lr` (S, R); `weight_decay` (R,)."""
-    values = torch.cat([tensor.flatten(1) for tensor in parameters.values()], dim=1)
-    sizes = [tensor[0].numel() for tensor in parameters.values()]
+    values = flat(parameters.values())
+    places = torch.split(values, [_padded(tensor[0].numel()) for tensor in parameters.values()], dim=1)
     views = {
-        name: part.view(tensor.shape).detach().requires_grad_()
-        for (name, tensor), part in zip(parameters.items(), torch.split(values, sizes, dim=1), strict=True)
+        name: place[:, : tensor[0].numel()].view(tensor.shape).detach().requires_grad_()
+        for (name, tensor), place in zip(parameters.items(), places, strict=True)
     }
     zeros = torch.zeros_like(values)
     decay = 1 - lr * weight_decay
     return Segment(views, values, zeros, zeros.clone(), lr.to(values)[..., None], decay.to(values)[..., None])
+
+
+def flat(tensors: Iterable[Tensor]) -> Tensor:
+    """Return stacked tensors (R, *shape) side by side, (R, P), each padded with zeros to whole cache lines.
+
+    So all runs lie alike in memory: the product of a matrix rounds otherwise where it starts at another alignment.
+    """
+    rows = [tensor.flatten(1) for tensor in tensors]
+    return torch.cat([nn.functional.pad(row, (0, _padded(row.shape[1]) - row.shape[1])) for row in rows], dim=1)
+
+
+def _padded(n: int) -> int:
+    return -(-n // _LINE) * _LINE
 
 
 def bias_corrections(steps: int) -> Tensor:

@@ -13,7 +13,10 @@ from goldmark.fingerprint import source_hashes
 
 Engine = Literal["single", "stacked"]
 _PACKAGE = Path(goldmark.__file__).parent
-_SHARED = ("case.py", *(f"training/{name}.py" for name in ("cells", "draws", "prepare", "recurrent", "schedule")))
+_SHARED = (
+    "case.py",
+    *(f"training/{name}.py" for name in ("batchnorm", "cells", "draws", "prepare", "recurrent", "schedule")),
+)
 _ENGINES = {"single": ("training/single.py",), "stacked": ("training/stacked.py", "training/adamw.py")}
 
 

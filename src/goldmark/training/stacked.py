@@ -14,7 +14,7 @@ from torch.func import functional_call, vmap
 
 from goldmark.case import Run
 from goldmark.training import draws
-from goldmark.training.adamw import Segment, bias_corrections, clipped, segment, update
+from goldmark.training.adamw import Segment, bias_corrections, clipped, flat, segment, update
 from goldmark.training.graph import replayed
 from goldmark.training.plan import Job
 from goldmark.training.prepare import Prepared, as_run, end_epoch, of_step, prepare, update_stream
@@ -168,8 +168,10 @@ def _step(stack: _Stack) -> None:
     trained = stack.trained
     losses = _losses(stack, {**stack.idle, **trained}, {**stack.data, **at}, rows, keys)
     grads = dict(zip(trained, torch.autograd.grad(losses.sum(), list(trained.values())), strict=True))
-    flat = [torch.cat([grads[name].flatten(1) for name in part.views], dim=1) for part in stack.segments]
-    update(stack.segments, flat if stack.limits is None else clipped(flat, stack.limits), stack.step, stack.corrections)
+    flats = [flat(grads[name] for name in part.views) for part in stack.segments]
+    if stack.limits is not None:
+        flats = clipped(flats, stack.limits)
+    update(stack.segments, flats, stack.step, stack.corrections)
     stack.losses.index_copy_(0, stack.step, losses.detach()[None])
     stack.step.add_(1)
 
@@ -192,7 +194,8 @@ def _end_epoch(runs: Sequence[Prepared], stack: _Stack, batch: Batch) -> None:
     if batch.epoch in evaluated_epochs(settings, n_train):
         _write_back(runs, stack)
     first = batch.epoch * steps_per_epoch(settings, n_train)
-    losses = stack.losses[first : batch.step + 1].mean(dim=0).tolist()
+    # run by run: the order of a sum over rows depends on how many columns there are
+    losses = stack.losses[first : batch.step + 1].T.contiguous().mean(dim=1).tolist()
     for run, loss in zip(runs, losses, strict=True):
         end_epoch(run, batch.epoch, loss, rates_at(run.case, run.settings, run.model, batch.step))
 

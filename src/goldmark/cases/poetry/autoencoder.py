@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from goldmark.cases.poetry.decoder import Decoder, Feed
+from goldmark.training.batchnorm import BatchNorm1d
 from goldmark.training.cells import Cell
 from goldmark.training.draws import Draws, Dropout
 from goldmark.training.recurrent import GRU, LSTM, RNN
@@ -34,7 +35,7 @@ class PoetryAutoencoder(nn.Module):
             embedding, encoder_hidden, num_layers=layers, bidirectional=bidirectional, batch_first=True
         )
         self.to_code = nn.Linear(encoder_hidden * (1 + bidirectional), code_size)
-        self.norm = nn.BatchNorm1d(code_size)
+        self.norm = BatchNorm1d(code_size)
         self.decoder = Decoder(
             embedding=embedding,
             hidden=decoder_hidden,
