@@ -50,8 +50,8 @@ def test_largest_group_at_full_scale(benchmark, name, engine):
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_processes(benchmark, processes):
-    """Forty runs of the poetry case, trained one by one in each process: two cores should give 1.7 times one."""
-    benchmark.group = "40 runs, processes"
-    case = replace(CASES["poetry"], stacks_on_cpu=False)
-    train(case, ["wide"], range(2), jobs=2)  # starts the fork server
-    benchmark.pedantic(train, (case, ["wide"], range(40)), {"jobs": processes}, rounds=3)
+    """Sixty-four runs of the expansion case, one by one in each process: two cores should give 1.7 times one."""
+    benchmark.group = "64 runs, processes"
+    case = replace(CASES["expansion"], stacks_on_cpu=False)
+    train(case, ["normalized_countdown"], range(2), jobs=2)  # starts the fork server
+    benchmark.pedantic(train, (case, ["normalized_countdown"], range(64)), {"jobs": processes}, rounds=3)

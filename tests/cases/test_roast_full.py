@@ -158,6 +158,7 @@ def smoke_job(variant, **changes):
     return Job(replace(case, variants=varied, settings=replace(case.settings, **changes)), variant, 0)
 
 
+@pytest.mark.slow  # the miniature of the matrix takes every shape too
 @pytest.mark.parametrize("variant", ["later_micro_zscore", "later_learned_raw"])
 def test_full_length_trains_in_a_stack(variant):
     """The miniature keeps widths and the 800 steps, and ends with every declared metric finite."""
@@ -167,6 +168,7 @@ def test_full_length_trains_in_a_stack(variant):
     assert 10 >= run.metrics["distinct_values"]
 
 
+@pytest.mark.slow  # the miniature of the matrix takes every shape too
 @pytest.mark.parametrize(
     "variant",
     [
@@ -189,6 +191,7 @@ def test_full_width_trains_in_a_stack(variant):
     assert settings["width"] == settings_of(FULL, variant).width
 
 
+@pytest.mark.slow  # the miniature of the matrix takes every shape too
 def test_the_largest_model_takes_a_batch_of_full_length():
     """One loss of the original model over 800 steps, and a gradient for every parameter that an output depends on."""
     settings = replace(settings_of(FULL, "first_sinusoidal_raw"), n_train=2, n_val=2, batch=2)
