@@ -95,6 +95,11 @@ def test_participation_ratio_counts_equal_directions(rank):
     assert pytest.approx(rank, rel=1e-12) == checks.participation_ratio(states)
 
 
+def test_participation_ratio_of_nan_is_nan():
+    """A diverged model is a row with NaN, not a crash."""
+    assert math.isnan(checks.participation_ratio(torch.full((5, 3), math.nan)))
+
+
 def test_participation_ratio_of_constants_is_zero():
     """No variance has no direction."""
     assert checks.participation_ratio(torch.ones(5, 3)) == 0.0

@@ -58,7 +58,7 @@ def test_changed_settings_code_or_data_are_trained_again(tmp_path, monkeypatch):
     trained(tmp_path, brief())
     other, seen = trained(tmp_path, brief(lr=0.1))
     assert ({"other settings": 4}, 4) == (other.outdated, len(seen))
-    trained(tmp_path, brief())
+    trained(tmp_path, replace(brief(), data_source="1" * 64))
     other, _ = trained(tmp_path, replace(brief(), data_source="0" * 64))
     assert {"other data": 4} == other.outdated
     trained(tmp_path, brief())

@@ -9,6 +9,7 @@ import pytest
 from goldmark.case import UsageError
 from goldmark.cases import find_case
 from goldmark.training.machines import outcomes
+from goldmark.training.matrix import stored_runs, train_matrix
 from goldmark.training.plan import plan_jobs
 
 ray = pytest.importorskip("ray")
@@ -47,6 +48,15 @@ def test_node_killed_in_the_middle_loses_no_run(cluster):
     found = {task[0].seed: runs for task, runs in there}
     assert set(range(8)) == set(found)
     assert all(replace(here[seed][0], seconds=0) == replace(found[seed][0], seconds=0) for seed in here)
+
+
+def test_matrix_is_trained_on_the_cluster_and_kept_here(cluster, tmp_path):
+    """The driver writes what the cluster trains; the second time there is nothing left to do."""
+    jobs = [job for task in tasks(3) for job in task]
+    for kept in (0, 3):
+        progress, pending = stored_runs(tmp_path, jobs)
+        train_matrix(tmp_path, pending, progress, machines="ray", processes=1, on_run=lambda run: None)
+        assert (kept, 3, []) == (progress.kept, len(progress.runs), progress.failures)
 
 
 def test_error_in_a_task_is_told_with_it(cluster):

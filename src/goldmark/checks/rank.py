@@ -11,12 +11,13 @@ from goldmark.case import Finding
 def participation_ratio(states: Tensor) -> float:
     """Return (sum of eigenvalues)^2 / sum of squared eigenvalues of the covariance of states (N, D): 1 to D.
 
-    1 means that all variance lies along one direction; constant states give 0. Unlike a count of dimensions whose
-    variance exceeds a threshold after a normalisation, this can be low.
+    1 means that all variance lies along one direction; constant states give 0, and NaN gives NaN. Unlike a count of
+    dimensions whose variance exceeds a threshold after a normalisation, this can be low. The sums are those of the
+    diagonal and of the squared entries of the covariance, so that no eigenvalue is computed.
     """
-    eigenvalues = _covariance_eigenvalues(states)
-    total = eigenvalues.sum()
-    return float(total.square() / eigenvalues.square().sum()) if total > 0 else 0.0
+    covariance = _covariance(states)
+    total = covariance.trace()
+    return 0.0 if total == 0 else float(total.square() / covariance.square().sum())
 
 
 def cosine_ceiling(tokens: Tensor, width: int) -> float:
@@ -36,7 +37,7 @@ def r2_ceiling(tokens: Tensor, width: int) -> float:
 
     Source: Eckart and Young (1936), the best approximation of a matrix by one of lower rank.
     """
-    eigenvalues = _covariance_eigenvalues(tokens)
+    eigenvalues = torch.linalg.eigvalsh(_covariance(tokens)).clamp_min(0)
     return float(eigenvalues[-width:].sum() / eigenvalues.sum())
 
 
@@ -62,8 +63,7 @@ def code_ignored(score: float, shuffled_score: float, threshold: float = 0.05) -
     )
 
 
-def _covariance_eigenvalues(states: Tensor) -> Tensor:
-    """Return the eigenvalues (D,) of the covariance of states (N, D), ascending, in float64."""
+def _covariance(states: Tensor) -> Tensor:
+    """Return the covariance (D, D) of states (N, D), in float64."""
     centred = states.double() - states.double().mean(dim=0)
-    eigenvalues: Tensor = torch.linalg.eigvalsh(centred.T @ centred / len(states))
-    return eigenvalues.clamp_min(0)
+    return centred.T @ centred / len(states)

@@ -50,7 +50,7 @@ class _Means:
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes, or tasks on one GPU.  [default: the cores; 1]")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="matrix", show_default=True)
-@click.option("--only", metavar="PATTERN", help="Train variants that match, as in 'roast/*' or '*/original*'.")
+@click.option("--only", metavar="PATTERN", help="Train variants that match, as in 'roast/*' or '*/*_raw'.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Train with seeds 0 ... N-1 instead of each variant's own.")
 @click.option("--golden-dir", type=click.Path(file_okay=False, path_type=Path), default="golden", show_default=True)
 @click.option("--reason", help="Record the goldens of a full matrix in golden/matrix; say why.")
@@ -81,30 +81,31 @@ def matrix_command(
 
     Exit status: 0 all as it should be; 1 a run, claim or golden fails; 2 wrong use, or no GPU for scale full.
     """
-    found, console = resolve_device(device), wide_console()
-    matrices = _matrices(names, scale, found, only, seeds)
+    console, means = wide_console(), _means(device, machines, jobs, out)
+    matrices = _matrices(names, scale, means.device, only, seeds)
     if reason is not None and scale != "full":
         raise UsageError("--reason records scale full; for scale fast: goldmark golden update --reason ...")
     if plan:
         console.print(plan_table(matrices))
         return
-    if scale == "full" and device == "auto" and found == "cpu":
+    if scale == "full" and device != "cpu" and means.device == "cpu":
         raise UsageError(no_gpu_line([job for _, its in matrices for job in its]))
-    on_gpu = found == "cuda"
-    means = _Means(
-        device=found,
-        machines=machines or ("here" if on_gpu else "processes"),
-        jobs=jobs or (1 if on_gpu else os.cpu_count() or 1),
-        folder=out,
-    )
     with alone(out):
         outcomes = [_outcome(console, case, its, means, golden_dir) for case, its in matrices]
-    _write(out / "matrix.json", outcomes, scale)
+        _write(out / "matrix.json", outcomes, scale)
     if reason is not None:
         _record(console, outcomes, golden_dir / "matrix", reason)
     failed = [outcome.case.name for outcome in outcomes if not outcome.ok]
     console.print(Text(f"\nfails: {', '.join(failed)}" if failed else "\nall as it should be"))
     raise SystemExit(1 if failed else 0)
+
+
+def _means(device: str, machines: Machines | None, jobs: int | None, folder: Path) -> _Means:
+    """Fill in what was not asked for; whether another machine of a cluster has a GPU cannot be seen from here."""
+    found = device if (machines, device) == ("ray", "cuda") else resolve_device(device)
+    on_gpu = found == "cuda"
+    cores = 1 if on_gpu else os.cpu_count() or 1
+    return _Means(found, machines or ("here" if on_gpu else "processes"), jobs or cores, folder)
 
 
 def _matrices(
@@ -121,7 +122,7 @@ def _matrices(
         if jobs:
             matrices.append((case, jobs))
     if not matrices:
-        raise UsageError(f"--only '{only}' matches no variant; patterns look like 'roast/*' or '*/original*'")
+        raise UsageError(f"--only '{only}' matches no variant; patterns look like 'roast/*' or '*/*_raw'")
     return matrices
 
 

@@ -23,7 +23,7 @@ from goldmark.training.runs import finite
 @click.command("run")
 @click.argument("names", metavar="[CASE]...", nargs=-1)
 @click.option("--seeds", type=click.IntRange(min=1), help="Train with seeds 0 ... N-1 instead of each variant's own.")
-@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count(), show_default="the cores", help="Processes.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: the cores; on a GPU: 1]")
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the results here too."
 )
@@ -35,7 +35,7 @@ from goldmark.training.runs import finite
 def run_command(
     names: tuple[str, ...],
     seeds: int | None,
-    jobs: int,
+    jobs: int | None,
     json_file: Path | None,
     data: Path | None,
     device: str,
@@ -56,10 +56,11 @@ def run_command(
     if golden_dir is not None and not golden_dir.is_dir():
         raise UsageError(f"--golden-dir {golden_dir}: there is no such folder; without the option none is needed")
     resolved = resolve_device(device)
+    processes = jobs or (1 if resolved == "cuda" else os.cpu_count() or 1)
     console = wide_console()
     outcomes = []
     for case in cases:
-        outcomes.append(_outcome(case, seeds, jobs, resolved, golden_dir or Path("golden")))
+        outcomes.append(_outcome(case, seeds, processes, resolved, golden_dir or Path("golden")))
         show(console, outcomes[-1])
     console.print()
     for line in before_and_after([(outcome.case, outcome.runs) for outcome in outcomes]):

@@ -43,7 +43,7 @@ class _Affine(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of x, and of weight and bias where this is the first use."""
         (grad,), (x, weight), (needs_x, needs_weight, needs_bias, _) = grads, ctx.saved_tensors, ctx.needs_input_grad
-        ctx.uses.seen.append((x, grad))
+        ctx.uses.seen.append((x.detach(), grad))  # x itself would hold a pass alive whose backward failed midway
         grad_x = grad @ weight if needs_x else None
         if not needs_weight:
             return grad_x, None, None, None

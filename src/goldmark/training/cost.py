@@ -20,6 +20,7 @@ from goldmark.training.recurrent import unroll
 
 _COPIES = 7  # of the weights: the stack, its gradients twice, two moments, and the model fresh and trained
 _SLACK = 1.5  # for what lives only for a moment, the integers of draws above all
+_UNSEEN_GPU_BYTES = 40 * 10**9
 _SHARE = 0.7  # of the free memory that a stack may take
 
 
@@ -75,9 +76,13 @@ def _step_cost(job: Job, settings: Settings, model: nn.Module, data: Data) -> tu
 
 @cache
 def free_bytes(device: str) -> int:
-    """Return the memory that is free on a device, as found when first asked."""
+    """Return the memory that is free on a device, as found when first asked.
+
+    Where tasks go to the GPUs of other machines, and this one has none, it is what the smallest of them is taken to
+    have; a stack that does not fit is halved there.
+    """
     if device == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
+        return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else _UNSEEN_GPU_BYTES
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - 2**64  # as the signed integers that torch has
 _MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
+_LARGEST_KEPT = 2**20  # counters of larger draws would hold hundreds of MB
 _MIX_2 = 0x94D049BB133111EB - 2**64
 
 
@@ -54,13 +55,16 @@ def key(seed: int | Tensor, step: int | Tensor, site: str) -> Tensor:
 
 def bits(keys: Tensor, n: int) -> Tensor:
     """Return n int64 of random bits for every key: shape (*keys.shape, n)."""
-    return _mix(keys[..., None] + _counters(n, keys.device))
+    counters = _kept_counters if n <= _LARGEST_KEPT else _counters
+    return _mix(keys[..., None] + counters(n, keys.device))
 
 
-@lru_cache(maxsize=64)
 def _counters(n: int, device: torch.device) -> Tensor:
-    """Return the counters of a draw's elements, kept because the sites of a run draw the same shapes in every step."""
+    """Return the counters of a draw's elements."""
     return torch.arange(1, n + 1, dtype=torch.int64, device=device) * _GOLDEN_GAMMA
+
+
+_kept_counters = lru_cache(maxsize=256)(_counters)  # the sites of a run draw the same shapes in every step
 
 
 def uniform(keys: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 _WARM_UPS = 3  # steps before a capture, as torch's notes on CUDA graphs ask for
+_NO_MEMORY = ("out of memory", "StreamCapture")  # what an allocation that fails in a capture may be told as
 
 
 def replayed(step: Callable[[], None], state: Sequence[Tensor]) -> Callable[[], None]:
@@ -19,28 +20,32 @@ def replayed(step: Callable[[], None], state: Sequence[Tensor]) -> Callable[[], 
     if not state[0].is_cuda:
         return step
     before = [tensor.detach().clone() for tensor in state]
+    _warm_up(step, state, before)
+    graph = torch.cuda.CUDAGraph()
     try:
-        return _captured(step, state, before)
-    except torch.cuda.OutOfMemoryError:
-        raise
+        # the outer context brings the stream back where the end of a capture raises
+        with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph):
+            step()
     except RuntimeError as error:
+        graph.reset()
+        torch.cuda.synchronize()
+        if any(sign in str(error) for sign in _NO_MEMORY):
+            raise torch.cuda.OutOfMemoryError(str(error)) from error
         warnings.warn(f"the step runs without a CUDA graph, and slower: {error}", RuntimeWarning, stacklevel=2)
         _restore(state, before)
         return step
+    return graph.replay
 
 
-def _captured(step: Callable[[], None], state: Sequence[Tensor], before: Sequence[Tensor]) -> Callable[[], None]:
+def _warm_up(step: Callable[[], None], state: Sequence[Tensor], before: Sequence[Tensor]) -> None:
+    """Take some steps on a side stream and undo them, the counter too: so they stay within the tables of the steps."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(_WARM_UPS):
             step()
-            _restore(state, before)  # the counter too, so that the warm-up stays within the tables of the steps
+            _restore(state, before)
     torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay
 
 
 def _restore(state: Sequence[Tensor], before: Sequence[Tensor]) -> None:

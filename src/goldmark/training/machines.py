@@ -31,6 +31,8 @@ def outcomes(tasks: Sequence[Task], machines: Machines, jobs: int) -> Iterator[t
     `jobs` is the number of processes, or of tasks that share a GPU of a cluster. A killed process is replaced and
     its task repeated.
     """
+    if not tasks:
+        return
     if machines == "here" or (machines == "processes" and min(jobs, len(tasks)) <= 1):
         yield from ((task, _attempt(task)) for task in tasks)
     elif machines == "processes":
@@ -69,14 +71,18 @@ def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task,
         suspects = [place for place in pending if attempts[place] == _ATTEMPTS - 1]
         chosen = suspects[:1] or list(pending)
         with ProcessPoolExecutor(min(processes, len(chosen)), process_context(), _end_with_parent) as pool:
-            futures = {pool.submit(train_task, pending[place]): place for place in chosen}
+            futures: dict[Future[list[Run]], int] = {}
             try:
+                for place in chosen:
+                    futures[pool.submit(train_task, pending[place])] = place
                 for future in as_completed(futures):
                     outcome = _outcome(future)
                     if isinstance(outcome, BrokenProcessPool):
                         attempts |= {place: attempts[place] + 1 for place in _in_hand(futures, pending, processes)}
                         break
                     yield pending.pop(futures[future]), outcome
+            except BrokenProcessPool:  # while tasks were still being handed out
+                attempts |= {place: attempts[place] + 1 for place in _in_hand(futures, pending, processes)}
             finally:
                 pool.shutdown(cancel_futures=True)
         for place in [place for place in pending if attempts[place] == _ATTEMPTS]:
@@ -120,19 +126,14 @@ def process_context() -> multiprocessing.context.BaseContext:
 def _on_ray(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Outcome]]:
     """Train on the cluster at RAY_ADDRESS, or on one of this machine; Ray repeats what a dead worker or node had."""
     ray = _ray()
-    ours = not ray.is_initialized()
-    if ours:
+    if not ray.is_initialized():  # left as it is for the next tasks: Ray ends it with this process
         ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)
     gpu_share = 1 / jobs if tasks[0][0].device == "cuda" else 0
     train = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=_ATTEMPTS - 1)(train_task)
-    try:
-        references = {train.remote(task): task for task in tasks}
-        while references:
-            for done in ray.wait(list(references))[0]:
-                yield references.pop(done), _ray_outcome(ray, done)
-    finally:
-        if ours:
-            ray.shutdown()
+    references = {train.remote(task): task for task in tasks}
+    while references:
+        for done in ray.wait(list(references))[0]:
+            yield references.pop(done), _ray_outcome(ray, done)
 
 
 def _ray_outcome(ray: Any, reference: Any) -> Outcome:

@@ -67,16 +67,17 @@ def train_matrix(
 ) -> None:
     """Train jobs and write each run into the folder as it finishes; only this process writes.
 
-    A task that fails as a stack is trained again run by run, so that one bad run does not take its neighbours along.
+    A stack that fails is trained again in halves, so that one bad run does not take its neighbours along.
     """
-    split: list[Task] = []
-    for task, outcome in outcomes(plan_tasks(jobs, processes), machines, processes):
-        if isinstance(outcome, BaseException) and len(task) > 1:
-            split += [(job,) for job in task]
-        else:
-            _keep(folder, task, outcome, progress, on_run)
-    for task, outcome in outcomes(split, machines, processes):
-        _keep(folder, task, outcome, progress, on_run)
+    tasks = plan_tasks(jobs, processes)
+    while tasks:
+        halves: list[Task] = []
+        for task, outcome in outcomes(tasks, machines, processes):
+            if isinstance(outcome, BaseException) and len(task) > 1:
+                halves += [task[: len(task) // 2], task[len(task) // 2 :]]
+            else:
+                _keep(folder, task, outcome, progress, on_run)
+        tasks = halves
 
 
 def _keep(
@@ -89,8 +90,9 @@ def _keep(
             on_run(progress.failures[-1])
         return
     for job, run in zip(task, outcome, strict=True):
-        write_run(run_path(folder, job), run)
-        _note(progress, run)
+        path = run_path(folder, job)
+        write_run(path, run)
+        _note(progress, read_run(path))  # as the next command will see it, infinities included
         on_run(run)
 
 

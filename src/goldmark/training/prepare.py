@@ -43,7 +43,12 @@ class Prepared:
 
 
 def prepare(job: Job) -> Prepared:
-    """Make a run's data on its device and its initial weights on the CPU, from its seed."""
+    """Make a run's data on its device and its initial weights on the CPU, from its seed.
+
+    From here on this process has one thread, so that sums have one order, and convolutions keep all bits of float32.
+    """
+    torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False
     case, settings, dtype = job.case, settings_of(job.case, job.variant), getattr(torch, job.dtype)
     with torch.device(job.device):
         data64 = case.make_data(settings, job.seed)

@@ -15,8 +15,7 @@ from goldmark.training.schedule import Batch, batches, peak_rate, rate_factor, t
 
 
 def train_single(job: Job) -> Run:
-    """Train one variant with one seed and return the run; one thread, so that sums have one order."""
-    torch.set_num_threads(1)
+    """Train one variant with one seed and return the run."""
     started = time.perf_counter()
     run = prepare(job)
     _fit(run)

@@ -17,7 +17,10 @@ _SHARED = (
     "case.py",
     *(f"training/{name}.py" for name in ("batchnorm", "cells", "draws", "prepare", "recurrent", "schedule")),
 )
-_ENGINES = {"single": ("training/single.py",), "stacked": ("training/stacked.py", "training/adamw.py")}
+_ENGINES = {
+    "single": ("training/single.py",),
+    "stacked": ("training/stacked.py", "training/adamw.py", "training/graph.py"),
+}
 
 
 def sources_of(case: Case, engine: Engine) -> dict[str, str]:

@@ -39,7 +39,6 @@ def train_stacked(jobs: Sequence[Job]) -> list[Run]:
     A run does not depend on its neighbours, but for the rounding of a matrix product with one matrix instead of many:
     a group of one is padded with a second copy of itself.
     """
-    torch.set_num_threads(1)
     started = time.perf_counter()
     runs = [prepare(job) for job in (jobs if len(jobs) > 1 else [*jobs, *jobs])]
     _fit(runs)

@@ -19,8 +19,12 @@ def plan_tasks(jobs: Sequence[Job], processes: int = 1) -> list[Task]:
 
 
 def stacks(task: Task) -> bool:
-    """Tell whether a task is trained as a stack: on a GPU always, on a CPU where the case was measured to gain."""
-    return task[0].device == "cuda" or task[0].case.stacks_on_cpu
+    """Tell whether a task is trained as a stack: on a GPU always, on a CPU where the case was measured to gain.
+
+    Not on a user's file: how many examples of it train, and so the shapes, differ from seed to seed.
+    """
+    case = task[0].case
+    return case.data_source == "generated" and (task[0].device == "cuda" or case.stacks_on_cpu)
 
 
 def _largest(group: Task, processes: int) -> int:
