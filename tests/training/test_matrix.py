@@ -53,7 +53,7 @@ def test_half_written_run_is_trained_again(tmp_path):
         ]
 
 
-def test_changed_settings_code_or_data_are_trained_again(tmp_path, monkeypatch):
+def test_changed_settings_code_data_or_device_are_trained_again(tmp_path, monkeypatch):
     """Each reason is told with its count."""
     trained(tmp_path, brief())
     other, seen = trained(tmp_path, brief(lr=0.1))
@@ -61,6 +61,10 @@ def test_changed_settings_code_or_data_are_trained_again(tmp_path, monkeypatch):
     trained(tmp_path, replace(brief(), data_source="1" * 64))
     other, _ = trained(tmp_path, replace(brief(), data_source="0" * 64))
     assert {"other data": 4} == other.outdated
+    for path in tmp_path.rglob("*.json"):  # as if a GPU had trained them
+        path.write_text(path.read_text().replace('"device": "cpu"', '"device": "cuda"'))
+    other, _ = trained(tmp_path, replace(brief(), data_source="0" * 64))
+    assert {"other device": 4} == other.outdated
     trained(tmp_path, brief())
     monkeypatch.setattr("goldmark.training.matrix.sources_of", lambda case, engine: {"a": "other"})
     progress, pending = stored_runs(tmp_path, plan_jobs(brief(), None, range(2), "cpu"))
