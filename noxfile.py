@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["fast"]
@@ -83,5 +85,13 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build the wheel."""
-    session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", session.create_tmp(), ".")
+    """Build the wheel, install it as a user does, and train from an empty folder."""
+    folder = Path(session.create_tmp())
+    for old in folder.iterdir():
+        old.unlink()
+    session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder), ".")
+    wheel_file = str(next(folder.glob("*.whl")))
+    session.install("-c", "constraints.txt", wheel_file)
+    session.install("--force-reinstall", "--no-deps", wheel_file)  # of the same version, but perhaps of other content
+    with session.chdir(folder):
+        session.run("goldmark", "run", "roast", "--seeds", "1", env=ONE_THREAD)

@@ -31,7 +31,7 @@ HEAVY = {
     "scipy": {"statistics", "cases"},
     "rich": {"cli"},
     "click": {"cli"},
-    "syrupy": {"golden", "plugin"},
+    "syrupy": set(),
     "pytest": {"golden", "plugin"},
     "filelock": {"golden", "training"},
     "matplotlib": {"report"},
