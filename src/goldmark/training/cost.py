@@ -36,17 +36,27 @@ class Cost:
 
 def cost_of(job: Job) -> Cost:
     """Return the cost of a run, from one step without content (torch's meta device)."""
+    settings, (model, data) = settings_of(job.case, job.variant), _model_and_batch(job)
+    n_weights = sum(parameter.numel() for parameter in model.parameters())
+    flops, kept = _step_cost(job, settings, model, {name: tensor.to("meta") for name, tensor in data.items()})
+    examples = sum(t[0].nbytes for name, t in data.items() if name.startswith("train_")) * settings.n_train
+    examples += sum(t[0].nbytes for name, t in data.items() if name.startswith("val_")) * settings.n_val
+    n_bytes = int(4 * _COPIES * n_weights + 2 * examples + _SLACK * kept)
+    return Cost(n_weights, settings.steps, flops, n_bytes)
+
+
+def n_parameters(job: Job) -> int:
+    """Return the number of parameters of a run's model."""
+    return sum(parameter.numel() for parameter in _model_and_batch(job)[0].parameters())
+
+
+def _model_and_batch(job: Job) -> tuple[nn.Module, Data]:
+    """Return a run's model at the start, and data that are enough for a step."""
     settings = settings_of(job.case, job.variant)
     data = job.case.make_data(_one_batch(settings), job.seed)
     data = {name: t.float() if t.is_floating_point() else t for name, t in data.items()}
     with draws.initial_weights(job.seed):
-        model = job.case.make_model(settings, data)
-    n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    flops, kept = _step_cost(job, settings, model, {name: tensor.to("meta") for name, tensor in data.items()})
-    examples = sum(t[0].nbytes for name, t in data.items() if name.startswith("train_")) * settings.n_train
-    examples += sum(t[0].nbytes for name, t in data.items() if name.startswith("val_")) * settings.n_val
-    n_bytes = int(4 * _COPIES * n_parameters + 2 * examples + _SLACK * kept)
-    return Cost(n_parameters, settings.steps, flops, n_bytes)
+        return job.case.make_model(settings, data), data
 
 
 def _one_batch(settings: Settings) -> Settings:
