@@ -28,9 +28,18 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def training_progress(label: str, total: int, done: int = 0) -> Iterator[Callable[[object], None]]:
-    """Show a bar on standard error while runs are trained; yield what is to be called with each finished run."""
+def training_progress(
+    label: str, total: int, done: int = 0, *, transient: bool = False
+) -> Iterator[Callable[[object], None]]:
+    """Show a bar on standard error while runs are trained; yield what is to be called with each finished run.
+
+    A transient bar leaves nothing behind, and is not shown at all where no terminal can take it away again.
+    """
     columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(TextColumn("{task.description}"), *columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    hidden = transient and not console.is_terminal
+    with Progress(
+        TextColumn("{task.description}"), *columns, console=console, transient=transient, disable=hidden
+    ) as progress:
         task = progress.add_task(label, total=total, completed=done, done=done)
         yield lambda run: progress.advance(task)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -112,9 +111,3 @@ def cpu_flops_per_s() -> float:
         matrix @ matrix
         times.append(time.perf_counter() - started)
     return 2 * size**3 / min(times)
-
-
-def total_flops(tasks: Sequence[Task]) -> float:
-    """Return the operations of all runs of some tasks of equal shapes."""
-    costs = [(len(task), cost_of(task[0])) for task in tasks]
-    return float(sum(n * cost.n_steps * cost.flops_per_step for n, cost in costs))
