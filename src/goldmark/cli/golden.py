@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import subprocess
@@ -19,6 +18,7 @@ from rich.text import Text
 from goldmark.case import Case, Run, UsageError
 from goldmark.cases import CASES, find_case
 from goldmark.claims import judge
+from goldmark.cli.json_file import json_option, write_json
 from goldmark.cli.progress import training_progress
 from goldmark.cli.tables import wide_console
 from goldmark.golden.catalogue import differing_repetitions, results_of
@@ -29,7 +29,6 @@ from goldmark.golden.status import GuardedMetric, age_days, doubts, false_alarm_
 from goldmark.golden.store import BadGolden, Golden, Result
 from goldmark.golden.update import apply_update, find_golden, golden_names, would_write
 from goldmark.training import by_variant, n_runs, train
-from goldmark.training.runs import finite
 
 _FOLDER = click.option(
     "--golden-dir",
@@ -37,22 +36,6 @@ _FOLDER = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("golden"),
     show_default=True,
-)
-
-
-def _need_folder(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a file in a folder that is not there before anything is trained."""
-    if path is not None and not path.resolve().parent.is_dir():
-        raise UsageError(f"--json {path}: there is no folder '{path.resolve().parent}'; make it first")
-    return path
-
-
-_JSON = click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=_need_folder,
-    help="Write the same here as JSON too.",
 )
 _JOBS = click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count(), show_default="the cores")
 
@@ -71,7 +54,7 @@ def golden_group() -> None:
 
 
 @golden_group.command("status")
-@_JSON
+@json_option
 @_FOLDER
 def status_command(json_file: Path | None, folder: Path) -> None:
     """Show every golden: tiers, age, versions, seeds, margin, detectable effect, and the bug that it guards against.
@@ -96,12 +79,9 @@ def status_command(json_file: Path | None, folder: Path) -> None:
     )
     for doubt in doubtful:
         console.print(Text(f"in doubt: {doubt}", style="bold red"), soft_wrap=True)
-    _write_json(
-        json_file,
-        goldens=[_as_json(golden) for golden in goldens],
-        false_alarm_rate=false_alarm_rate(guarded),
-        doubts=doubtful,
-    )
+    if json_file is not None:
+        contents = [_as_json(golden) for golden in goldens]
+        write_json(json_file, goldens=contents, false_alarm_rate=false_alarm_rate(guarded), doubts=doubtful)
     raise SystemExit(1 if doubtful else 0)
 
 
@@ -123,13 +103,6 @@ def _as_json(golden: Golden) -> dict[str, Any]:
         "versions": last and dict(last.versions),
         "guarded": [{**asdict(metric), "effects_away": metric.effects_away} for metric in guarded_metrics(golden)],
     }
-
-
-def _write_json(path: Path | None, **content: Any) -> None:
-    """Write what was shown, schema 1; NaN is null."""
-    if path is not None:
-        document = finite({"schema": 1, **content})
-        path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _n_seeds(golden: Golden) -> int:
@@ -178,7 +151,7 @@ def _amount(shift: float, scale: str) -> str:
 
 @golden_group.command("diff")
 @click.argument("names", metavar="[CASE]...", nargs=-1)
-@_JSON
+@json_option
 @_JOBS
 @_FOLDER
 def diff_command(names: tuple[str, ...], json_file: Path | None, jobs: int, folder: Path) -> None:
@@ -197,7 +170,8 @@ def diff_command(names: tuple[str, ...], json_file: Path | None, jobs: int, fold
             unchanged.append(result.name)
     for line in terminal_table(rows) if rows else ["nothing would change"]:
         click.echo(line)
-    _write_json(json_file, changes=[asdict(row) for row in rows], unchanged=unchanged)
+    if json_file is not None:
+        write_json(json_file, changes=[asdict(row) for row in rows], unchanged=unchanged)
     raise SystemExit(1 if rows else 0)
 
 

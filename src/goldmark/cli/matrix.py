@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,17 +14,17 @@ from rich.text import Text
 
 from goldmark.case import Case, MatrixScale, UsageError
 from goldmark.cases import CASES, case_at
-from goldmark.cli.outcome import Outcome, case_as_json, outcome_of, show
+from goldmark.cli.json_file import write_json
+from goldmark.cli.outcome import Outcome, as_json, finish, outcome_of, show
 from goldmark.cli.plan import no_gpu_line, plan_table
 from goldmark.cli.progress import training_progress
 from goldmark.cli.tables import wide_console
 from goldmark.golden.catalogue import results_of
 from goldmark.golden.update import apply_update
-from goldmark.training import resolve_device
+from goldmark.training import default_jobs, resolve_device
 from goldmark.training.machines import Machines
 from goldmark.training.matrix import alone, stored_runs, train_matrix
 from goldmark.training.plan import Job, group_jobs, miniature, plan_jobs
-from goldmark.training.runs import finite
 
 _INTERRUPTED = 130  # the exit status of a program that Ctrl-C stopped
 
@@ -88,24 +86,20 @@ def matrix_command(
     if plan:
         console.print(plan_table(matrices))
         return
-    if scale == "full" and device != "cpu" and means.device == "cpu":
+    if scale == "full" and device == "auto" and means.device == "cpu":
         raise UsageError(no_gpu_line([job for _, its in matrices for job in its]))
     with alone(out):
         outcomes = [_outcome(console, case, its, means, golden_dir) for case, its in matrices]
-        _write(out / "matrix.json", outcomes, scale)
+        write_json(out / "matrix.json", scale=scale, **as_json(outcomes))  # no times: equal runs give equal files
     if reason is not None:
         _record(console, outcomes, golden_dir / "matrix", reason)
-    failed = [outcome.case.name for outcome in outcomes if not outcome.ok]
-    console.print(Text(f"\nfails: {', '.join(failed)}" if failed else "\nall as it should be"))
-    raise SystemExit(1 if failed else 0)
+    finish(console, outcomes)
 
 
 def _means(device: str, machines: Machines | None, jobs: int | None, folder: Path) -> _Means:
     """Fill in what was not asked for; whether another machine of a cluster has a GPU cannot be seen from here."""
     found = device if (machines, device) == ("ray", "cuda") else resolve_device(device)
-    on_gpu = found == "cuda"
-    cores = 1 if on_gpu else os.cpu_count() or 1
-    return _Means(found, machines or ("here" if on_gpu else "processes"), jobs or cores, folder)
+    return _Means(found, machines or ("here" if found == "cuda" else "processes"), jobs or default_jobs(found), folder)
 
 
 def _matrices(
@@ -154,16 +148,6 @@ def _record(console: Console, outcomes: Sequence[Outcome], folder: Path, reason:
     runs = [[run for its in outcome.runs.values() for run in its] for outcome in outcomes]
     review = apply_update(folder, {result.name: result for its in runs for result in results_of(its)}, reason)
     console.print(Text(f"{review.counts()} in {folder}"))
-
-
-def _write(path: Path, outcomes: Sequence[Outcome], scale: MatrixScale) -> None:
-    """Write the table of all cases, schema 1; NaN is null. It holds no times, so that equal runs give equal files."""
-    fingerprint = next((dict(run.fingerprint) for o in outcomes for runs in o.runs.values() for run in runs), {})
-    cases = {outcome.case.name: case_as_json(outcome) for outcome in outcomes}
-    whole = finite({"schema": 1, "scale": scale, "cases": cases, "fingerprint": fingerprint})
-    staged = path.with_suffix(".tmp")
-    staged.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    staged.replace(path)
 
 
 @contextmanager

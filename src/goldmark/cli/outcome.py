@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -65,8 +65,20 @@ def show(console: Console, outcome: Outcome) -> None:
         console.print(slowest_line([run for runs in outcome.runs.values() for run in runs]))
 
 
-def case_as_json(outcome: Outcome) -> dict[str, Any]:
-    """Return an outcome in the layout of the JSON files."""
+def finish(console: Console, outcomes: Sequence[Outcome]) -> NoReturn:
+    """Say which cases fail and exit: 0 all as it should be, 1 otherwise."""
+    failed = [outcome.case.name for outcome in outcomes if not outcome.ok]
+    console.print(Text(f"\nfails: {', '.join(failed)}" if failed else "\nall as it should be"))
+    raise SystemExit(1 if failed else 0)
+
+
+def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return the outcomes of all cases in the layout of the JSON files, with the fingerprint of the first run."""
+    fingerprint = next((dict(run.fingerprint) for o in outcomes for runs in o.runs.values() for run in runs), {})
+    return {"cases": {outcome.case.name: _case_as_json(outcome) for outcome in outcomes}, "fingerprint": fingerprint}
+
+
+def _case_as_json(outcome: Outcome) -> dict[str, Any]:
     case = outcome.case
     return {
         "says": case.says,

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.text import Text
 
 from goldmark.case import Case, UsageError
 from goldmark.cases import CASES, find_case
-from goldmark.cli.outcome import Outcome, case_as_json, outcome_of, show
+from goldmark.cli.json_file import json_option, write_json
+from goldmark.cli.outcome import Outcome, as_json, finish, outcome_of, show
 from goldmark.cli.progress import training_progress
 from goldmark.cli.tables import before_and_after, wide_console
-from goldmark.training import n_runs, resolve_device, train
-from goldmark.training.runs import finite
+from goldmark.training import default_jobs, n_runs, resolve_device, train
 
 
 @click.command("run")
 @click.argument("names", metavar="[CASE]...", nargs=-1)
 @click.option("--seeds", type=click.IntRange(min=1), help="Train with seeds 0 ... N-1 instead of each variant's own.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: the cores; on a GPU: 1]")
-@click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the results here too."
-)
+@json_option
 @click.option("--data", type=click.Path(path_type=Path), help="Run one case on your own data (roast: JSON Lines).")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True)
 @click.option(
@@ -51,12 +46,10 @@ def run_command(
     cases = [find_case(name) for name in dict.fromkeys(names) or CASES]
     if data is not None:
         cases = [_on_file(cases, data)]
-    if json_file is not None and not json_file.resolve().parent.is_dir():
-        raise UsageError(f"--json {json_file}: there is no folder '{json_file.resolve().parent}'; make it first")
     if golden_dir is not None and not golden_dir.is_dir():
         raise UsageError(f"--golden-dir {golden_dir}: there is no such folder; without the option none is needed")
     resolved = resolve_device(device)
-    processes = jobs or (1 if resolved == "cuda" else os.cpu_count() or 1)
+    processes = jobs or default_jobs(resolved)
     console = wide_console()
     outcomes = []
     for case in cases:
@@ -66,10 +59,8 @@ def run_command(
     for line in before_and_after([(outcome.case, outcome.runs) for outcome in outcomes]):
         console.print(Text(line), soft_wrap=True)
     if json_file is not None:
-        json_file.write_text(json.dumps(as_json(outcomes), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    failed = [outcome.case.name for outcome in outcomes if not outcome.ok]
-    console.print(Text(f"\nfails: {', '.join(failed)}" if failed else "\nall as it should be"))
-    raise SystemExit(1 if failed else 0)
+        write_json(json_file, **as_json(outcomes))
+    finish(console, outcomes)
 
 
 def _on_file(cases: Sequence[Case], path: Path) -> Case:
@@ -86,15 +77,3 @@ def _outcome(case: Case, seeds: int | None, jobs: int, device: str, golden_dir: 
     with training_progress(case.name, n_runs(case, chosen)) as on_run:
         runs = train(case, seeds=chosen, device=device, jobs=jobs, on_run=on_run)
     return outcome_of(case, runs, golden_dir)
-
-
-def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Return the outcomes in the layout of `--json`, schema 1; NaN is null."""
-    first = next(run for runs in outcomes[0].runs.values() for run in runs)
-    whole = {
-        "schema": 1,
-        "cases": {outcome.case.name: case_as_json(outcome) for outcome in outcomes},
-        "fingerprint": dict(first.fingerprint),
-    }
-    plain: dict[str, Any] = finite(whole)
-    return plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 
 from goldmark.case import Case, Run, UsageError
@@ -9,7 +10,7 @@ from goldmark.training.machines import Machines, outcomes
 from goldmark.training.plan import by_variant, n_runs, plan_jobs
 from goldmark.training.tasks import plan_tasks
 
-__all__ = ["by_variant", "n_runs", "resolve_device", "train"]
+__all__ = ["by_variant", "default_jobs", "n_runs", "resolve_device", "train"]
 
 
 def train(
@@ -37,6 +38,11 @@ def train(
             runs[run.variant, run.seed] = run
             on_run(run)
     return [runs[job.variant, job.seed] for job in planned]
+
+
+def default_jobs(device: str) -> int:
+    """Return how many processes train where nothing is said: as many as there are cores, or one for a GPU."""
+    return 1 if device == "cuda" else os.cpu_count() or 1
 
 
 def resolve_device(device: str) -> str:

@@ -36,7 +36,7 @@ class Cost:
 def cost_of(job: Job) -> Cost:
     """Return the cost of a run, from one step without content (torch's meta device)."""
     settings, (model, data) = settings_of(job.case, job.variant), _model_and_batch(job)
-    n_weights = sum(parameter.numel() for parameter in model.parameters())
+    n_weights = _n_weights(model)
     flops, kept = _step_cost(job, settings, model, {name: tensor.to("meta") for name, tensor in data.items()})
     examples = sum(t[0].nbytes for name, t in data.items() if name.startswith("train_")) * settings.n_train
     examples += sum(t[0].nbytes for name, t in data.items() if name.startswith("val_")) * settings.n_val
@@ -46,7 +46,11 @@ def cost_of(job: Job) -> Cost:
 
 def n_parameters(job: Job) -> int:
     """Return the number of parameters of a run's model."""
-    return sum(parameter.numel() for parameter in _model_and_batch(job)[0].parameters())
+    return _n_weights(_model_and_batch(job)[0])
+
+
+def _n_weights(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _model_and_batch(job: Job) -> tuple[nn.Module, Data]:

@@ -77,11 +77,8 @@ def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task,
                     futures[pool.submit(train_task, pending[place])] = place
                 for future in as_completed(futures):
                     outcome = _outcome(future)
-                    if isinstance(outcome, BrokenProcessPool):
-                        attempts |= {place: attempts[place] + 1 for place in _in_hand(futures, pending, processes)}
-                        break
                     yield pending.pop(futures[future]), outcome
-            except BrokenProcessPool:  # while tasks were still being handed out
+            except BrokenProcessPool:  # seen in a task, or while tasks are still being handed out
                 attempts |= {place: attempts[place] + 1 for place in _in_hand(futures, pending, processes)}
             finally:
                 pool.shutdown(cancel_futures=True)
@@ -95,7 +92,10 @@ def _in_hand(futures: dict[Future[Any], int], pending: dict[int, Task], processe
 
 
 def _outcome(future: Future[list[Run]]) -> Outcome:
+    """Return the runs of a task or what stopped it; raise where it was not the task but the pool."""
     error = future.exception()
+    if isinstance(error, BrokenProcessPool):
+        raise error
     return future.result() if error is None else error
 
 

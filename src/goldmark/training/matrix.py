@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ class Progress:
     """What has become of one case's matrix: it grows while the matrix is trained."""
 
     kept: int = 0  # runs that were there already
-    outdated: dict[str, int] = field(default_factory=dict)  # why runs that were there are trained again -> how many
+    outdated: Counter[str] = field(default_factory=Counter)  # why runs that were there are trained again -> how many
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)  # by variant and seed
     failures: list[Failure] = field(default_factory=list)
 
@@ -44,15 +45,15 @@ def stored_runs(folder: Path, jobs: Iterable[Job]) -> tuple[Progress, list[Job]]
     progress, pending = Progress(), []
     for job in jobs:
         path = run_path(folder, job)
-        run = _read_whole(path) if path.exists() else None
-        reason = ("half-written" if run is None else _outdated(run, job)) if path.exists() else None
-        if run is not None and reason is None:
+        run = _read_whole(path)
+        reason = _outdated(run, job) if run else "half-written" if path.exists() else None
+        if run and not reason:
             progress.kept += 1
             _note(progress, run)
-            continue
-        if reason is not None:
-            progress.outdated[reason] = progress.outdated.get(reason, 0) + 1
-        pending.append(job)
+        else:
+            pending.append(job)
+        if reason:
+            progress.outdated[reason] += 1
     return progress, pending
 
 
@@ -107,10 +108,10 @@ def _note(progress: Progress, run: Run) -> None:
 
 
 def _read_whole(path: Path) -> Run | None:
-    """Return a run, or None where the file is not one: cut off, or of another version."""
+    """Return a run, or None where there is no file, or one that is cut off or of another version."""
     try:
         return read_run(path)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

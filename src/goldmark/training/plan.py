@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from goldmark.case import Case, Run, find_variant, seeds_of, settings_of
@@ -63,13 +64,11 @@ def _is_there(value: Any) -> Any:
     return tuple(map(bool, value)) if isinstance(value, tuple) else bool(value)
 
 
-def cut(groups: Iterable[Task], largest: Callable[[Task], int]) -> list[Task]:
-    """Return groups cut into tasks of nearly equal size, none larger than `largest` says of its group."""
-    tasks = []
-    for group in groups:
-        size = math.ceil(len(group) / math.ceil(len(group) / max(1, largest(group))))
-        tasks += [group[start : start + size] for start in range(0, len(group), size)]
-    return tasks
+def cut(group: Task, largest: int) -> list[Task]:
+    """Return a group cut into as few tasks as can be, none larger than `largest`; their sizes differ by one at most."""
+    n = math.ceil(len(group) / largest)
+    bounds = [len(group) * i // n for i in range(n + 1)]
+    return [group[start:end] for start, end in pairwise(bounds)]
 
 
 def miniature(groups: Iterable[Task]) -> list[Task]:

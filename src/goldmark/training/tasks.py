@@ -14,7 +14,7 @@ def plan_tasks(jobs: Sequence[Job], processes: int = 1) -> list[Task]:
     """Return the tasks of some jobs: stacks that fit into memory, with work for every process, or single jobs."""
     tasks: list[Task] = []
     for group in group_jobs(jobs):
-        tasks += cut([group], lambda group: _largest(group, processes)) if stacks(group) else [(job,) for job in group]
+        tasks += cut(group, _largest(group, processes) if stacks(group) else 1)
     return tasks
 
 
