@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +33,6 @@ class Prepared:
     stream: hashlib._Hash
     history: list[dict[str, float]] = field(default_factory=list)
     learning_rates: list[tuple[float, ...]] = field(default_factory=list)
-    started: float = field(default_factory=time.perf_counter)
 
     @property
     def case(self) -> Case:

@@ -23,10 +23,7 @@ class LSTM(nn.LSTM):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Return (states (B, T, D H), last h (B, D H)) for x (B, T, F)."""
-        if self.unrolled:
-            return _unrolled(self, x)
-        states, (h, _) = super().forward(x)
-        return states, _of_the_top(self, h)
+        return _unrolled(self, x) if self.unrolled else _fused(self, super().forward(x))
 
 
 class GRU(nn.GRU):
@@ -36,10 +33,7 @@ class GRU(nn.GRU):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Return (states (B, T, D H), last h (B, D H)) for x (B, T, F)."""
-        if self.unrolled:
-            return _unrolled(self, x)
-        states, h = super().forward(x)
-        return states, _of_the_top(self, h)
+        return _unrolled(self, x) if self.unrolled else _fused(self, super().forward(x))
 
 
 class RNN(nn.RNN):
@@ -49,10 +43,7 @@ class RNN(nn.RNN):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Return (states (B, T, D H), last h (B, D H)) for x (B, T, F)."""
-        if self.unrolled:
-            return _unrolled(self, x)
-        states, h = super().forward(x)
-        return states, _of_the_top(self, h)
+        return _unrolled(self, x) if self.unrolled else _fused(self, super().forward(x))
 
 
 def unroll(model: nn.Module) -> None:
@@ -62,9 +53,11 @@ def unroll(model: nn.Module) -> None:
             module.unrolled = True
 
 
-def _of_the_top(layer: nn.RNNBase, h: Tensor) -> Tensor:
-    """Return the last h of the top layer (B, D H) from those of all layers (L D, B, H)."""
-    return torch.cat(list(h[-(1 + layer.bidirectional) :]), dim=-1)
+def _fused(layer: nn.RNNBase, outputs: tuple[Tensor, Tensor | tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return the states and, of the last h of all layers (L D, B, H), those of the top; torch adds c for an LSTM."""
+    states, last = outputs
+    h = last[0] if isinstance(last, tuple) else last
+    return states, torch.cat(list(h[-(1 + layer.bidirectional) :]), dim=-1)
 
 
 def _unrolled(layer: nn.RNNBase, x: Tensor) -> tuple[Tensor, Tensor]:
