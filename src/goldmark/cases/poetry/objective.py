@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from goldmark.case import Data
 from goldmark.cases.poetry.decoder import Feed
 from goldmark.training.draws import Draws
+from goldmark.training.schedule import steps_per_epoch
 
 if TYPE_CHECKING:
     from goldmark.cases.poetry import PoetrySettings
@@ -96,8 +97,7 @@ def _last_places(length: int) -> Tensor:
 
 
 def _forced_shares(settings: PoetrySettings) -> Tensor:
-    per_epoch = settings.n_train // min(settings.batch, settings.n_train)
-    epochs = torch.arange(settings.steps) // per_epoch + 1
+    epochs = torch.arange(settings.steps) // steps_per_epoch(settings, settings.n_train) + 1
     shares = torch.full((settings.steps,), LAST_SHARE, dtype=torch.float64)
     for last, share in reversed(PHASES):
         shares = torch.where(epochs <= last, share, shares)
