@@ -120,3 +120,25 @@ def test_initial_weights_leave_the_global_generator_alone():
     assert torch.equal(layers[0], layers[1])
     assert not torch.equal(layers[0], layers[2])
     assert torch.equal(expected, torch.rand(3))
+
+
+def test_a_stack_keeps_what_each_run_keeps():
+    """Under vmap, with a key and a share a run and a size that is no multiple of four: the bits of each run alone."""
+    keys, shares = draws.step_key(torch.arange(3), 5), torch.tensor([0.1, 0.3, 0.75], dtype=torch.float64)
+
+    def kept(key, share):
+        return draws.Draws(key).kept("site", (3, 5), share)
+
+    together = torch.func.vmap(kept)(keys, shares)
+    assert torch.equal(torch.stack(list(map(kept, keys, shares))), together)
+    shared = torch.func.vmap(kept, in_dims=(0, None))(keys, shares[1])
+    assert torch.equal(together[1], shared[1])
+
+
+def test_kept_bits_are_quarters_of_splitmix64():
+    """The lowest 16 bits of a word come first, read with their sign: the share of them below the limit is dropped."""
+    words = list(splitmix64(int(draws.key(0, 5, "site")) % 2**64, 4))
+    quarters = [(word >> shift) % 2**16 for word in words for shift in (0, 16, 32, 48)]
+    signed = [quarter - 2**16 if quarter >= 2**15 else quarter for quarter in quarters]
+    kept = draws.Draws.at(0, 5).kept("site", (14,), torch.tensor(0.25, dtype=torch.float64))
+    assert [quarter >= -(2**14) for quarter in signed[:14]] == kept.tolist()

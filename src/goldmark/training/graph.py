@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -9,32 +10,59 @@ import torch
 from torch import Tensor
 
 _WARM_UPS = 3  # steps before a capture, as torch's notes on CUDA graphs ask for
-_NO_MEMORY = ("out of memory", "StreamCapture")  # what an allocation that fails in a capture may be told as
 
 
 def replayed(step: Callable[[], None], state: Sequence[Tensor]) -> Callable[[], None]:
     """Return a function that does what `step` does: on a CPU `step` itself, on a GPU its recording where it has one.
 
-    `state` is all that a step changes, so that the steps of the warm-up can be undone.
+    `state` is all that a step changes, so that the steps of the warm-up can be undone. Raises
+    `torch.cuda.OutOfMemoryError` where the recording does not fit; any other failure is a warning, and `step` remains.
     """
     if not state[0].is_cuda:
         return step
     before = [tensor.detach().clone() for tensor in state]
     _warm_up(step, state, before)
-    graph = torch.cuda.CUDAGraph()
+    graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
     try:
         # the outer context brings the stream back where the end of a capture raises
-        with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph):
+        with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph, pool=pool):
             step()
     except RuntimeError as error:
         graph.reset()
         torch.cuda.synchronize()
-        if any(sign in str(error) for sign in _NO_MEMORY):
+        _close(pool)
+        if lacks_memory(error):
             raise torch.cuda.OutOfMemoryError(str(error)) from error
         warnings.warn(f"the step runs without a CUDA graph, and slower: {error}", RuntimeWarning, stacklevel=2)
         _restore(state, before)
         return step
     return graph.replay
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Tell whether an error, or one that was being handled as it was raised, is a lack of memory.
+
+    Whatever stops a capture, its end raises "cudaErrorStreamCaptureInvalidated", with the reason as its context.
+    """
+    reasons: list[BaseException] = []
+    reason: BaseException | None = error
+    while reason is not None and reason not in reasons:
+        reasons.append(reason)
+        reason = reason.__cause__ or reason.__context__
+    return any(isinstance(reason, torch.cuda.OutOfMemoryError) for reason in reasons)
+
+
+def _close(pool: tuple[int, int]) -> None:
+    """Have the allocator leave the pool of a capture that broke off, and give its memory back.
+
+    The end of a broken capture raises before it does so, and then every later `empty_cache` is an internal error. torch
+    has no public way; where the capture did come to its end, the allocator has left and says so.
+    """
+    # torch before 2.7 has the first under another name
+    end = getattr(torch._C, "_cuda_endAllocateToPool", None) or torch._C._cuda_endAllocateCurrentStreamToPool  # noqa: SLF001
+    with contextlib.suppress(RuntimeError):
+        end(torch.cuda.current_device(), pool)
+        torch._C._cuda_releasePool(torch.cuda.current_device(), pool)  # noqa: SLF001
 
 
 def _warm_up(step: Callable[[], None], state: Sequence[Tensor], before: Sequence[Tensor]) -> None:
