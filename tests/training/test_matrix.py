@@ -8,6 +8,7 @@ import pytest
 
 from goldmark.case import UsageError
 from goldmark.cases import CASES
+from goldmark.training import machines
 from goldmark.training.matrix import alone, stored_runs, train_matrix
 from goldmark.training.plan import plan_jobs
 from goldmark.training.runs import run_path
@@ -92,6 +93,42 @@ def _failing(evaluate):
         return evaluate(model, data, settings)
 
     return failing
+
+
+def test_stack_whose_ends_fail_as_it_did_is_given_up(tmp_path, monkeypatch):
+    """Twelve runs that cannot be trained: the stack and its two ends are tried, and every run has its error."""
+    tried = []
+
+    def failing(task):
+        tried.append(len(task))
+        raise ArithmeticError("no such luck")
+
+    monkeypatch.setattr("goldmark.training.machines.train_task", failing)
+    progress, seen = trained(tmp_path, brief(), seeds=6)
+    assert ([12, 1, 1], 12) == (tried, len(seen))
+    errors = {(failure.variant, failure.seed): failure.error for failure in progress.failures}
+    assert 12 == len(errors)
+    assert "ArithmeticError: no such luck" == errors["normalized", 0] == errors["raw_targets", 5]
+    as_others = "ArithmeticError: no such luck (as its stack did, and the first and the last of it alone)"
+    assert {as_others} == {error for job, error in errors.items() if job not in {("normalized", 0), ("raw_targets", 5)}}
+
+
+@pytest.mark.parametrize("bad", [{0}, {3}, {5}, {0, 5}, {0, 1, 2, 3, 4, 5}])
+def test_stack_with_good_runs_loses_none_of_them(tmp_path, monkeypatch, bad):
+    """Errors that name their own run: wherever the bad ones stand, first and last included, the others are trained."""
+    whole = machines.train_task
+
+    def failing(task):
+        if unlucky := [job.seed for job in task if job.seed in bad]:
+            raise ArithmeticError(f"no luck with {unlucky}")
+        return whole(task)
+
+    monkeypatch.setattr("goldmark.training.machines.train_task", failing)
+    case = brief()
+    progress, _ = trained(tmp_path, replace(case, variants=case.variants[:1]), seeds=6)
+    assert bad == {failure.seed for failure in progress.failures}
+    assert set(range(6)) - bad == {seed for _, seed in progress.runs}
+    assert {f"ArithmeticError: no luck with {[seed]}" for seed in bad} == {f.error for f in progress.failures}
 
 
 def test_diverged_run_is_a_failure_and_is_not_tried_again(tmp_path):

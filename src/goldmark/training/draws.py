@@ -137,12 +137,12 @@ class _Quarters(torch.autograd.Function):
         return words.view(torch.int16)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
         """Keep nothing: integers have no gradient."""
         ctx.mark_non_differentiable(output)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], words: Tensor) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: tuple[int | None, ...], words: Tensor) -> tuple[Tensor, int]:  # noqa: ARG004
         """View the words of all runs at once, with their axis in front, so that the last one stays whole."""
         return _Quarters.apply(words.movedim(in_dims[0] or 0, 0).contiguous()), 0  # type: ignore[no-untyped-call]
 

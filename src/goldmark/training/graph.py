@@ -58,8 +58,8 @@ def _close(pool: tuple[int, int]) -> None:
     The end of a broken capture raises before it does so, and then every later `empty_cache` is an internal error. torch
     has no public way; where the capture did come to its end, the allocator has left and says so.
     """
-    # torch before 2.7 has the first under another name
-    end = getattr(torch._C, "_cuda_endAllocateToPool", None) or torch._C._cuda_endAllocateCurrentStreamToPool  # noqa: SLF001
+    names = ("_cuda_endAllocateToPool", "_cuda_endAllocateCurrentStreamToPool")  # the second in torch before 2.7
+    end = next(getattr(torch._C, name) for name in names if hasattr(torch._C, name))  # noqa: SLF001
     with contextlib.suppress(RuntimeError):
         end(torch.cuda.current_device(), pool)
         torch._C._cuda_releasePool(torch.cuda.current_device(), pool)  # noqa: SLF001

@@ -68,33 +68,56 @@ def train_matrix(
 ) -> None:
     """Train jobs and write each run into the folder as it finishes; only this process writes.
 
-    A stack that fails is trained again in halves, so that one bad run does not take its neighbours along.
+    Of a stack that fails, the first and the last job are tried alone. Where both fail as the stack did, all the others
+    count as failed, until the next command tries again; else these are trained in halves, and no good run is lost.
     """
     tasks = plan_tasks(jobs, processes)
     while tasks:
-        halves: list[Task] = []
+        failed: list[tuple[Task, BaseException]] = []
         for task, outcome in outcomes(tasks, machines, processes):
             if isinstance(outcome, BaseException) and len(task) > 1:
-                halves += [task[: len(task) // 2], task[len(task) // 2 :]]
+                failed.append((task, outcome))
             else:
                 _keep(folder, task, outcome, progress, on_run)
-        tasks = halves
+        ends = [(job,) for task, _ in failed for job in (task[0], task[-1])]
+        for task, outcome in outcomes(ends, machines, processes):
+            _keep(folder, task, outcome, progress, on_run)
+        tasks = []
+        for task, error in failed:
+            tasks += _left(task, error, progress, on_run)
+
+
+def _left(task: Task, error: BaseException, progress: Progress, on_run: Callable[[Run | Failure], None]) -> list[Task]:
+    """Return what is to be tried of a stack that failed, and whose first and last job were tried alone."""
+    between, half = task[1:-1], (len(task) - 1) // 2
+    told = {(failure.variant, failure.seed): failure.error for failure in progress.failures}
+    if {_told(error)} != {told.get((job.variant, job.seed)) for job in (task[0], task[-1])}:
+        return [part for part in (between[:half], between[half:]) if part]
+    _fail(between, f"{_told(error)} (as its stack did, and the first and the last of it alone)", progress, on_run)
+    return []
 
 
 def _keep(
     folder: Path, task: Task, outcome: Outcome, progress: Progress, on_run: Callable[[Run | Failure], None]
 ) -> None:
     if isinstance(outcome, BaseException):
-        for job in task:
-            error = f"{type(outcome).__name__}: {outcome}"
-            progress.failures.append(Failure(job.case.name, job.variant, job.seed, error))
-            on_run(progress.failures[-1])
+        _fail(task, _told(outcome), progress, on_run)
         return
     for job, run in zip(task, outcome, strict=True):
         path = run_path(folder, job)
         write_run(path, run)
         _note(progress, read_run(path))  # as the next command will see it, infinities included
         on_run(run)
+
+
+def _fail(task: Task, error: str, progress: Progress, on_run: Callable[[Run | Failure], None]) -> None:
+    for job in task:
+        progress.failures.append(Failure(job.case.name, job.variant, job.seed, error))
+        on_run(progress.failures[-1])
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _note(progress: Progress, run: Run) -> None:
