@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from goldmark.cases import CASES, case_at
 from goldmark.cli import program
 from goldmark.golden.folder import golden_names
+from goldmark.training.cost import counted_cost
 from goldmark.training.matrix import alone
 from goldmark.training.plan import group_jobs, plan_jobs
 
@@ -108,6 +110,7 @@ def test_only_chooses_variants_and_none_is_an_error(invoke):
 def test_full_scale_without_a_gpu_says_so_in_one_line(invoke, monkeypatch):
     """Exit 2, how long this CPU would take, and the command for the miniature; nothing is trained."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("goldmark.training.cost_table.known_cost", counted_cost)
     done = invoke()
     assert 2 == done.exit_code
     [line] = done.stderr.strip().splitlines()
@@ -119,6 +122,26 @@ def test_full_scale_without_a_gpu_says_so_in_one_line(invoke, monkeypatch):
     ):
         assert text in line
     assert "" == done.stdout
+    monkeypatch.setattr("goldmark.training.cost_table.known_cost", lambda job: None)
+    monkeypatch.setattr("goldmark.training.cost_table.counted_cost", None)
+    assert "would take many hours" in invoke().stderr
+
+
+@pytest.mark.slow
+def test_refusal_waits_for_nothing_but_torch():
+    """Half a second of processor time beyond that of `import torch`, of which the better of three is taken."""
+    command = "from goldmark.cli import main; main()"
+    seconds = [min(cpu_s(code, *words) for _ in range(3)) for code, *words in (("import torch",), (command, "matrix"))]
+    assert seconds[1] - seconds[0] < 0.5
+
+
+def cpu_s(code, *arguments):
+    """The processor time that a fresh process without a GPU takes for some code."""
+    before = os.times()
+    hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONDONTWRITEBYTECODE": ""}
+    subprocess.run([sys.executable, "-c", code, *arguments], env=hidden, capture_output=True, check=False)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def test_reason_records_goldens_that_the_next_matrix_is_held_to(invoke, tmp_path):

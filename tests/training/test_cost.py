@@ -52,28 +52,28 @@ LINEAR = Case(
 
 def test_operations_are_those_of_the_matrix_products():
     """B x 3 times 3 x 4: 2 B 12 forward and as many for the weights' gradient; the inputs need none."""
-    found = cost.cost_of(Job(LINEAR, "fit", 0))
+    found = cost.counted_cost(Job(LINEAR, "fit", 0))
     assert (16, 7, 2 * 2 * 5 * 12) == (found.n_parameters, found.n_steps, found.flops_per_step)
-    assert 2 * found.flops_per_step == cost.cost_of(Job(LINEAR, "wide", 0)).flops_per_step
+    assert 2 * found.flops_per_step == cost.counted_cost(Job(LINEAR, "wide", 0)).flops_per_step
 
 
 def test_memory_grows_with_the_batch_and_with_the_data():
     """What the backward pass keeps follows the batch, and every example counts."""
-    small, wide = (cost.cost_of(Job(LINEAR, name, 0)).n_bytes for name in ("fit", "wide"))
+    small, wide = (cost.counted_cost(Job(LINEAR, name, 0)).n_bytes for name in ("fit", "wide"))
     longer = replace(LINEAR, settings=replace(LINEAR.settings, n_train=1050))
     assert wide > small
-    assert 2 * 1000 * 3 * 4 == cost.cost_of(Job(longer, "fit", 0)).n_bytes - small
+    assert 2 * 1000 * 3 * 4 == cost.counted_cost(Job(longer, "fit", 0)).n_bytes - small
 
 
 def test_parameters_are_those_of_a_trained_run():
     """The model that is counted is the one that is trained."""
     roast = CASES["roast"]
     job = Job(replace(roast, settings=replace(roast.settings, steps=1)), "normalized", 0)
-    assert train_single(job).exact["n_parameters"] == cost.cost_of(job).n_parameters
+    assert train_single(job).exact["n_parameters"] == cost.counted_cost(job).n_parameters
 
 
 def test_stack_fits_into_the_free_memory(monkeypatch):
     """Seven tenths of what is free, shared by the processes, and never less than one run."""
-    job = Job(LINEAR, "fit", 0)
-    monkeypatch.setattr(cost, "free_bytes", lambda device: 100 * cost.cost_of(job).n_bytes)
-    assert [70, 35, 1] == [cost.largest_stack((job,), processes) for processes in (1, 2, 1000)]
+    a_run = cost.counted_cost(Job(LINEAR, "fit", 0))
+    monkeypatch.setattr(cost, "free_bytes", lambda device: 100 * a_run.n_bytes)
+    assert [70, 35, 1] == [cost.largest_stack(a_run, "cpu", processes) for processes in (1, 2, 1000)]

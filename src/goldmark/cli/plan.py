@@ -39,20 +39,26 @@ def plan_table(matrices: Sequence[tuple[Case, Sequence[Job]]]) -> Table:
 
 
 def no_gpu_line(jobs: Sequence[Job]) -> str:
-    """Return the one line for a full matrix without a GPU: how long this CPU would take, and what to do instead."""
-    from goldmark.training.cost import cpu_flops_per_s
+    """Return the one line for a full matrix without a GPU: how long this CPU would take, and what to do instead.
 
-    speed = cpu_flops_per_s() * (os.cpu_count() or 1) * _SHARE_REACHED
-    hours = sum(_flops(task, cost) for task, cost in _costs(jobs)) / speed / 3600
+    The time is left out where a cost is not known: counting it would keep the answer back for a minute.
+    """
+    from goldmark.training.cost import cpu_flops_per_s
+    from goldmark.training.cost_table import known_cost
+
+    costs = [(task, known_cost(task[0])) for task in group_jobs(jobs)]
+    flops = sum(_flops(task, cost) for task, cost in costs if cost)
+    hours = flops / (cpu_flops_per_s() * (os.cpu_count() or 1) * _SHARE_REACHED) / 3600
+    takes = f"would take at least {hours:,.2g} h" if all(cost for _, cost in costs) else "would take many hours"
     return (
-        f"torch sees no CUDA GPU; on this CPU the {len(jobs)} runs of scale full would take at least {hours:,.2g} h "
+        f"torch sees no CUDA GPU; on this CPU the {len(jobs)} runs of scale full {takes} "
         "(--device cpu if that is meant); every shape in miniature: goldmark matrix --scale smoke --device cpu"
     )
 
 
 def _costs(jobs: Sequence[Job]) -> Iterator[tuple[Task, Cost]]:
     """Yield the groups of some jobs, each with the cost of one of its runs."""
-    from goldmark.training.cost import cost_of
+    from goldmark.training.cost_table import cost_of
 
     groups = group_jobs(jobs)
     with training_progress("costs by shape", len(groups), transient=True) as on_shape:

@@ -9,11 +9,10 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from goldmark.case import Data, Settings, settings_of
 from goldmark.training import draws
-from goldmark.training.plan import Job, Task
+from goldmark.training.plan import Job
 from goldmark.training.prepare import of_step
 from goldmark.training.recurrent import unroll
 
@@ -33,8 +32,8 @@ class Cost:
     n_bytes: int  # of weights, moments, data and what the backward pass keeps
 
 
-def cost_of(job: Job) -> Cost:
-    """Return the cost of a run, from one step without content (torch's meta device)."""
+def counted_cost(job: Job) -> Cost:
+    """Return the cost of a run, from one step without content (torch's meta device): seconds for a large model."""
     settings, (model, data) = settings_of(job.case, job.variant), _model_and_batch(job)
     n_weights = _n_weights(model)
     flops, kept = _step_cost(job, settings, model, {name: tensor.to("meta") for name, tensor in data.items()})
@@ -69,6 +68,8 @@ def _one_batch(settings: Settings) -> Settings:
 
 def _step_cost(job: Job, settings: Settings, model: nn.Module, data: Data) -> tuple[int, int]:
     """Return the operations of one step and the bytes that its backward pass keeps."""
+    from torch.utils.flop_counter import FlopCounterMode
+
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -99,9 +100,9 @@ def free_bytes(device: str) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
 
 
-def largest_stack(task: Task, processes: int = 1) -> int:
-    """Return how many runs like a task's first one fit into the free memory, shared by some processes."""
-    return max(1, int(_SHARE * free_bytes(task[0].device) / processes / cost_of(task[0]).n_bytes))
+def largest_stack(cost: Cost, device: str, processes: int = 1) -> int:
+    """Return how many runs of a cost fit into the free memory of a device, shared by some processes."""
+    return max(1, int(_SHARE * free_bytes(device) / processes / cost.n_bytes))
 
 
 def cpu_flops_per_s() -> float:

@@ -49,12 +49,16 @@ def group_jobs(jobs: Iterable[Job]) -> list[Task]:
     A setting that does is compared only by whether it is there at all: dropout 0 leaves an operation out.
     """
     groups: dict[Any, list[Job]] = {}
+    shapes: dict[Any, Any] = {}  # a variant's, once for all its seeds
     for job in jobs:
-        groups.setdefault((job.case.name, job.case.scale, job.device, job.dtype, _shape(job)), []).append(job)
+        variant = (id(job.case), job.variant)
+        shape = shapes[variant] = shapes.get(variant) or shape_of(job)
+        groups.setdefault((job.case.name, job.case.scale, job.device, job.dtype, shape), []).append(job)
     return [tuple(group) for group in groups.values()]
 
 
-def _shape(job: Job) -> tuple[tuple[str, Any], ...]:
+def shape_of(job: Job) -> tuple[tuple[str, Any], ...]:
+    """Return the settings that jobs of one stack share; of those that reach it as tensors, whether they are there."""
     stackable = job.case.stackable | _STACKABLE
     settings = asdict(settings_of(job.case, job.variant))
     return tuple((name, _is_there(value) if name in stackable else value) for name, value in settings.items())

@@ -29,8 +29,9 @@ def stacks(task: Task) -> bool:
 
 def _largest(group: Task, processes: int) -> int:
     from goldmark.training.cost import largest_stack
+    from goldmark.training.cost_table import cost_of
 
-    fitting = largest_stack(group, processes)
+    fitting = largest_stack(cost_of(group[0]), group[0].device, processes)
     return fitting if group[0].device == "cuda" else min(fitting, _LARGEST_ON_CPU, -(-len(group) // processes))
 
 
