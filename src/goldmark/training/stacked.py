@@ -162,10 +162,7 @@ def _exactly(numbers: Sequence[Any]) -> Tensor:
 
 def _step(stack: _Stack) -> None:
     """Take one optimiser step with every run of the stack."""
-    at = {name: tensor.index_select(0, stack.step)[0] for name, tensor in stack.per_step.items()}
-    rows, keys = (tensor.index_select(0, stack.step)[0] for tensor in (stack.rows, stack.keys))
-    trained = stack.trained
-    losses = _losses(stack, {**stack.idle, **trained}, {**stack.data, **at}, rows, keys)
+    losses, trained = _losses(stack), stack.trained
     grads = dict(zip(trained, torch.autograd.grad(losses.sum(), list(trained.values())), strict=True))
     flats = [flat(grads[name] for name in part.views) for part in stack.segments]
     if stack.limits is not None:
@@ -175,15 +172,18 @@ def _step(stack: _Stack) -> None:
     stack.step.add_(1)
 
 
-def _losses(stack: _Stack, parameters: Tensors, data: Tensors, rows: Tensor, keys: Tensor) -> Tensor:
-    """Return the loss of every run (R,) on its batch of a step."""
+def _losses(stack: _Stack) -> Tensor:
+    """Return the loss of every run (R,) on its batch of the step that the counter stands at."""
+    at = {name: tensor.index_select(0, stack.step)[0] for name, tensor in stack.per_step.items()}
+    rows, keys = (tensor.index_select(0, stack.step)[0] for tensor in (stack.rows, stack.keys))
 
     def loss(parameters: Tensors, buffers: Tensors, data: Tensors, rows: Tensor, key: Tensor) -> Tensor:
         tensors = {f"model.{name}": tensor for name, tensor in {**parameters, **buffers}.items()}
         result: Tensor = functional_call(stack.loss, tensors, (data, rows, draws.Draws(key, stack.used)))
         return result
 
-    losses: Tensor = vmap(loss)(parameters, stack.buffers, data, rows, keys)
+    parameters = {**stack.idle, **stack.trained}
+    losses: Tensor = vmap(loss)(parameters, stack.buffers, {**stack.data, **at}, rows, keys)
     return losses
 
 

@@ -1,0 +1,142 @@
+"""What a CPU can say of steps on a GPU: none waits for the host, mixes devices or goes model by model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from goldmark.cases import CASES, case_at
+from goldmark.training import dry_run
+from goldmark.training.plan import group_jobs, plan_jobs
+
+
+def shapes(name, scale):
+    """Two jobs of every shape of a case."""
+    groups = group_jobs(plan_jobs(case_at(name, scale), None, [0, 1], "cpu"))
+    return [(group[0], group[-1]) for group in groups]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_step_of_every_case_can_be_recorded(name):
+    """A whole step of the first shape at fast scale, without numbers and with them."""
+    dry_run.dry_step(shapes(name, "fast")[0], "meta", "cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "task", [task for name in CASES for task in shapes(name, "smoke")], ids=lambda task: f"{task[0].variant}"
+)
+def test_step_of_every_shape_can_be_recorded(task):
+    """The same for all shapes of the full matrices."""
+    dry_run.dry_step(task, "meta", "cpu")
+
+
+CHILD = """
+import json, sys, torch
+from dataclasses import replace
+from goldmark.cases import CASES, case_at
+from goldmark.training.dry_run import dry_step
+from goldmark.training.plan import group_jobs, plan_jobs
+
+def plant(offence):
+    def loss(model, data, rows, draws, settings):
+        return case.loss(model, data, rows, draws, settings) + offence(data["train_temp_f"])
+    return replace(case, loss=loss)
+
+name, scale, offence = sys.argv[1:]
+case = case_at(name, scale)
+case = plant(eval(offence)) if offence else case
+found = {}
+for task in group_jobs(plan_jobs(case, None, [0, 1], "cpu"))[: 1 if offence else None]:
+    try:
+        dry_step((task[0], task[-1]), "fake gpu")
+        found[task[0].variant] = ""
+    except Exception as error:
+        found[task[0].variant] = f"{type(error).__name__}: {error}"
+print(json.dumps(found))
+"""
+
+
+def on_fake_gpu(name, scale, offence=""):
+    """What each shape of a case raises on a fake GPU, in a process of its own; a loss may have something planted."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, name, scale, offence], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_losses_of_every_shape_stay_on_the_device(name):
+    """On a fake GPU, where a tensor of the CPU in an operation raises, and so does a copy."""
+    found = on_fake_gpu(name, "smoke")
+    assert len(shapes(name, "smoke")) == len(found)
+    assert dict.fromkeys(found, "") == found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("offence", "message"),
+    [
+        ("lambda x: x.mean() * torch.ones(3).mean() * 0 + (x[0] + torch.ones(x.shape[-1])).mean()", "same device"),
+        ("lambda x: torch.tensor(1.0, device='cpu').to(x.device)", "copies between cpu and"),
+        ("lambda x: torch.ones((), device=x.device).cpu()", "copies between cpu and"),
+    ],
+)
+def test_mixed_devices_are_found(offence, message):
+    """A tensor made on the CPU, one brought over from there, and one brought back."""
+    [error] = on_fake_gpu("roast", "fast", offence).values()
+    assert message in error
+
+
+def planted(offence):
+    """Two jobs of the roast case, small, with something added to its loss."""
+    roast = CASES["roast"]
+    small = replace(roast.settings, steps=2, n_train=4, n_val=2, length=12)
+
+    def loss(model, data, rows, draws, settings):
+        return roast.loss(model, data, rows, draws, settings) + offence(data["train_temp_f"])
+
+    return plan_jobs(replace(roast, settings=small, loss=loss), ["normalized"], [0, 1], "cpu")
+
+
+def flag(x):
+    """Bools that do not depend on the run, so that `vmap` has nothing to say to them."""
+    return torch.ones(3) > torch.arange(3)
+
+
+OFFENCES = {  # what is planted into a loss -> what is said of it
+    "a value": (lambda x: torch.ones(()).item(), "_local_scalar_dense.default makes the host wait"),
+    "a branch": (lambda x: 1.0 if flag(x).any() else 0.0, "makes the host wait"),
+    "nonzero": (lambda x: torch.nonzero(flag(x)).sum(), "nonzero.default makes the host wait"),
+    "masked_select": (lambda x: torch.ones(3).masked_select(flag(x)).sum(), "masked_select.default makes the host"),
+    "bool index": (lambda x: torch.ones(3)[flag(x)].sum(), "indexes by bools"),
+    "bool assignment": (lambda x: assigned(torch.ones(3), flag(x)), "indexes by bools"),
+    "copy": (lambda x: len(torch.ones(3).to("meta")), "copies between cpu and meta"),
+    "no rule": (lambda x: x.take(torch.tensor([0])).sum() * 0, "aten::take hit the vmap fallback"),
+}
+
+
+def assigned(x, index):
+    """Write where an index of bools says."""
+    x[index] = torch.zeros(1)
+    return x.sum()
+
+
+@pytest.mark.parametrize("offence", OFFENCES)
+def test_planted_offences_are_found(offence):
+    """Each is named as what it is; the same loss with nothing planted passes."""
+    plant, message = OFFENCES[offence]
+    with pytest.raises(RuntimeError, match=message):
+        dry_run.dry_step(planted(plant), "cpu")
+
+
+def test_nothing_planted_is_nothing_found():
+    """Where, and indexing by rows, are as they should be."""
+    dry_run.dry_step(planted(lambda x: torch.where(flag(x), x[0, :3], 0.0).sum() * 0), "cpu")
+    assert torch._C._functorch._is_vmap_fallback_enabled()  # noqa: SLF001 - as it was
