@@ -12,6 +12,7 @@ nox.options.reuse_venv = "yes"
 
 LINTED = ["src", "tests", "noxfile.py"]
 BENCH = ["tests/bench/bench_golden.py", "tests/bench/bench_engine.py", "-p", "no:randomly", "-s"]
+OLDEST_TORCH = "torch==2.4.0"  # the first whose fused AdamW runs on a CPU; as in pyproject.toml
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -37,6 +38,28 @@ def gpu_full(session: nox.Session) -> None:
     """Train the full matrices on a GPU; without one: nox -s gpu_full -- --device cpu --scale smoke."""
     install(session)
     session.run("goldmark", "matrix", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def gpu_check(session: nox.Session) -> None:
+    """Try every shape of the full matrices on a GPU, and print what a step takes and what all runs would."""
+    install(session)
+    session.run("pytest", "tests/gpu", "-p", "no:randomly", env=ONE_THREAD)
+    session.run("python", "tests/gpu/seconds_a_step.py", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(python=["3.11", "3.12"])
+def oldest(session: nox.Session) -> None:
+    """Run the engine's tests on the oldest torch that the project promises; it downloads some gigabytes."""
+    session.install("-e", ".[dev]", OLDEST_TORCH)
+    pytest(session, "tests/training", "tests/cases", "-n", "logical")
+
+
+@nox.session
+def costs(session: nox.Session) -> None:
+    """Count what a step of the full matrices takes, where settings or code have changed: a minute for all of them."""
+    install(session)
+    session.run("python", "-m", "goldmark.cases.costs")
 
 
 @nox.session
