@@ -45,12 +45,12 @@ from goldmark.training.plan import group_jobs, plan_jobs
 
 def plant(offence):
     def loss(model, data, rows, draws, settings):
-        return case.loss(model, data, rows, draws, settings) + offence(data["train_temp_f"])
-    return replace(case, loss=loss)
+        return whole.loss(model, data, rows, draws, settings) + offence(data["train_temp_f"])
+    return replace(whole, loss=loss)
 
 name, scale, offence = sys.argv[1:]
-case = case_at(name, scale)
-case = plant(eval(offence)) if offence else case
+whole = case_at(name, scale)
+case = plant(eval(offence)) if offence else whole
 found = {}
 for task in group_jobs(plan_jobs(case, None, [0, 1], "cpu"))[: 1 if offence else None]:
     try:

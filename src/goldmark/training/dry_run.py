@@ -44,10 +44,12 @@ class DeviceOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise NotRecordableError(f"{func} makes the host wait for a value; keep it a tensor, as with torch.where")
         if name in _INDEXED and any(index.dtype in (torch.bool, torch.uint8) for index in _tensors(args[1])):
             raise NotRecordableError(f"{func} indexes by bools, so that its shape depends on values; use torch.where")
-        result = func(*args, **options)
-        if name in _COPYING and len(devices := {str(t.device) for t in _tensors((args, result))}) > 1:
+        devices = {tensor.device.type for tensor in _tensors(args)}
+        if options.get("device") is not None:
+            devices.add(torch.device(options["device"]).type)
+        if name in _COPYING and len(devices) > 1:
             raise NotRecordableError(f"{func} copies between {' and '.join(sorted(devices))}; make the tensor there")
-        return result
+        return func(*args, **options)
 
 
 def _tensors(nested: Any) -> Iterator[Tensor]:
