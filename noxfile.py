@@ -57,7 +57,7 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session
 def costs(session: nox.Session) -> None:
-    """Count what a step of the full matrices takes, where settings or code have changed: a minute for all of them."""
+    """Count what a step of every case takes, where settings or code have changed: a minute or two for all of them."""
     install(session)
     session.run("python", "-m", "goldmark.cases.costs")
 

@@ -1,4 +1,4 @@
-"""The table of costs: complete for the full matrices, equal to what is counted now, and used for nothing else."""
+"""The table of costs: complete for the catalogue, equal to what is counted now, and used for nothing else."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_known_cost_is_the_counted_one(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("job", first_jobs(), ids=lambda job: f"{job.case.scale}-{job.case.name}-{job.variant}")
 def test_every_known_cost_is_the_counted_one(job):
-    """Both scales, every shape."""
+    """Every scale, every shape."""
     assert table.counted_cost(job) == table.known_cost(job)
 
 

@@ -1,4 +1,4 @@
-"""Count the costs of the full matrices, and of their miniatures, into the table that plans are made from.
+"""Count the costs of the catalogue at every scale into the table that stacks and plans are made from.
 
 `python -m goldmark.cases.costs` counts what is not known, which is a minute where everything has changed.
 """
@@ -11,8 +11,8 @@ from goldmark.training.plan import Job, group_jobs, plan_jobs
 
 
 def first_jobs() -> list[Job]:
-    """Return the first job of every shape at scale full and smoke."""
-    cases = [case_at(name, scale) for name in CASES for scale in ("full", "smoke")]
+    """Return the first job of every shape at every scale."""
+    cases = [case_at(name, scale) for name in CASES for scale in ("fast", "full", "smoke")]
     return [task[0] for case in cases for task in group_jobs(plan_jobs(case, None, [0], "cpu"))]
 
 

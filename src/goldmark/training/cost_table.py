@@ -1,4 +1,4 @@
-"""The costs of the full matrices, counted once and kept in `costs.json`.
+"""The costs of the catalogue at every scale, counted once and kept in `costs.json`.
 
 A cost is found there by a hash of all that it follows from, so that one that is no longer true is not found.
 """
