@@ -18,7 +18,6 @@ from goldmark.statistics import (
     paired_p_value,
     read_margin,
     seeds_needed,
-    stated_effect,
 )
 
 DRAWS = 100_000
@@ -45,7 +44,7 @@ def by_seed(values):
 
 def compare(new, golden, **rule):
     """Compare values by seed, without a margin and paired by t unless the rule says otherwise."""
-    defaults = {"scale": "identity", "margin": 0.0, "alpha": ALPHA, "test": "t", "same_stream": True}
+    defaults = {"scale": "identity", "margin": 0.0, "alpha": ALPHA, "test": "t", "paired": True}
     return compare_values(by_seed(new), by_seed(golden), **(defaults | rule))
 
 
@@ -127,7 +126,7 @@ DEAD_RULE = {"margin": 0.05, "alpha": ALPHA, "paired": True}
 
 def stated_dead_seeds(n):
     """Return how many dead seeds, .9 off each, the stated effect of a permutation test is worth, and their noise."""
-    stated = stated_effect(0.03, n, test="permutation", guard_effect=0.9, **DEAD_RULE)
+    stated = detectable_effect(0.03, n, test="permutation", guard_effect=0.9, **DEAD_RULE)
     return stated / 0.9 * n, np.random.default_rng(n).normal(scale=0.03, size=(300, n))
 
 
@@ -205,18 +204,18 @@ def test_paired_t_and_welch_agree_with_scipy():
     new, golden = np.random.default_rng(1).normal(size=(2, 9)) + ONE_APART
     # rel: both evaluate the same incomplete beta function in float64
     assert pytest.approx(stats.ttest_rel(new, golden).pvalue, rel=1e-9) == compare(new, golden).p
-    welch = compare(new, golden, same_stream=False)
+    welch = compare(new, golden, paired=False)
     assert pytest.approx(stats.ttest_ind(new, golden, equal_var=False).pvalue, rel=1e-9) == welch.p
 
 
-@pytest.mark.parametrize(("kind", "same_stream"), [("samples", True), ("independent", False)])
-def test_permutation_tests_agree_with_scipy(kind, same_stream):
+@pytest.mark.parametrize(("kind", "paired"), [("samples", True), ("independent", False)])
+def test_permutation_tests_agree_with_scipy(kind, paired):
     """Counting subsets from two halves gives what scipy's full enumeration gives."""
     new, golden = np.random.default_rng(2).normal(size=(2, 8)) + ONE_APART
     expected = stats.permutation_test(
         (new, golden), lambda a, b, axis: a.mean(axis) - b.mean(axis), permutation_type=kind, n_resamples=np.inf
     )
-    core = statistics.paired_flip if same_stream else statistics.split
+    core = statistics.paired_flip if paired else statistics.split
     assert pytest.approx(expected.pvalue, rel=1e-12) == float(core(new, golden, 0.0)[2])  # counts over powers: exact
 
 
@@ -243,11 +242,11 @@ def test_a_sampled_p_value_is_never_zero():
     assert statistics.paired_flip(np.arange(45.0) + 100, np.zeros(45), 0.0)[2] == 2 / 50_001
 
 
-@pytest.mark.parametrize("same_stream", [True, False])
-def test_many_seeds_with_different_values_can_be_permuted(same_stream):
+@pytest.mark.parametrize("paired", [True, False])
+def test_many_seeds_with_different_values_can_be_permuted(paired):
     """45 seeds exceed what can be counted, and still a clear shift alarms while none passes."""
     golden = np.random.default_rng(4).normal(size=45)
-    rule = {"test": "permutation", "same_stream": same_stream}
+    rule = {"test": "permutation", "paired": paired}
     assert (True, False) == (compare(golden + 1, golden, **rule).alarm, compare(golden[::-1], golden, **rule).alarm)
 
 
@@ -260,7 +259,7 @@ def test_a_shift_within_the_margin_never_alarms():
 
 
 @pytest.mark.parametrize("direction", [1, -1])
-@pytest.mark.parametrize("rule", [{}, {"same_stream": False}, {"test": "permutation"}])
+@pytest.mark.parametrize("rule", [{}, {"paired": False}, {"test": "permutation"}])
 def test_a_shift_alarms_in_both_directions(rule, direction):
     """An unexplained improvement may be a leak, so it alarms like a loss."""
     golden = np.random.default_rng(5).normal(size=12)
@@ -281,7 +280,7 @@ def test_values_are_paired_by_seed_and_not_by_place():
     """The order in which seeds are listed does not matter."""
     golden = by_seed(range(6))
     new = dict(reversed(golden.items()))
-    seen = compare_values(new, golden, scale="identity", margin=0.0, alpha=ALPHA, test="t", same_stream=True)
+    seen = compare_values(new, golden, scale="identity", margin=0.0, alpha=ALPHA, test="t", paired=True)
     assert (False, 0.0) == (seen.alarm, seen.sd)
 
 
@@ -323,7 +322,7 @@ def test_seeds_needed_let_the_test_alarm_at_all(expected, test, alpha, paired):
     """A permutation test needs so many seeds that the clearest shift of all alarms; t needs 5."""
     assert expected == seeds_needed(test, alpha, paired=paired)
     golden = np.arange(float(expected))
-    rule = {"test": test, "alpha": alpha, "same_stream": paired}
+    rule = {"test": test, "alpha": alpha, "paired": paired}
     assert compare(golden + 100, golden, **rule).alarm
 
 
@@ -332,7 +331,7 @@ def test_seeds_needed_let_the_test_alarm_at_all(expected, test, alpha, paired):
     [
         (4, {}, "4 seeds are too few"),
         (10, {"test": "permutation"}, "10 paired seeds cannot reach alpha 0.001 in a permutation test; train 11"),
-        (6, {"test": "permutation", "same_stream": False}, "6 unpaired seeds .* train 7"),
+        (6, {"test": "permutation", "paired": False}, "6 unpaired seeds .* train 7"),
     ],
 )
 def test_too_few_seeds_are_refused_with_the_number_needed(n, rule, reason):
@@ -343,7 +342,7 @@ def test_too_few_seeds_are_refused_with_the_number_needed(n, rule, reason):
 
 def test_other_seeds_and_impossible_values_are_refused():
     """Seeds must be the golden's, values finite, and positive on a log scale."""
-    rule = {"scale": "identity", "margin": 0.0, "alpha": ALPHA, "test": "t", "same_stream": True}
+    rule = {"scale": "identity", "margin": 0.0, "alpha": ALPHA, "test": "t", "paired": True}
     with pytest.raises(UsageError, match="train the same seeds"):
         compare_values(by_seed(range(6)), by_seed(range(5)), **rule)
     with pytest.raises(UsageError, match="not finite"):

@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from goldmark.case import UsageError
+from goldmark.golden._files.entries import update_command
+
 if TYPE_CHECKING:
-    from goldmark.golden.fixture import GoldenCheck, GoldenSession, Outcome
-    from goldmark.golden.review import Review
+    from goldmark.golden._fixture.check import GoldenCheck
+    from goldmark.golden._fixture.session import GoldenSession, Outcome
+    from goldmark.golden._update.review import Review
 
 # Nothing heavy is imported here: every pytest run of every project that has goldmark installed would pay for it.
 _PASSED = pytest.StashKey[bool]()
@@ -23,7 +27,6 @@ _LEDGER = pytest.StashKey["Ledger"]()
 _SESSION = pytest.StashKey["GoldenSession"]()
 _DESELECTED, _STAGING = "goldmark_deselected", "goldmark_staging"  # keys of what xdist carries between processes
 _ROWS = 40  # of a review on the terminal
-NO_REASON = 'no golden was written: an update needs a reason: --snapshot-update --golden-reason "why they change"'
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,12 +55,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Iterator[GoldenCheck]:
-    """Hold numbers of this test to its golden: `golden.exact({...})`, `.close({...})`, `.statistical({...})`."""
-    from goldmark.golden.fixture import GoldenCheck
+    """Compare numbers of this test with its golden: `golden.exact({...})`, `.close({...})`, `.statistical({...})`."""
+    from goldmark.golden._fixture.check import GoldenCheck
 
     session = _golden_session(request.config)
     if session.updating and not request.config.option.golden_reason:
-        pytest.fail(NO_REASON, pytrace=False)
+        pytest.fail(f"no golden was written: an update needs a reason: {update_command()}", pytrace=False)
     check = GoldenCheck(session, request.node.nodeid, request.node.path)
     request.node.stash[_OUTCOMES] = []
     yield check
@@ -70,7 +73,7 @@ def golden(request: pytest.FixtureRequest) -> Iterator[GoldenCheck]:
 
 def _golden_session(config: pytest.Config) -> GoldenSession:
     """Return what all checks of this session share; no session fixture, because `--golden-repeat` tears those down."""
-    from goldmark.golden.fixture import GoldenSession
+    from goldmark.golden._fixture.session import GoldenSession
 
     if _SESSION not in config.stash:
         ledger, option = config.stash[_LEDGER], config.option
@@ -94,8 +97,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
         item.stash[_PASSED] = report.passed
     if _may_use_golden(item):
         outcomes = item.stash.get(_OUTCOMES, []) if report.when == "teardown" else []
-        report.goldens = [_as_reported(outcome, failed=item.stash[_FAILED]) for outcome in outcomes]
+        report.goldens = [_as_reported(outcome, failed=item.stash[_FAILED]).to_plain() for outcome in outcomes]
     return report
+
+
+def _from_plain(values: dict[str, Any]) -> Outcome:
+    from goldmark.golden._fixture.session import Outcome
+
+    return Outcome.from_plain(values)
 
 
 def _may_use_golden(item: pytest.Item) -> bool:
@@ -108,17 +117,17 @@ def _takes_request(item: pytest.Item) -> bool:
     info = getattr(item, "_fixtureinfo", None)  # pytest has no public way
     if info is None:
         return False
-    fixtures = (fixture for found in info.name2fixturedefs.values() for fixture in found)
+    fixtures = (fixture for definitions in info.name2fixturedefs.values() for fixture in definitions)
     foreign = (fixture for fixture in fixtures if not fixture.func.__module__.startswith(("_pytest.", "syrupy")))
     return "request" in info.argnames or any("request" in fixture.argnames for fixture in foreign)
 
 
 def _as_reported(outcome: Outcome, *, failed: bool) -> Outcome:
     """Return an outcome that agrees with the test's own: a failure that the test caught or expected is not counted."""
-    if failed or outcome["ok"] is not False:
+    if failed or outcome.ok is not False:
         return outcome
     why = "not checked: it does not hold, which the test caught or expected"
-    return {**outcome, "ok": None, "reasons": [*outcome["reasons"], why]}
+    return replace(outcome, ok=None, reasons=(*outcome.reasons, why))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -154,10 +163,10 @@ class Ledger:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add up what became of the goldens of each test."""
-        outcomes = getattr(report, "goldens", None)
+        outcomes = getattr(report, "goldens", None)  # plain values, as xdist sends them
         if outcomes is not None:
             self.skipped += report.skipped
-            self.outcomes += [(report.nodeid, outcome) for outcome in outcomes]
+            self.outcomes += [(report.nodeid, _from_plain(values)) for values in outcomes]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Count a file that was skipped as a whole: its goldens are not unused."""
@@ -184,10 +193,10 @@ class Ledger:
             cast("Any", self.config).workeroutput[_DESELECTED] = self.deselected
             return
         try:
-            if any(outcome["recorded"] for _, outcome in self.outcomes):
+            if any(outcome.recorded for _, outcome in self.outcomes):
                 self.lines += _commit(self, session)
             self.lines += _unused(self, session)
-        except ValueError as error:  # the project's UsageError: one clear line a reason
+        except UsageError as error:  # one clear line per reason
             self.lines += str(error).splitlines()
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
@@ -221,8 +230,8 @@ def _is_worker(config: pytest.Config) -> bool:
 
 def _commit(ledger: Ledger, session: pytest.Session) -> list[str]:
     """Write the recorded goldens and return the review; nothing is written where any selected test failed."""
-    from goldmark.golden.snapshot import staged_results
-    from goldmark.golden.update import apply_update
+    from goldmark.golden._fixture.session import staged_results
+    from goldmark.golden._update.apply import apply_update
 
     if session.exitstatus != 0 or ledger.staging is None:
         why = f"{session.testsfailed} selected tests failed" if session.testsfailed else "the session was interrupted"
@@ -230,9 +239,9 @@ def _commit(ledger: Ledger, session: pytest.Session) -> list[str]:
     option = ledger.config.option
     staged = staged_results(ledger.staging)
     _refuse_shared_names(ledger.outcomes)
-    lost = sorted({outcome["name"] for _, outcome in ledger.outcomes if outcome["recorded"]} - set(staged))
+    lost = sorted({outcome.name for _, outcome in ledger.outcomes if outcome.recorded} - set(staged))
     if lost:
-        raise ValueError(
+        raise UsageError(
             f"nothing written: the results of {_listed(lost)} were recorded and are not in {ledger.staging}"
         )
     review = apply_update(ledger.folder, staged, option.golden_reason or "", weaken=option.golden_weaken)
@@ -241,11 +250,11 @@ def _commit(ledger: Ledger, session: pytest.Session) -> list[str]:
 
 
 def review_lines(review: Review, folder: Path) -> list[str]:
-    """Return an update's review for the terminal; a long table is shown in part and kept whole in `UPDATES.md`."""
-    from goldmark.golden.review import terminal_table
+    """Return an update's review for the terminal; of a long table the beginning."""
+    from goldmark.golden._update.review import terminal_table
 
     table = terminal_table(review.rows)
-    more = [f"and {len(table) - _ROWS} more in {folder / 'UPDATES.md'}"] if len(table) > _ROWS else []
+    more = [f"and {len(table) - _ROWS} more"] if len(table) > _ROWS else []
     counts = f"{review.counts()} in {folder}"
     return [counts, *table[:_ROWS], *more] if review.written else [counts]
 
@@ -253,10 +262,10 @@ def review_lines(review: Review, folder: Path) -> list[str]:
 def _refuse_shared_names(outcomes: Sequence[tuple[str, Outcome]]) -> None:
     owners: dict[str, str] = {}
     for nodeid, outcome in outcomes:
-        owner = owners.setdefault(outcome["name"], nodeid)
-        if owner != nodeid and outcome["recorded"]:
-            raise ValueError(
-                f"nothing written: golden '{outcome['name']}' is recorded by two tests, {owner} and {nodeid}; "
+        owner = owners.setdefault(outcome.name, nodeid)
+        if owner != nodeid and outcome.recorded:
+            raise UsageError(
+                f"nothing written: golden '{outcome.name}' is recorded by two tests, {owner} and {nodeid}; "
                 "give each a name of its own: golden(name)"
             )
 
@@ -266,15 +275,15 @@ def _unused(ledger: Ledger, session: pytest.Session) -> list[str]:
     prune_asked = ledger.config.option.golden_prune
     partial = _why_partial(ledger, session)
     if partial and prune_asked:
-        raise ValueError(f"nothing pruned: {partial}; only a complete green run knows which goldens are unused")
+        raise UsageError(f"nothing pruned: {partial}; only a complete green run knows which goldens are unused")
     if partial or not ledger.outcomes or not ledger.folder.is_dir():
         return []
-    from goldmark.golden.folder import golden_names
+    from goldmark.golden._files.folder import golden_names
 
-    used = {outcome["name"] for _, outcome in ledger.outcomes}
+    used = {outcome.name for _, outcome in ledger.outcomes}
     unused = [name for name in golden_names(ledger.folder) if name not in used]
     if prune_asked:
-        from goldmark.golden.update import prune
+        from goldmark.golden._update.apply import prune
 
         return [f"{len(unused)} pruned: {_listed(prune(ledger.folder, used))}"] if unused else ["nothing to prune"]
     return [f"{len(unused)} unused: {_listed(unused)} (delete with --golden-prune)"] if unused else []
@@ -297,21 +306,22 @@ def _why_partial(ledger: Ledger, session: pytest.Session) -> str | None:
 
 
 def _counts(outcomes: Sequence[tuple[str, Outcome]], *, committed: bool) -> list[str]:
-    """Return how many goldens hold, failed, were not checked and were recorded, and what was said about each."""
-    found = [outcome for _, outcome in outcomes]
-    recorded = "recorded" if committed else "not recorded"
+    """Return how many goldens hold, failed, were not checked and were recorded, and the reasons of each."""
+    touched = [outcome for _, outcome in outcomes]
     counts = {
-        "hold": sum(outcome["ok"] is True and not outcome["recorded"] for outcome in found),
-        "failed": sum(outcome["ok"] is False for outcome in found),
-        "not checked": sum(outcome["ok"] is None for outcome in found),
-        recorded: sum(outcome["ok"] is True and outcome["recorded"] for outcome in found),
+        "hold": sum(outcome.ok is True and not outcome.recorded for outcome in touched),
+        "failed": sum(outcome.ok is False for outcome in touched),
+        "not checked": sum(outcome.ok is None for outcome in touched),
+        "recorded" if committed else "not recorded": sum(
+            outcome.ok is True and outcome.recorded for outcome in touched
+        ),
     }
     reasons: dict[str, list[str]] = {}
-    for outcome in found:
-        for reason in outcome["reasons"]:
-            reasons.setdefault(reason, []).append(outcome["name"])
-    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return [said, *(f"{why}: {_listed(names)}" for why, names in reasons.items())] if said else []
+    for outcome in touched:
+        for reason in outcome.reasons:
+            reasons.setdefault(reason, []).append(outcome.name)
+    summary = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return [summary, *(f"{why}: {_listed(names)}" for why, names in reasons.items())] if summary else []
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 TestName = Literal["paired t", "Welch", "paired permutation", "permutation", "equal"]
 
 _FEWEST_SEEDS = 5
+_POWER = 0.9  # of the detectable effect
 _LARGEST_GRID = 2**20  # subset sums held at once for half of the values: 40 different values are counted exactly
 _SAMPLED_SUBSETS = 50_000
 _ROUNDING = 1e-12  # of the sum of magnitudes: subset sums this close are ties, and ties count against an alarm
@@ -112,20 +113,20 @@ def compare_values(
     margin: float,
     alpha: float,
     test: Literal["t", "permutation"],
-    same_stream: bool,
+    paired: bool,
 ) -> Shift:
-    """Compare the values of every seed with a golden's: paired by seed on the same stream, as two groups otherwise.
+    """Compare the values of every seed with a golden's: `paired` by seed, on the same stream, or as two groups.
 
     Raise `UsageError` for seeds that differ, for too few of them, and for values that are not finite.
     """
-    _refuse_seeds(new, golden, why_too_few(len(golden), test, alpha, paired=same_stream))
+    _refuse_seeds(new, golden, why_too_few(len(golden), test, alpha, paired=paired))
     x = on_scale([new[seed] for seed in golden], scale)
     y = on_scale(list(golden.values()), scale)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise UsageError("values that are not finite cannot be compared; find out why training left them")
-    core = {"t": paired_t if same_stream else welch, "permutation": paired_flip if same_stream else split}[test]
+    core = {"t": paired_t if paired else welch, "permutation": paired_flip if paired else split}[test]
     shift, sd, p = (float(number) for number in core(x, y, margin))
-    return Shift(p <= alpha, shift, margin, sd, len(y), p, _test_name(test, sd, paired=same_stream), alpha, same_stream)
+    return Shift(p <= alpha, shift, margin, sd, len(y), p, _test_name(test, sd, paired=paired), alpha, paired)
 
 
 def _refuse_seeds(new: Mapping[str, float], golden: Mapping[str, float], too_few: str | None) -> None:
@@ -258,41 +259,31 @@ def _share_of_sampled_subsets(values: Array, size: int | None, limit: float) -> 
 
 
 def detectable_effect(
-    sd: float, n: int, *, margin: float, alpha: float, power: float = 0.9, paired: bool = True
-) -> float:
-    """Return the shift that a test with n seeds finds with the given power: margin + k s_u / sqrt(n).
-
-    k is the noncentrality at which t exceeds its critical value with that power, s_u = sd sqrt((n-1) / chi2_{.2, n-1})
-    the 80 % upper bound of the spread, estimated from n seeds. Unpaired, sd is that of one group: two groups make
-    the error s_u sqrt(2 / n). Without a spread (NaN, one seed) the effect is NaN.
-    """
-    if n < 2 or math.isnan(sd):
-        return math.nan
-    if sd == 0:
-        return margin
-    errors = math.sqrt((1 if paired else 2) / n)
-    df = n - 1 if paired else 2 * n - 2
-    return margin + _noncentrality(df, alpha, power) * sd * _spread_bound(n - 1) * errors
-
-
-def stated_effect(
     sd: float,
     n: int,
     *,
     margin: float,
     alpha: float,
-    test: Literal["t", "permutation"],
-    paired: bool,
+    paired: bool = True,
+    test: Literal["t", "permutation"] = "t",
     guard_effect: float | None = None,
 ) -> float:
-    """Return the shift that a golden may claim to find: the detectable effect, unless its test needs more dead seeds.
+    """Return the shift that a test with n seeds finds with power .9: margin + k s_u / sqrt(n).
+
+    k is the noncentrality at which t exceeds its critical value with that power, s_u = sd sqrt((n-1) / chi2_{.2, n-1})
+    the 80 % upper bound of the spread, estimated from n seeds. Unpaired, sd is that of one group: two groups make
+    the error s_u sqrt(2 / n). Without a spread (NaN, one seed) the effect is NaN.
 
     A permutation test counts: k of n seeds as bad as the guard make a shift of guard_effect k / n, and below
     `fewest_dead_seeds` it cannot alarm while the others repeat, however far they are off. So many dead seeds are found;
     a bug that kills each seed with probability k / n leaves fewer at times: 12 to 20 seeds find it in 60 to 80 %.
     """
-    effect = detectable_effect(sd, n, margin=margin, alpha=alpha, paired=paired)
-    if test == "t" or guard_effect is None or math.isnan(effect):
+    if n < 2 or math.isnan(sd):
+        return math.nan
+    errors = math.sqrt((1 if paired else 2) / n)
+    df = n - 1 if paired else 2 * n - 2
+    effect = margin + (_noncentrality(df, alpha, _POWER) * sd * _spread_bound(n - 1) * errors if sd else 0.0)
+    if test == "t" or guard_effect is None:
         return effect
     dead = fewest_dead_seeds(n, guard_effect, margin=margin, alpha=alpha, paired=paired)
     return max(effect, guard_effect * (dead / n))

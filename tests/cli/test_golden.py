@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from goldmark.cases import find_case
 from goldmark.cli import program
-from goldmark.golden.store import read, to_bytes
-from goldmark.golden.update import LOG, find_golden
+from goldmark.golden._files.folder import find_golden
+from goldmark.golden._files.format import read, to_bytes
 
 CLAIMS = {"holds": "raw_loss_hardly_falls", "fails": "normalized_beats_mean"}
 
@@ -39,7 +39,7 @@ def call(monkeypatch, folder, *arguments, case=None):
     chosen = case or brief()
     monkeypatch.chdir(folder)
     monkeypatch.setattr("goldmark.cli.golden.find_case", lambda name: chosen)
-    monkeypatch.setattr("goldmark.golden.catalogue.case_at", lambda name, scale: chosen)
+    monkeypatch.setattr("goldmark.golden._catalogue.case_at", lambda name, scale: chosen)
     return CliRunner(env={"COLUMNS": "160"}).invoke(program, ["golden", *arguments], catch_exceptions=False)
 
 
@@ -65,11 +65,12 @@ def invoke_recorded(recorded, monkeypatch):
     return lambda *arguments, case=None: call(monkeypatch, recorded[0], *arguments, case=case)
 
 
-def test_update_writes_goldens_and_their_log(recorded):
-    """Both variants, with the reason in the file and in the log."""
+def test_update_writes_goldens_and_prints_its_review(recorded):
+    """Both variants, with the reason in the file, and one line of the table for each."""
     folder, output = recorded
     assert "2 written, 0 unchanged" in output
-    assert "first" in (folder / "golden" / LOG).read_text()
+    assert 2 == output.count("(new)")
+    assert ["roast"] == sorted(path.name for path in (folder / "golden").iterdir() if path.name != ".update")
     assert "first" == find_golden(folder / "golden", "roast/normalized").provenance[0].reason
 
 
@@ -99,18 +100,22 @@ def test_status_names_goldens_in_doubt(recorded, monkeypatch, tmp_path):
     """One edited and sealed again, one truncated: both are named, the exit status is 1, the others are shown."""
     folder = shutil.copytree(recorded[0] / "golden", tmp_path / "golden")
     path = folder / "roast" / "normalized.json"
-    path.write_bytes(to_bytes(replace(read(path), exact={})))
+    golden = read(path)
+    metric = golden.statistical["rmse_f"]
+    edited = {**golden.statistical, "rmse_f": replace(metric, values={**metric.values, "0": 1.0})}
+    path.write_bytes(to_bytes(replace(golden, statistical=edited)))
     done = call(monkeypatch, tmp_path, "status", "--json", "status.json")
     assert 1 == done.exit_code
-    assert "in doubt: roast/normalized: golden/roast/normalized.json is not what the last update wrote" in done.output
-    assert 1 == len(json.loads((tmp_path / "status.json").read_text())["doubts"])
+    assert "in doubt: roast/normalized: rmse_f: sd, detectable, effect are not what its values give" in done.output
+    doubtful = json.loads((tmp_path / "status.json").read_text())["doubts"]
+    assert {"roast/normalized"} == {doubt.partition(":")[0] for doubt in doubtful}
     path.write_text("{")
     done = call(monkeypatch, tmp_path, "status")
     assert "normalized.json is not a golden that can be trusted" in done.output
     assert "1 goldens, 0 guarded metrics" in done.output
 
 
-@pytest.mark.parametrize("command", ["status", "diff", "update", "confirm", "prune"])
+@pytest.mark.parametrize("command", ["status", "diff", "update", "confirm", "prune", "migrate"])
 def test_help_has_an_example(invoke, command):
     """Each command shows how it is called."""
     assert f"goldmark golden {command}" in invoke(command, "--help").output
@@ -187,7 +192,13 @@ def test_confirm_tells_a_real_shift_from_none(invoke_recorded):
     assert "; not 'raw_targets' (p " in done.output
 
 
-@pytest.mark.parametrize("arguments", [("status",), ("confirm", "roast/normalized")])
+def test_migrate_counts_what_it_rewrote(invoke_recorded):
+    """A folder of this version has nothing to migrate."""
+    done = invoke_recorded("migrate")
+    assert (0, "0 of 2 goldens migrated in golden\n") == (done.exit_code, done.output)
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("migrate",), ("confirm", "roast/normalized")])
 def test_missing_goldens_are_wrong_use(invoke, arguments):
     """Exit status 2, with the folder and the way out."""
     done = invoke(*arguments)

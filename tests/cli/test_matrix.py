@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from goldmark.cases import CASES, case_at
 from goldmark.cli import program
-from goldmark.golden.folder import golden_names
+from goldmark.golden._files.folder import golden_names
 from goldmark.training.cost import counted_cost
 from goldmark.training.matrix import alone
 from goldmark.training.plan import group_jobs, plan_jobs
@@ -42,7 +42,7 @@ def invoke(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, case=None):
-        for room in ("cli.matrix", "golden.catalogue"):
+        for room in ("cli.matrix", "golden._catalogue"):
             monkeypatch.setattr(f"goldmark.{room}.case_at", lambda name, scale: case or brief(scale))
         options = ("matrix", "roast", "--jobs", "1", *arguments)
         return CliRunner(env={"COLUMNS": "200"}).invoke(program, [*options], catch_exceptions=False)
@@ -145,13 +145,13 @@ def cpu_s(code, *arguments):
 
 
 def test_reason_records_goldens_that_the_next_matrix_is_held_to(invoke, tmp_path):
-    """They lie in golden/matrix, apart from those of scale fast; another learning rate does not hold to them."""
+    """They lie in golden-matrix/, apart from those of scale fast; another learning rate does not hold to them."""
     full = replace(brief("full"), seeds=5)
     done = invoke("--device", "cpu", "--reason", "first run", case=full)
     assert 0 == done.exit_code, done.output
-    assert 2 == len(list((tmp_path / "golden" / "matrix" / "roast").iterdir()))
-    assert [] == golden_names(tmp_path / "golden")
-    assert ["roast/normalized", "roast/raw_fahrenheit"] == golden_names(tmp_path / "golden" / "matrix")
+    assert 2 == len(list((tmp_path / "golden-matrix" / "roast").iterdir()))
+    assert not (tmp_path / "golden").exists()
+    assert ["roast/normalized", "roast/raw_fahrenheit"] == golden_names(tmp_path / "golden-matrix")
     assert "2 hold" in invoke("--device", "cpu", case=full).output
     changed = invoke("--device", "cpu", case=replace(full, settings=replace(full.settings, lr=0.1)))
     assert (1, True) == (changed.exit_code, "2 fail" in changed.output)

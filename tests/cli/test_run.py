@@ -13,8 +13,8 @@ from goldmark.case import Baseline, UsageError
 from goldmark.cases import CASES, find_case
 from goldmark.cli import program
 from goldmark.cli.tables import mean_baselines, summary
-from goldmark.golden.catalogue import results_of
-from goldmark.golden.update import apply_update
+from goldmark.golden._catalogue import results_of
+from goldmark.golden._update.apply import apply_update
 from goldmark.training import by_variant, train
 
 

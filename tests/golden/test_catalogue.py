@@ -8,10 +8,10 @@ import pytest
 
 from goldmark import check_case
 from goldmark.cases import find_case
-from goldmark.golden.catalogue import differing_repetitions, result_of, results_of
-from goldmark.golden.fixture import GoldenCheck, GoldenSession
-from goldmark.golden.snapshot import staged_results
-from goldmark.golden.update import apply_update
+from goldmark.golden._catalogue import differing_repetitions, result_of, results_of
+from goldmark.golden._fixture.check import GoldenCheck
+from goldmark.golden._fixture.session import GoldenSession, staged_results
+from goldmark.golden._update.apply import apply_update
 from goldmark.training import train
 
 
@@ -81,7 +81,9 @@ def test_padding_or_data_that_change_fail_in_the_close_tier(runs, folder):
 
 def fixture_of(folder, staging=None):
     """Return what a test gets as `golden`: it holds to the goldens of a folder, or records into another."""
-    session = GoldenSession(folder, folder, staging, updating=staging is not None, new_only=False, repeat=False)
+    session = GoldenSession(
+        root=folder, folder=folder, staging=staging, updating=staging is not None, new_only=False, repeat=False
+    )
     return GoldenCheck(session, "test_it.py::test_it", folder / "test_it.py")
 
 
@@ -90,7 +92,7 @@ def test_the_fixture_sees_what_check_case_sees(runs, folder):
     assert check_case(runs, folder)[0] == fixture_of(folder).case(runs, "normalized")
     few = fixture_of(folder)
     assert check_case(runs[:3], folder)[0] == few.case(runs[:3], "normalized")
-    assert [None] == [outcome["ok"] for outcome in few.outcomes()]
+    assert [None] == [outcome.ok for outcome in few.outcomes()]
     moved = [replace(run, close={**run.close, "baselines": {}}) for run in runs]
     with pytest.raises(pytest.fail.Exception, match="if the change is meant: do update") as failed:
         fixture_of(folder).case(moved, "normalized", update_command="do update")
@@ -143,7 +145,7 @@ def test_metric_taken_once_has_no_first_epoch(runs):
     fixed = replace(case.variants[0], guards={"generation_mae_f": "raw_targets"})
     with pytest.MonkeyPatch.context() as monkeypatch:
         other = replace(case, variants=(fixed, *case.variants[1:]))
-        monkeypatch.setattr("goldmark.golden.catalogue.case_at", lambda name, scale: other)
+        monkeypatch.setattr("goldmark.golden._catalogue.case_at", lambda name, scale: other)
         entry = result_of(runs, "normalized").statistical["generation_mae_f"]
     assert ("raw_targets", None) == (entry.guard, entry.first_values)
 
@@ -158,6 +160,6 @@ def test_repetition_that_differs_is_named(runs):
     """A metric that moves by more than 1e-6 between two trainings is said with both values."""
     assert [] == differing_repetitions(runs, runs)
     metric = {**runs[0].metrics, "rmse_f": runs[0].metrics["rmse_f"] * 1.00001}
-    found = differing_repetitions(runs, [replace(runs[0], metrics=metric), *runs[1:]])
-    assert 1 == len(found)
-    assert found[0].startswith("roast/normalized seed 0: rmse_f ")
+    differing = differing_repetitions(runs, [replace(runs[0], metrics=metric), *runs[1:]])
+    assert 1 == len(differing)
+    assert differing[0].startswith("roast/normalized seed 0: rmse_f ")

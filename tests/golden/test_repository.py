@@ -8,10 +8,10 @@ import pytest
 
 from goldmark.case import find_variant, seeds_of
 from goldmark.cases import CASES
-from goldmark.golden.rounding import repeats
-from goldmark.golden.selftest import self_test
-from goldmark.golden.status import doubts, guarded_metrics
-from goldmark.golden.update import find_golden, golden_names
+from goldmark.golden._ask.status import doubts, guarded_metrics
+from goldmark.golden._compare.rounding import repeats
+from goldmark.golden._files.folder import find_golden, golden_names
+from goldmark.golden._record.selftest import self_test
 
 FOLDER = Path(__file__).parents[2] / "golden"
 NAMES = golden_names(FOLDER)
@@ -34,7 +34,7 @@ def test_comparator_passes_its_self_test(name):
 
 
 def test_no_golden_is_in_doubt():
-    """Each file is what the last update wrote, by the list of seals, and `UPDATES.md` tells of all its updates."""
+    """Each file is whole, sees what it must, states what its values give, and says where it came from."""
     assert [] == doubts(FOLDER)
 
 

@@ -9,9 +9,9 @@ import pytest
 from goldmark.case import find_variant
 from goldmark.cases import CASES
 from goldmark.claims import judge, verdict_on
-from goldmark.golden.catalogue import differing_repetitions, result_of
-from goldmark.golden.compare import compare
-from goldmark.golden.update import find_golden
+from goldmark.golden._catalogue import differing_repetitions, result_of
+from goldmark.golden._compare.tiers import compare
+from goldmark.golden._files.folder import find_golden
 from goldmark.statistics import compare_values
 
 VARIANTS = [(case.name, variant.name) for case in CASES.values() for variant in case.variants]
@@ -57,7 +57,7 @@ def test_seen_by_tells_the_variant_from_its_healthy_twin(case_name, variant, run
     ]
     common = sorted(set(values[0]) & set(values[1]))
     one, other = ({seed: side[seed] for seed in common} for side in values)
-    seen = compare_values(one, other, scale="identity", margin=0.0, alpha=0.01, test="t", same_stream=True)
+    seen = compare_values(one, other, scale="identity", margin=0.0, alpha=0.01, test="t", paired=True)
     assert seen.alarm, seen
 
 

@@ -1,4 +1,4 @@
-"""`goldmark golden`: what the goldens hold and see, and how they change."""
+"""`goldmark golden`: what the goldens hold and can detect, and how they change."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ from goldmark.claims import judge
 from goldmark.cli.json_file import json_option, write_json
 from goldmark.cli.progress import training_progress
 from goldmark.cli.tables import wide_console
-from goldmark.golden.catalogue import differing_repetitions, results_of
-from goldmark.golden.confirm import FRESH_FROM, Confirmation, confirm
-from goldmark.golden.record import golden_from
-from goldmark.golden.review import changes, terminal_table
-from goldmark.golden.status import GuardedMetric, age_days, doubts, false_alarm_rate, guarded_metrics
-from goldmark.golden.store import BadGolden, Golden, Result
-from goldmark.golden.update import apply_update, find_golden, golden_names, would_write
+from goldmark.golden._ask.confirm import FRESH_FROM, Confirmation, confirm
+from goldmark.golden._ask.status import GuardedMetric, age_days, doubts, false_alarm_rate, guarded_metrics
+from goldmark.golden._catalogue import differing_repetitions, results_of
+from goldmark.golden._files.entries import BadGolden, Golden, Result
+from goldmark.golden._files.folder import find_golden, golden_names
+from goldmark.golden._record.entry import golden_from
+from goldmark.golden._update.apply import apply_update, would_write
+from goldmark.golden._update.migrate import migrate
+from goldmark.golden._update.review import changes, terminal_table
 from goldmark.training import by_variant, n_runs, train
 
 _FOLDER = click.option(
@@ -50,6 +52,7 @@ def golden_group() -> None:
     goldmark golden update --reason "wider validation half"
     goldmark golden confirm roast/normalized
     goldmark golden prune
+    goldmark golden migrate
     """
 
 
@@ -59,7 +62,7 @@ def golden_group() -> None:
 def status_command(json_file: Path | None, folder: Path) -> None:
     """Show every golden: tiers, age, versions, seeds, margin, detectable effect, and the bug that it guards against.
 
-    Exit status 1 where a golden is in doubt: damaged, not written by an update, or blind to what it must see.
+    Exit status 1 where a golden is in doubt: damaged, edited by hand, or blind to what it must see.
 
     \b
     goldmark golden status
@@ -239,7 +242,7 @@ def confirm_command(name: str, jobs: int, folder: Path) -> None:
     \b
     goldmark golden confirm roast/normalized
     """
-    golden = _found(folder, name)
+    golden = _need_golden(folder, name)
     case = find_case(name.partition("/")[0])
     total = max((len(entry.values) for entry in golden.statistical.values() if entry.guard), default=0)
     guards = {entry.guard for entry in golden.statistical.values() if entry.guard}
@@ -254,18 +257,16 @@ def confirm_command(name: str, jobs: int, folder: Path) -> None:
 def _sentence(confirmation: Confirmation) -> str:
     shift, guard = confirmation.from_golden, confirmation.from_guard
     amount = _amount(shift.shift, confirmation.scale)
-    found = (
+    distance = (
         f"{amount} from the golden (margin {_amount(shift.margin, confirmation.scale)}, p {shift.p:.2g}, n {shift.n})"
     )
     if not confirmation.real:
-        seen = _amount(shift.detectable, confirmation.scale)
-        power = "" if "permutation" in shift.test else f"; a shift of {seen} would be seen nine times in ten"
-        return f"{confirmation.metric}: not confirmed: {found}{power}"
-    told = f"p {guard.p:.2g}, n {guard.n}"
-    bug = (
-        f"not told from '{confirmation.guard}' ({told})" if confirmation.bug else f"not '{confirmation.guard}' ({told})"
-    )
-    return f"{confirmation.metric}: REAL: {found}; {bug}"
+        detectable = _amount(shift.detectable, confirmation.scale)
+        power = "" if "permutation" in shift.test else f"; a shift of {detectable} would be seen nine times in ten"
+        return f"{confirmation.metric}: not confirmed: {distance}{power}"
+    against = f"'{confirmation.guard}' (p {guard.p:.2g}, n {guard.n})"
+    bug = f"not told from {against}" if confirmation.bug else f"not {against}"
+    return f"{confirmation.metric}: REAL: {distance}; {bug}"
 
 
 @golden_group.command("prune", context_settings={"ignore_unknown_options": True})
@@ -278,6 +279,18 @@ def prune_command(pytest_arguments: tuple[str, ...]) -> None:
     """
     command = [sys.executable, "-m", "pytest", "--golden-prune", *pytest_arguments]
     raise SystemExit(subprocess.run(command, check=False).returncode)  # noqa: S603 (our own command)
+
+
+@golden_group.command("migrate")
+@_FOLDER
+def migrate_command(folder: Path) -> None:
+    """Rewrite goldens of schema 1 as schema 2, every value untouched, and delete the lists that schema 1 shared.
+
+    \b
+    goldmark golden migrate
+    """
+    migrated = migrate(folder) if folder.is_dir() else []
+    click.echo(f"{len(migrated)} of {len(_names(folder))} goldens migrated in {folder}")
 
 
 def _cases(names: Sequence[str]) -> list[Case]:
@@ -296,7 +309,7 @@ def _names(folder: Path) -> list[str]:
     return names
 
 
-def _found(folder: Path, name: str) -> Golden:
+def _need_golden(folder: Path, name: str) -> Golden:
     golden = find_golden(folder, name) if folder.is_dir() else None
     if golden is None:
         raise UsageError(f"there is no golden '{name}' in '{folder}'; it has: {', '.join(_names(folder))}")

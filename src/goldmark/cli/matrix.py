@@ -19,8 +19,8 @@ from goldmark.cli.outcome import Outcome, as_json, finish, outcome_of, show
 from goldmark.cli.plan import no_gpu_line, plan_table
 from goldmark.cli.progress import training_progress
 from goldmark.cli.tables import wide_console
-from goldmark.golden.catalogue import results_of
-from goldmark.golden.update import apply_update
+from goldmark.golden._catalogue import results_of
+from goldmark.golden._update.apply import apply_update
 from goldmark.training import default_jobs, resolve_device
 from goldmark.training.machines import Machines
 from goldmark.training.matrix import alone, stored_runs, train_matrix
@@ -50,8 +50,12 @@ class _Means:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="matrix", show_default=True)
 @click.option("--only", metavar="PATTERN", help="Train variants that match, as in 'roast/*' or '*/*_raw'.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Train with seeds 0 ... N-1 instead of each variant's own.")
-@click.option("--golden-dir", type=click.Path(file_okay=False, path_type=Path), default="golden", show_default=True)
-@click.option("--reason", help="Record the goldens of a full matrix in golden/matrix; say why.")
+@click.option(
+    "--golden-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where goldens lie.  [default: golden; golden-matrix at scale full]",
+)
+@click.option("--reason", help="Record the goldens of a full matrix; say why.")
 @click.option("--plan", is_flag=True, help="Print runs, parameters, operations and memory, and train nothing.")
 def matrix_command(
     names: tuple[str, ...],
@@ -62,7 +66,7 @@ def matrix_command(
     out: Path,
     only: str | None,
     seeds: int | None,
-    golden_dir: Path,
+    golden_dir: Path | None,
     reason: str | None,
     *,
     plan: bool,
@@ -88,11 +92,12 @@ def matrix_command(
         return
     if scale == "full" and device == "auto" and means.device == "cpu":
         raise UsageError(no_gpu_line([job for _, its in matrices for job in its]))
+    goldens = golden_dir or Path("golden-matrix" if scale == "full" else "golden")
     with alone(out):
-        outcomes = [_outcome(console, case, its, means, golden_dir) for case, its in matrices]
+        outcomes = [_outcome(console, case, its, means, goldens) for case, its in matrices]
         write_json(out / "matrix.json", scale=scale, **as_json(outcomes))  # no times: equal runs give equal files
     if reason is not None:
-        _record(console, outcomes, golden_dir / "matrix", reason)
+        _record(console, outcomes, goldens, reason)
     finish(console, outcomes)
 
 
@@ -120,7 +125,7 @@ def _matrices(
     return matrices
 
 
-def _outcome(console: Console, case: Case, jobs: Sequence[Job], means: _Means, golden_dir: Path) -> Outcome:
+def _outcome(console: Console, case: Case, jobs: Sequence[Job], means: _Means, goldens: Path) -> Outcome:
     """Train what is not there yet, and judge the whole."""
     progress, pending = stored_runs(means.folder, jobs)
     for reason, n in progress.outdated.items():
@@ -130,7 +135,7 @@ def _outcome(console: Console, case: Case, jobs: Sequence[Job], means: _Means, g
     with training_progress(case.name, len(jobs), done=progress.kept) as on_run, _kept_on_interrupt(means.folder):
         train_matrix(means.folder, pending, progress, machines=means.machines, processes=means.jobs, on_run=on_run)
     runs = [progress.runs[job.variant, job.seed] for job in jobs if (job.variant, job.seed) in progress.runs]
-    folder = {"smoke": None, "fast": golden_dir, "full": golden_dir / "matrix"}[case.scale]
+    folder = None if case.scale == "smoke" else goldens
     outcome = outcome_of(case, runs, folder, sorted(progress.failures, key=lambda f: (f.variant, f.seed)))
     show(console, outcome)
     return outcome

@@ -22,7 +22,7 @@ from goldmark.cli.tables import (
     variant_tables,
 )
 from goldmark.golden import check_case
-from goldmark.golden.compare import Comparison
+from goldmark.golden._compare.drift import Comparison
 from goldmark.training import by_variant
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from goldmark.case import Case, Claim, Failure, Metric, Run, Runs, Verdict, find_variant
-from goldmark.golden.compare import Comparison
+from goldmark.golden._compare.drift import Comparison
 
 _HEADER = 11  # characters of a line of a folded metric name
 _STYLES = {True: "green", False: "bold red", None: "yellow"}

@@ -1,0 +1,83 @@
+"""Try an alarm again on fresh seeds: whether the shift is real, and whether it is the guarded bug."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from goldmark.case import Case, Run, Scale, UsageError, find_variant
+from goldmark.golden._files.entries import Golden, Statistical
+from goldmark.statistics import Shift, compare_values
+from goldmark.training import by_variant, train
+
+FRESH_FROM = 1000  # first of the fresh seeds: no golden is made with so many
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """One guarded metric on fresh seeds: against the golden's values, and against its guard on the same seeds."""
+
+    metric: str
+    scale: Scale
+    guard: str
+    from_golden: Shift  # the variant on fresh seeds against the golden, unpaired
+    from_guard: Shift  # the variant against its guard, both on the fresh seeds and paired
+
+    @property
+    def real(self) -> bool:
+        """Whether the shift is there on seeds that the golden has never seen."""
+        return self.from_golden.alarm
+
+    @property
+    def bug(self) -> bool:
+        """Whether the variant cannot be told from the variant whose bug the golden guards against."""
+        return not self.from_guard.alarm
+
+
+def confirm(
+    case: Case,
+    golden: Golden,
+    *,
+    processes: int = 1,
+    device: str = "cpu",
+    on_run: Callable[[Run], None] = lambda run: None,
+) -> list[Confirmation]:
+    """Train a golden's variant and its guards on as many fresh seeds as it has, and compare each guarded metric.
+
+    The golden's own code is not needed: its values stand for it. Raise `UsageError` for a golden without a guard.
+    """
+    variant = find_variant(case, golden.name.partition("/")[2]).name
+    entries = {metric: entry for metric, entry in golden.statistical.items() if entry.guard is not None}
+    if not entries:
+        raise UsageError(f"golden '{golden.name}' has no guarded metric, so it raises no alarm that could be confirmed")
+    guards = sorted({str(entry.guard) for entry in entries.values()})
+    n_seeds = max(len(entry.values) for entry in entries.values())
+    fresh = range(FRESH_FROM, FRESH_FROM + n_seeds)
+    runs = by_variant(train(case, [variant, *guards], fresh, device=device, jobs=processes, on_run=on_run))
+    return [
+        _confirmation(metric, entry, runs[variant], runs[str(entry.guard)]) for metric, entry in sorted(entries.items())
+    ]
+
+
+def _confirmation(metric: str, entry: Statistical, runs: Sequence[Run], guards: Sequence[Run]) -> Confirmation:
+    new = [run.metrics[metric] for run in runs]
+    return Confirmation(
+        metric=metric,
+        scale=entry.scale,
+        guard=str(entry.guard),
+        from_golden=_shift(new, list(entry.values.values()), entry, paired=False),
+        from_guard=_shift(new, [run.metrics[metric] for run in guards], entry, paired=True),
+    )
+
+
+def _shift(new: Sequence[float], old: Sequence[float], entry: Statistical, *, paired: bool) -> Shift:
+    """Compare by place: the seeds of the two sides need not be the same."""
+    return compare_values(
+        dict(zip(map(str, range(len(new))), new, strict=True)),
+        dict(zip(map(str, range(len(old))), old, strict=True)),
+        scale=entry.scale,
+        margin=entry.margin,
+        alpha=entry.alpha,
+        test=entry.test,
+        paired=paired,
+    )

@@ -1,0 +1,95 @@
+"""What a comparison leaves behind: one drift per entry that does not hold, and how its values are shown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Tier = Literal["exact", "close", "statistical", "repeat", "key", "rule"]
+
+_WIDTH = 32  # characters of one value in a message
+
+
+class _Missing:
+    """Stands for an entry that one side does not have."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+MISSING = _Missing()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """One entry that does not hold: what was golden, what came, and how far away that is."""
+
+    tier: Tier
+    key: str
+    golden: Any
+    got: Any
+    size: float  # in tolerances or margins; infinite where it is not a number
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Whether a result holds against its golden; `ok` is None where its statistical entries could not be checked."""
+
+    name: str
+    ok: bool | None
+    reason: str  # why `ok` is None, the worst drift where it is False, how much was checked where it is True
+    drifts: tuple[Drift, ...] = ()  # worst first
+    not_checked: tuple[str, ...] = ()  # names of metrics
+    cause: str = ""  # which code or environment changed, where something drifted
+    n_entries: int = 0  # numbers, texts, flags and metrics that were compared
+    unchecked: str = ""  # why metrics were not checked
+
+
+def difference(
+    tier: Tier, key: str, golden: Any, got: Any, *, size: float = math.inf, in_tolerances: str = ""
+) -> Drift:
+    """Return the drift of one entry; an entry that one side lacks is a drift of its key."""
+    if golden is MISSING or got is MISSING:
+        there = "only in the result" if golden is MISSING else "only in the golden"
+        value = got if golden is MISSING else golden
+        return Drift(
+            tier="key", key=key, golden=golden, got=got, size=math.inf, text=f"{tier} {key}: {there}, {show(value)}"
+        )
+    notes = [percent(golden, got), in_tolerances if math.isfinite(size) else "", _types(golden, got)]
+    remark = ", ".join(note for note in notes if note)
+    text = f"{tier} {key}: golden {show(golden)}, got {show(got)}"
+    return Drift(tier=tier, key=key, golden=golden, got=got, size=size, text=f"{text} ({remark})" if remark else text)
+
+
+def rule_drift(key: str, name: str, golden: Any, got: Any) -> Drift:
+    """Return the drift of a rule that the code states otherwise than the golden."""
+    text = f"rule {key}.{name}: golden {show(golden)}, now {show(got)}; a rule changes by an update of the golden"
+    return Drift(tier="rule", key=f"{key}.{name}", golden=golden, got=got, size=math.inf, text=text)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a plain value is a number; true and false are not."""
+    return type(value) in (int, float)
+
+
+def percent(golden: Any, got: Any) -> str:
+    """Return the change in percent of the golden value; nothing where that has no meaning."""
+    if not (is_number(golden) and is_number(got)) or not golden:
+        return ""
+    change = 100 * (got - golden) / abs(golden)
+    if not change or not math.isfinite(change):
+        return ""
+    return f"{change:+.0f} %" if 1e3 <= abs(change) < 1e6 else f"{change:+.3g} %"
+
+
+def show(value: Any) -> str:
+    """Return a value in few characters: numbers to 9 digits, because close values differ late."""
+    text = f"{value:.9g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+
+
+def _types(golden: Any, got: Any) -> str:
+    """Name the types where they are the difference, or are hard to see."""
+    return "" if type(golden) is type(got) else f"{type(golden).__name__} became {type(got).__name__}"

@@ -1,0 +1,70 @@
+"""Whether numbers repeat: what one machine, one code and one seed give twice, and what an update leaves alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from goldmark.golden._compare.drift import is_number
+from goldmark.golden._files.entries import Close, Golden, Result, Statistical
+from goldmark.golden._files.plain import plain
+
+REPEAT = 1e-6  # relative; one machine, one code and one seed stay nearer than this, whatever the load
+_SAME = 1e-12  # relative: what a logarithm differs by from one system to another
+_RULE = ("scale", "margin", "alpha", "test", "better", "guard")
+_BY_SEED = ("values", "guard_values", "first_values")
+
+
+def repeats(golden: float, got: float) -> bool:
+    """Tell whether a number repeats to relative 1e-6; NaN repeats NaN, because a diverged run diverges again."""
+    return _near(golden, got, REPEAT)
+
+
+def same_rule(golden: Any, got: Any) -> bool:
+    """Tell whether two values of a rule are the same: equal, or a number that another system's logarithm made."""
+    return golden == got or (is_number(golden) and is_number(got) and math.isclose(golden, got, rel_tol=_SAME))
+
+
+def same_but_for_rounding(golden: Golden, result: Result) -> bool:
+    """Tell whether a result equals its golden: keys, rules and stream, exact entries to the bit, numbers to 1e-6.
+
+    Close numbers also stay within their own tolerance. What follows from the values (the detectable effect) is left
+    out: that a golden states it rightly is asked by its self-test.
+    """
+    return (
+        _alike(golden.exact, plain(result.exact, "exact"), 0.0)
+        and golden.stream == (None if result.stream is None else dict(result.stream))
+        and _each(golden.close, result.close, _same_close)
+        and _each(golden.statistical, result.statistical, _same_metric)
+    )
+
+
+def _each(golden: Mapping[str, Any], got: Mapping[str, Any], same: Any) -> bool:
+    return set(golden) == set(got) and all(same(entry, got[key]) for key, entry in golden.items())
+
+
+def _same_close(golden: Close, got: Close) -> bool:
+    return golden.rel == got.rel and _alike(golden.value, plain(got.value), min(REPEAT, golden.rel))
+
+
+def _same_metric(golden: Statistical, got: Statistical) -> bool:
+    rules = all(same_rule(getattr(golden, name), getattr(got, name)) for name in _RULE)
+    return rules and all(_alike(getattr(golden, name), getattr(got, name), REPEAT) for name in _BY_SEED)
+
+
+def _alike(golden: Any, got: Any, rel: float) -> bool:
+    """Tell whether two plain values are equal, numbers to a relative tolerance; 1 and 1.0 and true are three values."""
+    if isinstance(golden, Mapping) and isinstance(got, Mapping):
+        return _each(golden, got, lambda old, new: _alike(old, new, rel))
+    if isinstance(golden, list) and isinstance(got, list):
+        return len(golden) == len(got) and all(_alike(*pair, rel) for pair in zip(golden, got, strict=True))
+    if type(golden) is not type(got):
+        return False
+    return _near(golden, got, rel) if is_number(golden) else bool(golden == got)
+
+
+def _near(golden: float, got: float, rel: float) -> bool:
+    if math.isnan(golden) or math.isnan(got):
+        return math.isnan(golden) and math.isnan(got)
+    return golden == got or abs(got - golden) <= rel * abs(golden)

@@ -1,0 +1,266 @@
+"""The file format of a golden: what is stored, how it is read, written and sealed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from goldmark.case import UsageError
+from goldmark.fingerprint import sha256
+from goldmark.golden._files.entries import BadGolden, Close, Golden, Provenance, Statistical, update_command
+from goldmark.golden._files.plain import plain
+
+SCHEMA = 2
+
+_WORDS = {
+    "scale": ("identity", "log"),
+    "test": ("t", "permutation"),
+    "better": ("higher", "lower", "neither"),
+}
+_BY_SEED = ("values", "guard_values", "first_values")
+_NUMBERS = ("margin", "alpha", "sd", "detectable", "effect")
+_NUMBERS_OR_NULL = ("sd", "detectable", "effect")
+
+
+def to_bytes(golden: Golden) -> bytes:
+    """Return a golden in the file format: sorted keys, full precision, one entry per line, sealed.
+
+    Raise `UsageError`, naming the entry, for NaN or infinity; in a metric without a guard, NaN is stored as null.
+    """
+    document = _document(golden)
+    _refuse_not_finite(document, golden.name)
+    return dump(document)
+
+
+def from_bytes(content: bytes, where: str) -> Golden:
+    """Return the golden that `to_bytes` wrote; raise `BadGolden`, naming `where`, for anything else."""
+    document = load(content, where)
+    if document.get("schema") == 1:
+        raise BadGolden(f"{where} is a golden of schema 1, this version reads {SCHEMA}: run `goldmark golden migrate`")
+    try:
+        return _golden(document)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise untrusted(where, str(error)) from error
+
+
+def load(content: bytes, where: str) -> dict[str, Any]:
+    """Return the JSON object of a golden file, of any schema; raise `BadGolden` where there is none."""
+    try:
+        document = json.loads(content.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise untrusted(where, f"not JSON, or cut off ({error})") from error
+    except RecursionError as error:
+        raise untrusted(where, "nested too deep") from error
+    except ValueError as error:
+        raise untrusted(where, str(error)) from error
+    if not isinstance(document, dict):
+        raise untrusted(where, "it is not a JSON object")
+    return document
+
+
+def dump(document: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a golden file, sealed; raise `ValueError` for a number that is not finite."""
+    return f"{_pretty({**document, 'seal': seal_of(document)}, '')}\n".encode()
+
+
+def seal_of(document: Mapping[str, Any]) -> str:
+    """Return the sha256 of the canonical form of a golden's entries, all but the seal itself."""
+    entries = {key: value for key, value in document.items() if key != "seal"}
+    return sha256(json.dumps(entries, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
+
+
+def untrusted(where: str, reason: str) -> BadGolden:
+    """Return the error for a file that cannot be trusted, with the ways out."""
+    return BadGolden(
+        f"{where} is not a golden that can be trusted: {reason}. Restore it with `git checkout -- {where}`, or delete "
+        f"it and record it again with `{update_command()}`"
+    )
+
+
+def read(path: Path) -> Golden:
+    """Return the golden of a file.
+
+    Raise `BadGolden` for one that cannot be trusted or that holds another golden, `FileNotFoundError` without one.
+    """
+    try:
+        golden = from_bytes(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise BadGolden(f"{path} cannot be read: {error.strerror}; a golden is a file that you may read") from error
+    if not f"/{path.as_posix()}".endswith(f"/{golden.name}.json"):
+        raise BadGolden(f"{path} holds the golden '{golden.name}'; move it to {golden.name}.json or record it again")
+    return golden
+
+
+def _document(golden: Golden) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "name": golden.name,
+        "exact": plain(golden.exact, "exact"),
+        "close": {key: {"value": plain(close.value, key), "rel": close.rel} for key, close in golden.close.items()},
+        "statistical": {key: _statistical_document(entry, key) for key, entry in golden.statistical.items()},
+        "stream": plain(golden.stream, "stream"),
+        "recorded_by": golden.recorded_by,
+        "provenance": [asdict(provenance) for provenance in golden.provenance],
+    }
+
+
+def _statistical_document(entry: Statistical, key: str) -> dict[str, Any]:
+    """Write NaN as null, but not among the values of a guarded metric: those are refused later, by name."""
+    document: dict[str, Any] = plain({field.name: getattr(entry, field.name) for field in fields(entry)}, key)
+    for name, value in document.items():
+        if name in _BY_SEED and value is not None and entry.guard is None:
+            document[name] = {seed: _null_for_nan(number) for seed, number in value.items()}
+        elif name in _NUMBERS_OR_NULL:
+            document[name] = _null_for_nan(value)
+    return document
+
+
+def _null_for_nan(number: float | None) -> float | None:
+    return None if number is None or math.isnan(number) else number
+
+
+def _refuse_not_finite(value: Any, key: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"'{key}' is {value}; a golden holds finite numbers only, so find out where it comes from")
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            _refuse_not_finite(entry, f"{key}.{name}")
+    if isinstance(value, list):
+        for i, entry in enumerate(value):
+            _refuse_not_finite(entry, f"{key}[{i}]")
+
+
+def _pretty(value: Any, indent: str) -> str:
+    """Write one entry per line, so that git shows what moved; a list of plain values stays on its line."""
+    deeper = f"{indent}  "
+    if isinstance(value, dict) and value:
+        lines = [f"{deeper}{json.dumps(key)}: {_pretty(value[key], deeper)}" for key in sorted(value)]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(entry, dict | list) for entry in value):
+        return "[\n" + ",\n".join(deeper + _pretty(entry, deeper) for entry in value) + f"\n{indent}]"
+    return json.dumps(value)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key '{next(key for key in keys if keys.count(key) > 1)}' comes twice")
+    return entries
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is not a number that can be compared")
+
+
+def _golden(document: dict[str, Any]) -> Golden:
+    """Build a golden from parsed JSON after every part is checked; raise `ValueError` for the first that is wrong."""
+    _demand(document.get("schema") == SCHEMA, f"its schema is {document.get('schema')!r}, this version reads {SCHEMA}")
+    _same_keys(document, {"schema", "seal", *(field.name for field in fields(Golden))}, "the file")
+    _demand(document["seal"] == seal_of(document), "its seal is broken: it was edited by hand or damaged")
+    _demand(_is_text(document["name"]), "its name is not text")
+    _demand(isinstance(document["exact"], dict), "'exact' is not an object")
+    _demand(document["stream"] is None or _all_are(document["stream"], _is_text), "'stream' is not text by seed")
+    _demand(document["recorded_by"] is None or _is_text(document["recorded_by"]), "'recorded_by' is not text")
+    return Golden(
+        name=document["name"],
+        exact=document["exact"],
+        close={key: _close(entry, key) for key, entry in _entries(document, "close")},
+        statistical={key: _statistical(entry, key) for key, entry in _entries(document, "statistical")},
+        stream=document["stream"],
+        recorded_by=document["recorded_by"],
+        provenance=tuple(_provenance(entry) for entry in _items(document["provenance"], "provenance")),
+        seal=document["seal"],
+    )
+
+
+def _close(entry: Any, key: str) -> Close:
+    _same_keys(entry, {"value", "rel"}, key)
+    _demand(_is_number(entry["rel"]) and entry["rel"] >= 0, f"'{key}.rel' is {entry['rel']!r}, not a tolerance")
+    return Close(entry["value"], rel=float(entry["rel"]))
+
+
+def _statistical(entry: Any, key: str) -> Statistical:
+    _same_keys(entry, {field.name for field in fields(Statistical)}, key)
+    for name, allowed in _WORDS.items():
+        _demand(entry[name] in allowed, f"'{key}.{name}' is {entry[name]!r}, not one of {allowed}")
+    _demand(entry["guard"] is None or _is_text(entry["guard"]), f"'{key}.guard' is not text")
+    guarded = entry["guard"] is not None
+    _demand(guarded == (entry["guard_values"] is not None), f"'{key}' has a guard without its values, or the reverse")
+    numbers = {name: _number(entry[name], f"{key}.{name}", nullable=name in _NUMBERS_OR_NULL) for name in _NUMBERS}
+    by_seed = {name: _by_seed(entry[name], f"{key}.{name}", nullable=not guarded) for name in _BY_SEED}
+    _demand(bool(by_seed["values"]), f"'{key}' has no values")
+    _need_counts(entry, key)
+    effect = None if entry["effect"] is None else numbers["effect"]
+    return Statistical(**{**entry, **numbers, **by_seed, "effect": effect})
+
+
+def _need_counts(entry: Mapping[str, Any], key: str) -> None:
+    """Raise `ValueError` unless `check_seeds` counts some of the stored seeds and `repeats` is yes, no or unknown."""
+    check_seeds, repeats = entry["check_seeds"], entry["repeats"]
+    countable = type(check_seeds) is int and 1 <= check_seeds <= len(entry["values"])
+    _demand(check_seeds is None or countable, f"'{key}.check_seeds' is {check_seeds!r}, not a number of its seeds")
+    _demand(repeats is None or isinstance(repeats, bool), f"'{key}.repeats' is {repeats!r}, not true, false or null")
+
+
+def _by_seed(value: Any, key: str, *, nullable: bool) -> dict[str, float] | None:
+    if value is None:
+        return None
+    _demand(isinstance(value, dict), f"'{key}' is not numbers by seed")
+    return {seed: _number(number, f"{key}.{seed}", nullable=nullable) for seed, number in value.items()}
+
+
+def _number(value: Any, key: str, *, nullable: bool) -> float:
+    """Return a stored number, and NaN for null where that is allowed."""
+    if nullable and value is None:
+        return math.nan
+    _demand(_is_number(value), f"'{key}' is {value!r}, not a number")
+    return float(value)
+
+
+def _provenance(entry: Any) -> Provenance:
+    _same_keys(entry, {field.name for field in fields(Provenance)}, "provenance")
+    _demand(_is_text(entry["date"]) and _is_text(entry["reason"]), "a provenance without date or reason")
+    _demand(entry["commit"] is None or _is_text(entry["commit"]), "a provenance whose commit is not text")
+    for name in ("versions", "fingerprint", "sources"):
+        _demand(_all_are(entry[name], _is_text), f"'provenance.{name}' is not text by name")
+    return Provenance(**entry)
+
+
+def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001 (reads as `assert`)
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _same_keys(entry: Any, keys: set[str], key: str) -> None:
+    _demand(isinstance(entry, dict), f"'{key}' is not an object")
+    _demand(not keys - set(entry), f"{key} lacks {', '.join(sorted(keys - set(entry)))}")
+    _demand(not set(entry) - keys, f"{key} has unknown {', '.join(sorted(set(entry) - keys))}")
+
+
+def _entries(document: dict[str, Any], tier: str) -> list[tuple[str, Any]]:
+    _demand(isinstance(document[tier], dict), f"'{tier}' is not an object")
+    return list(document[tier].items())
+
+
+def _items(value: Any, key: str) -> list[Any]:
+    _demand(isinstance(value, list), f"'{key}' is not a list")
+    return list(value)
+
+
+def _all_are(value: Any, check: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and all(check(entry) for entry in value.values())
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)

@@ -1,0 +1,1 @@
+"""The pytest fixture `golden`: its checks, its arguments, and what the processes of a test session share."""

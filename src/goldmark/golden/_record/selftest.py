@@ -1,0 +1,145 @@
+"""Prove on numbers alone that a golden still tells its bug from its fix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from goldmark.golden._compare.rounding import REPEAT
+from goldmark.golden._compare.tiers import compare
+from goldmark.golden._files.entries import Close, Golden, Result, Statistical
+from goldmark.golden._record.entry import statistical_entry
+from goldmark.statistics import Array, on_scale
+
+_STATED = ("sd", "detectable", "effect")
+_EPSILON = 1e-12  # of a value: what its logarithm and sums over seeds differ by from one system to another
+_ROUNDING = 1e-9  # of a number of seeds that went through a division and back
+
+
+def self_test(golden: Golden) -> list[str]:
+    """Return what the comparator gets wrong on this golden: an empty list where it can be trusted.
+
+    With the metrics alone, the recipe ignored: identical values must pass; the guard's values, a shift of twice the
+    detectable effect with the guard's residuals, for a permutation test as many dead seeds as the detectable effect is
+    worth, a frozen model, NaN, and a dropped or added key must fail.
+    """
+    same = _result(golden)
+    problems = [] if compare(golden, same).ok is True else ["identical values do not pass"]
+    for what, damaged in _damaged_arithmetic(same):
+        if compare(golden, damaged).ok is not False:
+            problems.append(f"{what} passes")
+    return [*problems, *blind_spots(golden), *misstated(golden)]
+
+
+def blind_spots(golden: Golden) -> list[str]:
+    """Return which wrong metrics the comparator would let pass, with the metrics alone, the recipe ignored."""
+    return [
+        f"{what} passes"
+        for what, damaged in _damages(_result(golden))
+        if compare(golden, damaged, statistical_only=True).ok is not False
+    ]
+
+
+def misstated(golden: Golden) -> list[str]:
+    """Return the metrics that state a spread, an effect or what they detect otherwise than their values give it."""
+    return [
+        f"{metric}: {', '.join(_STATED)} are not what its values give"
+        for metric, entry in golden.statistical.items()
+        if not any(_states(entry, _again(entry, paired=paired)) for paired in (True, False))
+    ]
+
+
+def _again(entry: Statistical, *, paired: bool) -> Statistical:
+    """Return a metric with what it states computed anew from its values, in pairs with its guard or not."""
+    return statistical_entry(
+        entry.values,
+        scale=entry.scale,
+        margin=entry.margin,
+        alpha=entry.alpha,
+        test=entry.test,
+        guard=entry.guard,
+        guard_values=entry.guard_values,
+        paired=paired,
+    )
+
+
+def _states(entry: Statistical, again: Statistical) -> bool:
+    """Tell whether two entries state the same but for rounding, which is of the size of the values."""
+    rounding = _EPSILON * max((abs(value) for value in entry.values.values() if math.isfinite(value)), default=0.0)
+    numbers = [[_number(getattr(side, name)) for name in _STATED] for side in (entry, again)]
+    return all(
+        math.isclose(stated, computed, rel_tol=REPEAT, abs_tol=rounding)
+        or (math.isnan(stated) and math.isnan(computed))
+        for stated, computed in zip(*numbers, strict=True)
+    )
+
+
+def _number(stated: float | None) -> float:
+    return math.nan if stated is None else stated
+
+
+def _result(golden: Golden) -> Result:
+    return Result(
+        name=golden.name, exact=golden.exact, close=golden.close, statistical=golden.statistical, stream=golden.stream
+    )
+
+
+def _damages(same: Result) -> Iterator[tuple[str, Result]]:
+    """Yield results whose metrics are wrong, each with what is wrong about it."""
+    for metric, entry in same.statistical.items():
+        yield f"{metric}: a dropped metric", replace(same, statistical=_without(same.statistical, metric))
+        yield f"{metric}: an added metric", replace(same, statistical={**same.statistical, f"{metric} added": entry})
+        for what, values in _wrong_values(entry) if entry.guard else ():
+            damaged = {**same.statistical, metric: replace(entry, values=values)}
+            yield f"{metric}: {what}", replace(same, statistical=damaged)
+
+
+def _wrong_values(entry: Statistical) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """Yield values by seed that a guarded metric must refuse."""
+    yield f"the guard '{entry.guard}'", entry.guard_values or {}
+    for direction in (1, -1):
+        yield "a shift of twice the detectable effect", _shifted(entry, 2 * direction * entry.detectable)
+    if entry.test == "permutation" and entry.effect:
+        dead = min(len(entry.values), math.ceil(len(entry.values) * entry.detectable / entry.effect - _ROUNDING))
+        yield f"{dead} dead seeds", _with_dead_seeds(entry, dead)
+    if entry.first_values is not None:
+        yield "a frozen model", entry.first_values
+    for seed in entry.values:
+        yield f"NaN at seed {seed}", {**entry.values, seed: math.nan}
+
+
+def _shifted(entry: Statistical, shift: float) -> dict[str, float]:
+    """Return golden values moved by a shift on their scale, with the residuals that the guard has from seed to seed."""
+    old = on_scale(list(entry.values.values()), entry.scale)
+    guard = on_scale([(entry.guard_values or {})[seed] for seed in entry.values], entry.scale)
+    residuals: Array = guard - old - np.mean(guard - old)
+    moved = old + shift + residuals
+    if entry.scale == "log":
+        moved = np.exp(moved)
+    return dict(zip(entry.values, moved.tolist(), strict=True))
+
+
+def _with_dead_seeds(entry: Statistical, dead: int) -> dict[str, float]:
+    """Return golden values with those of the guard at so many seeds, where the guard lies farthest away."""
+    guard = entry.guard_values or {}
+    farthest = sorted(entry.values, key=lambda seed: -abs(guard[seed] - entry.values[seed]))
+    return {**entry.values, **{seed: guard[seed] for seed in farthest[:dead]}}
+
+
+def _damaged_arithmetic(same: Result) -> Iterator[tuple[str, Result]]:
+    """Yield results with a wrong exact or close entry."""
+    for key in same.exact:
+        yield f"exact {key}: a dropped key", replace(same, exact=_without(same.exact, key))
+    yield "exact: an added key", replace(same, exact={**same.exact, "an added key": 0})
+    for key, entry in same.close.items():
+        yield f"close {key}: a dropped key", replace(same, close=_without(same.close, key))
+        yield f"close {key}: NaN", replace(same, close={**same.close, key: Close(math.nan, rel=entry.rel)})
+    yield "close: an added key", replace(same, close={**same.close, "an added key": Close(0.0)})
+
+
+def _without(entries: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: entry for name, entry in entries.items() if name != key}

@@ -1,0 +1,138 @@
+"""What may be rewritten in a golden folder, when, and with which reason: the only way in which goldens change."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from goldmark.case import UsageError
+from goldmark.golden._compare.rounding import same_but_for_rounding
+from goldmark.golden._files.entries import Golden, Provenance, Result, update_command
+from goldmark.golden._files.folder import golden_names, golden_path, stored_golden
+from goldmark.golden._files.format import read, to_bytes
+from goldmark.golden._files.transaction import locked, replace_files
+from goldmark.golden._record.entry import golden_from
+from goldmark.golden._record.refusals import refusals, weakenings
+from goldmark.golden._record.selftest import blind_spots, misstated
+from goldmark.golden._update.review import Review, changes
+
+KEPT = 3  # entries of provenance in a golden; version control holds the earlier ones
+
+
+def apply_update(
+    folder: Path, results: Mapping[str, Result], reason: str, *, weaken: bool = False, commit: str | None = None
+) -> Review:
+    """Record results as goldens, all of them or none, and return what changed.
+
+    A result that equals its golden, but for rounding, leaves the file as it is. Otherwise the date, the reason, the
+    commit (git's HEAD unless one is given), versions, fingerprint and sources are added to its provenance, of which the
+    last few entries are kept. Raise `UsageError`, with nothing written, without a reason, for a result that must not be
+    recorded, and for one that weakens its golden unless `weaken` is given; `BadGolden` for a stored file that cannot be
+    trusted: nobody could tell what its replacement weakens.
+    """
+    if not reason.strip():
+        raise UsageError(f"nothing written: no reason was given; say why the goldens change: {update_command()}")
+    with locked(folder):
+        olds = {name: stored_golden(folder, name) for name in sorted(results)}
+        _refuse(results, olds, weaken=weaken)
+        approval = _Approval(date=datetime.now(UTC), reason=reason.strip(), commit=commit or _head(folder))
+        news = {
+            name: approval.golden(old, results[name]) for name, old in olds.items() if would_write(old, results[name])
+        }
+        replace_files(folder, {f"{name}.json": to_bytes(golden) for name, golden in news.items()})
+    unchanged = tuple(name for name in olds if name not in news)
+    return Review(
+        written=tuple(news),
+        unchanged=unchanged,
+        rounded=tuple(name for name in unchanged if not _equal(olds[name], results[name])),
+        rows=tuple(row for name, golden in news.items() for row in changes(olds[name], golden)),
+    )
+
+
+def would_write(old: Golden | None, result: Result) -> bool:
+    """Tell whether an update has something to write: other numbers, or a golden that misstates what it can detect."""
+    return old is None or not same_but_for_rounding(old, result) or bool(misstated(old))
+
+
+def prune(folder: Path, keep: Collection[str]) -> list[str]:
+    """Delete the goldens that are not among the names to keep and return their names.
+
+    Only a complete green run knows which goldens are in use; the caller answers for that. Raise `BadGolden`, with
+    nothing deleted, where one of the files is not a golden.
+    """
+    with locked(folder):
+        unused = [name for name in golden_names(folder) if name not in keep]
+        for name in unused:  # before anything is deleted: a file that is not a golden is not ours to delete
+            read(golden_path(folder, name))
+        for name in unused:
+            golden_path(folder, name).unlink()
+    return unused
+
+
+def _refuse(results: Mapping[str, Result], olds: Mapping[str, Golden | None], *, weaken: bool) -> None:
+    wrong = [f"{name}: {why}" for name, result in sorted(results.items()) for why in _refusals(result)]
+    if wrong:
+        raise UsageError(_nothing_written("this must not be recorded", wrong))
+    weaker = [f"{name}: {why}" for name, old in olds.items() if old for why in weakenings(old, results[name])]
+    if weaker and not weaken:
+        raise UsageError(_nothing_written("this weakens the goldens (say --weaken if it is meant)", weaker))
+
+
+def _refusals(result: Result) -> list[str]:
+    """Return why a result may not become a golden: rules broken, or wrong values that it would let pass."""
+    return refusals(result) or blind_spots(golden_from(result, ()))
+
+
+def _nothing_written(what: str, reasons: Sequence[str]) -> str:
+    return "\n".join([f"nothing written: {what}:", *(f"  {reason}" for reason in reasons)])
+
+
+def _equal(old: Golden | None, result: Result) -> bool:
+    return old is not None and to_bytes(golden_from(result, old.provenance)) == to_bytes(old)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Approval:
+    """When and why results become goldens, and after which commit."""
+
+    date: datetime
+    reason: str
+    commit: str | None
+
+    def golden(self, old: Golden | None, result: Result) -> Golden:
+        """Return a result as a golden, with this approval added to the provenance of the golden that it replaces."""
+        versions = {name: _version(name) for name in ("goldmark", "numpy")}
+        if "torch" in result.fingerprint:
+            versions["torch"] = result.fingerprint["torch"]
+        provenance = Provenance(
+            date=self.date.isoformat(timespec="seconds"),
+            reason=self.reason,
+            commit=self.commit,
+            versions=versions,
+            fingerprint=result.fingerprint,
+            sources=result.sources,
+        )
+        return golden_from(result, (*(old.provenance if old else ()), provenance)[-KEPT:])
+
+
+@cache
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return "not installed"
+
+
+def _head(folder: Path) -> str | None:
+    """Return the commit that git has checked out, or None without git or outside a repository."""
+    command = ["git", "-C", str(folder), "rev-parse", "--verify", "--quiet", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 (fixed words)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

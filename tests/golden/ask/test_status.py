@@ -1,0 +1,87 @@
+"""What goldens can see and how often they alarm, as plain arithmetic."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+
+import pytest
+
+from goldmark.golden._ask.status import age_days, doubts, false_alarm_rate, guarded_metrics
+from goldmark.golden._files.entries import Golden, Provenance, Result
+from goldmark.golden._files.format import to_bytes
+from goldmark.golden._record.entry import statistical_entry
+from goldmark.golden._update.apply import apply_update
+
+VALUES = {str(seed): 1.0 + 0.01 * seed for seed in range(8)}
+ENTRY = statistical_entry(
+    VALUES,
+    scale="identity",
+    margin=0.05,
+    alpha=0.01,
+    guard="broken",
+    guard_values={seed: value + 2 + 0.001 * int(seed) for seed, value in VALUES.items()},
+)
+GOLDEN = Golden(
+    name="a/b",
+    statistical={"loss": ENTRY, "shown": replace(ENTRY, guard=None, guard_values=None, effect=None)},
+    provenance=(
+        Provenance(
+            date="2026-01-01T00:00:00+00:00", reason="first", commit=None, versions={}, fingerprint={}, sources={}
+        ),
+    ),
+)
+
+
+def test_only_guarded_metrics_gate():
+    """The shown metric is left out; the guarded one tells its distance from the bug."""
+    (metric,) = guarded_metrics(GOLDEN)
+    assert ("loss", 8, "broken", 0.01) == (metric.metric, metric.n_seeds, metric.guard, metric.alpha)
+    assert pytest.approx(2.0035) == metric.effect
+    assert pytest.approx(metric.effect / metric.detectable) == metric.effects_away
+    assert metric.effects_away > 1
+
+
+def test_false_alarms_add_up_over_metrics():
+    """Three metrics at 1 % alarm in 1 - .99^3 of innocent changes at most; none never."""
+    assert pytest.approx(1 - 0.99**3) == false_alarm_rate(guarded_metrics(GOLDEN) * 3)
+    assert 0.0 == false_alarm_rate([])
+
+
+def test_a_folder_that_updates_wrote_is_in_no_doubt(tmp_path):
+    """Two updates, the second of one golden alone."""
+    apply_update(tmp_path, {name: Result(name=name, exact={"n": 1}) for name in ("a", "b/c")}, "first")
+    apply_update(tmp_path, {"a": Result(name="a", exact={"n": 2})}, "second")
+    assert [] == doubts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "doubt"),
+    [
+        (lambda content: b"{", "a: * is not a golden that can be trusted: not JSON*"),
+        (lambda content: content.replace(b'"n": 1', b'"n": 2'), "a: * is not a golden that can be trusted: its seal *"),
+    ],
+)
+def test_a_damaged_golden_is_named_and_the_others_are_not(tmp_path, damage, doubt):
+    """Cut off, or edited by hand."""
+    apply_update(tmp_path, {name: Result(name=name, exact={"n": 1}) for name in ("a", "b")}, "first")
+    (tmp_path / "a.json").write_bytes(damage((tmp_path / "a.json").read_bytes()))
+    (reason,) = doubts(tmp_path)
+    assert fnmatch(reason, doubt), reason
+
+
+def test_a_golden_that_lets_a_wrong_value_pass_or_has_no_origin_is_in_doubt(tmp_path):
+    """The comparator's self-test is part of the status; so is where a golden came from."""
+    wrong = replace(GOLDEN, name="a", statistical={"loss": replace(ENTRY, detectable=0.04)}, provenance=())
+    (tmp_path / "a.json").write_bytes(to_bytes(wrong))
+    reasons = doubts(tmp_path)
+    assert "a: loss: sd, detectable, effect are not what its values give" in reasons
+    assert "a: it does not say when and why it was written" in reasons
+
+
+def test_age_counts_from_the_last_writing():
+    """A day and a half; without provenance it is not known."""
+    assert 1.5 == age_days(GOLDEN, datetime(2026, 1, 2, 12, tzinfo=UTC))
+    assert math.isnan(age_days(replace(GOLDEN, provenance=())))

@@ -1,0 +1,234 @@
+"""What may become a golden: entries know what they can detect, and blind or weaker ones are refused."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from goldmark.case import UsageError
+from goldmark.golden._files.entries import Close, Golden, Result
+from goldmark.golden._record.entry import golden_from, statistical_entry
+from goldmark.golden._record.refusals import refusals, weakenings
+from goldmark.statistics import detectable_effect
+
+GENERATOR = np.random.default_rng(0)
+HEALTHY = 3 + 0.1 * GENERATOR.normal(size=12)
+BROKEN = HEALTHY + 2 + 0.1 * GENERATOR.normal(size=12)
+STREAM = {str(seed): "same" for seed in range(12)}
+
+
+def by_seed(values):
+    """Return values as a golden stores them."""
+    return {str(seed): float(value) for seed, value in enumerate(values)}
+
+
+def entry(values=HEALTHY, guard_values=BROKEN, **rule):
+    """Return a metric guarded by a broken variant two units away."""
+    rule = {"scale": "identity", "margin": 0.1, "guard": "broken"} | rule
+    return statistical_entry(by_seed(values), guard_values=by_seed(guard_values), **rule)
+
+
+def result(**metrics):
+    """Return a result with a recipe, a trace and metrics on one stream."""
+    return Result(
+        name="a",
+        exact={"n": 3, "sizes": {"x": [1, 2]}},
+        close={"lr": Close([0.1, 0.2])},
+        statistical=metrics,
+        stream=STREAM,
+    )
+
+
+def test_a_guarded_entry_knows_the_effect_and_what_it_detects():
+    """The spread is that of guard - golden by seed, the effect the distance of their means."""
+    metric = entry()
+    sd = np.std(BROKEN - HEALTHY, ddof=1)
+    assert pytest.approx(sd, rel=1e-12) == metric.sd  # sums of 12 numbers in another order
+    assert pytest.approx(np.mean(BROKEN) - np.mean(HEALTHY), rel=1e-12) == metric.effect
+    assert detectable_effect(metric.sd, 12, margin=0.1, alpha=1e-3) == metric.detectable
+
+
+@pytest.mark.parametrize(("paired", "dead"), [(True, 11), (False, 9)])
+def test_a_permutation_entry_states_no_fewer_dead_seeds_than_alarm(paired, dead):
+    """11 of 12 in pairs and 9 in groups, however far off the guard is; without one the t formula is all there is."""
+    metric = entry(test="permutation", paired=paired)
+    assert pytest.approx(metric.effect * dead / 12, rel=1e-12) == metric.detectable  # k / n, then the product
+    unguarded = entry(test="permutation", guard=None)
+    assert entry(guard=None).detectable == unguarded.detectable
+
+
+@pytest.mark.parametrize("change", [{"paired": False}, {"guard_values": BROKEN[:9]}])
+def test_without_a_common_stream_the_spread_is_that_of_both_groups(change):
+    """Seeds that cannot be paired leave the sd over seeds, of both groups, and the effect of two groups."""
+    metric = entry(**change)
+    guard = change.get("guard_values", BROKEN)
+    pooled = np.sqrt((np.var(HEALTHY, ddof=1) + np.var(guard, ddof=1)) / 2)
+    assert pytest.approx(pooled, rel=1e-12) == metric.sd  # another order of summation
+    assert detectable_effect(metric.sd, 12, margin=0.1, alpha=1e-3, paired=False) == metric.detectable
+
+
+def test_a_margin_in_percent_puts_the_entry_on_the_log_scale():
+    """Margin, spread, effect and detectable effect are then logarithms of factors."""
+    metric = entry(margin="2%")
+    assert (metric.scale, metric.margin) == ("log", math.log1p(0.02))
+    effect = np.mean(np.log(BROKEN)) - np.mean(np.log(HEALTHY))
+    assert pytest.approx(effect, rel=1e-12) == metric.effect  # another order of summation
+
+
+def test_building_an_entry_refuses_no_values():
+    """A result is built to be compared, too: few seeds, NaN and meaningless percentages are the recorder's business."""
+    one = statistical_entry({"0": 1.0}, scale="identity", margin=0.1)
+    diverged = statistical_entry(by_seed([1.0, math.inf, math.nan]), scale="identity", margin=0.1)
+    negative = entry(values=-HEALTHY, margin="2%")
+    assert all(math.isnan(metric.detectable) for metric in (one, diverged, negative))
+    assert [1.0, "nan", "nan"] == [x if math.isfinite(x) else str(x) for x in diverged.values.values()]
+
+
+def test_a_golden_that_sees_its_bug_may_be_recorded():
+    """A guarded metric with a clear effect, and metrics without a guard, whatever their values."""
+    shown = statistical_entry(by_seed([math.nan] * 5), scale="identity", margin=0.0)
+    assert [] == refusals(result(rmse=entry(), loss=shown))
+
+
+@pytest.mark.parametrize(
+    ("reason", "bad"),
+    [
+        ("cannot see its bug 'broken'.* the margin is 3;", entry(margin=3.0)),
+        ("cannot see its bug 'broken'.* add seeds or budget", entry(guard_values=HEALTHY + 0.15 + BROKEN - 5)),
+        ("cannot see its bug 'broken'.* it detects 9 or more; add seeds", replace(entry(), detectable=9.0)),
+        ("4 seeds are too few", entry(HEALTHY[:4], BROKEN[:4])),
+        ("10 paired seeds .* train 11", entry(HEALTHY[:10], BROKEN[:10], test="permutation")),
+        ("NaN or infinity at seed 2, 3", entry([1, 1, math.nan, 1, 1, 1], [3, 3, 3, math.inf, 3, 3])),
+        ("guard 'broken' has 9 seeds, the golden 12", entry(guard_values=BROKEN[:9])),
+        ("a margin in percent needs positive values", entry(values=HEALTHY - 3, margin="2%")),
+        ("mean exceeds 3 sd", entry(values=np.linspace(1, 9, 12), guard_values=np.linspace(100, 900, 12), margin="2%")),
+        ("alpha 0 is not a false-alarm rate", replace(entry(), alpha=0.0)),
+    ],
+)
+def test_what_cannot_see_its_bug_is_refused_with_the_way_out(reason, bad):
+    """Too small an effect, too few seeds, values that are no numbers, a percentage that means nothing."""
+    (reason_given,) = refusals(result(rmse=bad))
+    assert re.match(f"rmse: .*{reason}", reason_given), reason_given
+
+
+def test_a_guard_whose_own_values_would_pass_is_refused():
+    """In pairs, values that fall where the guard's rise scatter more than the two groups from which it was stated."""
+    rise = np.linspace(-1, 1, 5)
+    bad = entry(3 + rise, 3 + 5.8 - rise, paired=False)
+    assert bad.detectable < bad.effect
+    (reason_given,) = refusals(
+        Result(name="a", statistical={"rmse": bad}, stream={str(seed): "same" for seed in range(5)})
+    )
+    assert "the guard's own values pass" in reason_given
+
+
+def test_two_metrics_may_have_a_guard_and_three_may_not():
+    """Each guarded metric spends its own alpha."""
+    assert [] == refusals(result(a=entry(), b=entry()))
+    (reason_given,) = refusals(result(a=entry(), b=entry(), c=entry()))
+    assert "3 metrics have a guard (a, b, c)" in reason_given
+
+
+def test_metrics_without_a_guard_need_5_seeds():
+    """A spread from fewer is a guess, and is not recorded."""
+    (reason_given,) = refusals(result(loss=statistical_entry(by_seed([1, 2, 3, 4]), scale="identity", margin=0.1)))
+    assert "4 seeds are too few" in reason_given
+
+
+def test_a_margin_in_percent_of_values_that_are_not_positive_is_refused_without_a_guard_too():
+    """What is only shown is shown in percent as well; a diverged run is no reason against it."""
+    shown = entry(guard=None, margin="2%")
+    assert [] == refusals(result(loss=replace(shown, values={**shown.values, "3": math.nan})))
+    (reason_given,) = refusals(result(loss=replace(shown, values={**shown.values, "3": -1.0})))
+    assert "loss: a log scale or a margin in percent needs positive values" in reason_given
+
+
+def test_an_equal_or_stricter_result_weakens_nothing():
+    """More keys, more seeds, a smaller margin, a smaller tolerance, another value."""
+    old = golden_from(result(rmse=entry(), loss=entry()), ())
+    longer = replace(entry(margin=0.05), values={**by_seed(HEALTHY + 1), "12": 4.0})
+    stricter = Result(
+        name="a",
+        exact={"n": 4, "m": 1, "sizes": {"x": [1, 2, 3]}},
+        close={"lr": Close([9.0, 9.0], rel=0.0)},
+        statistical={},
+        stream=STREAM,
+    )
+    assert [] == weakenings(old, replace(stricter, statistical={"rmse": longer, "loss": entry()}))
+
+
+LOSS = entry()
+
+
+@pytest.mark.parametrize(
+    ("weakening", "change"),
+    [
+        ("exact n is gone", {"exact": {"sizes": {"x": [1, 2]}}}),
+        ("exact sizes.x is gone", {"exact": {"n": 3, "sizes": {}}}),
+        ("exact sizes.x[1:] is gone", {"exact": {"n": 3, "sizes": {"x": [1]}}}),
+        ("the exact tier is gone: 2 entries", {"exact": {}}),
+        ("close lr[1:] is gone", {"close": {"lr": Close([0.1])}}),
+        ("the close tier is gone: 1 entries", {"close": {}}),
+        ("close lr: the tolerance grows from 1e-09 to 1e-06", {"close": {"lr": Close([0.1, 0.2], rel=1e-6)}}),
+        ("the statistical tier is gone: 2 entries", {"statistical": {}}),
+        ("statistical loss is gone", {"statistical": {"rmse": entry()}}),
+        ("the stream is gone", {"stream": None}),
+        ("loss: seeds 10, 11 are gone", {"statistical": {"rmse": entry(), "loss": entry(HEALTHY[:10], BROKEN[:10])}}),
+        (
+            "loss: NaN at seed 3",
+            {"statistical": {"rmse": entry(), "loss": replace(LOSS, values=LOSS.values | {"3": math.nan})}},
+        ),
+        ("loss: the margin grows from 0.1 to 0.2", {"statistical": {"rmse": entry(), "loss": entry(margin=0.2)}}),
+        ("loss: alpha changes from 0.001 to 0.0001", {"statistical": {"rmse": entry(), "loss": entry(alpha=1e-4)}}),
+        ("loss: alpha changes from 0.001 to 0.01", {"statistical": {"rmse": entry(), "loss": entry(alpha=1e-2)}}),
+        (
+            "loss: the scale changes from identity to log",
+            {"statistical": {"rmse": entry(), "loss": entry(margin="1%")}},
+        ),
+        ("loss: it detects 9 or more", {"statistical": {"rmse": entry(), "loss": replace(LOSS, detectable=9.0)}}),
+        (
+            "loss: it detects 9 or more, past the guard's effect of 1.97",
+            {"statistical": {"rmse": entry(), "loss": replace(LOSS, detectable=9.0, effect=99.0)}},
+        ),
+        (
+            "loss: the guard changes from 'broken' to 'other'",
+            {"statistical": {"rmse": entry(), "loss": entry(guard="other")}},
+        ),
+        (
+            "loss: the test changes from t to permutation",
+            {"statistical": {"rmse": entry(), "loss": replace(LOSS, test="permutation")}},
+        ),
+        ("loss: the guard 'broken' is dropped", {"statistical": {"rmse": entry(), "loss": entry(guard=None)}}),
+    ],
+)
+def test_each_weakening_is_named(weakening, change):
+    """Fewer keys or seeds, wider margins, NaN, a blind golden, a guard or a tier dropped."""
+    old = golden_from(result(rmse=entry(), loss=LOSS), ())
+    (named,) = weakenings(old, replace(result(rmse=entry(), loss=LOSS), **change))
+    assert named.startswith(weakening)
+
+
+def test_a_frozen_model_that_is_no_longer_tried_is_a_weakening():
+    """Values after the first epoch that a golden had and its replacement has not; the reverse is none."""
+    tried, untried = result(rmse=entry(first_values=by_seed(BROKEN))), result(rmse=entry())
+    (named,) = weakenings(golden_from(tried, ()), untried)
+    assert "rmse: a frozen model is no longer tried: the values after the first epoch are gone" == named
+    assert [] == weakenings(golden_from(untried, ()), tried)
+
+
+def test_a_metric_without_a_guard_has_no_rule_to_weaken():
+    """Its margin judges nothing, so a wider one loses nothing."""
+    old = golden_from(result(loss=entry(guard=None)), ())
+    assert [] == weakenings(old, result(loss=entry(guard=None, margin=9.0, alpha=0.5)))
+
+
+def test_a_golden_holds_plain_values():
+    """Arrays and tuples become lists; what has no plain form is refused by name."""
+    golden = golden_from(Result(name="a", exact={"shape": (1, 2)}, close={"x": Close(np.array([0.5]))}), ())
+    assert Golden(name="a", exact={"shape": [1, 2]}, close={"x": Close([0.5])}) == golden
+    with pytest.raises(UsageError, match=r"'exact\.odd' is a set"):
+        golden_from(Result(name="a", exact={"odd": {1}}), ())
