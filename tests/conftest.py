@@ -33,8 +33,8 @@ def runs_of(session_folder: Path) -> RunsOf:
     With `again=True` they are those of a second training, to be compared with the first.
     """
     from goldmark.cases import find_case
-    from goldmark.training import by_variant
-    from goldmark.training.runs import trained_once
+    from goldmark.runs import by_variant
+    from goldmark.training import trained_once
 
     read: dict[tuple[str, str, bool], list[Run]] = {}
 
@@ -42,8 +42,8 @@ def runs_of(session_folder: Path) -> RunsOf:
         case, folder = find_case(case_name), session_folder / ("again" if again else "once")
         names = variants or [variant.name for variant in case.variants]
         missing = [name for name in names if (case_name, name, again) not in read]
-        for name, its in by_variant(trained_once(folder, case, missing)).items():
-            read[case_name, name, again] = its
+        for name, trained in by_variant(trained_once(folder, case, missing)).items():
+            read[case_name, name, again] = trained
         return {name: read[case_name, name, again] for name in names}
 
     return runs
@@ -53,13 +53,12 @@ def runs_of(session_folder: Path) -> RunsOf:
 def verdict_of(runs_of: RunsOf) -> VerdictOf:
     """`verdict_of(case, claim, relabel={})`; relabel={"fixed": "broken"} judges broken runs as fixed."""
     from goldmark.cases import find_case
-    from goldmark.claims import verdict_on
 
     def verdict(case_name: str, claim_name: str, relabel: Mapping[str, str] = {}) -> Verdict:
-        claim = next(claim for claim in find_case(case_name).claims if claim.name == claim_name)
+        claim = find_case(case_name).claim(claim_name)
         sources = {variant: relabel.get(variant, variant) for variant in claim.variants}
         runs = runs_of(case_name, sorted(set(sources.values())))
-        return verdict_on(claim, {variant: runs[source] for variant, source in sources.items()})
+        return claim.verdict({variant: runs[source] for variant, source in sources.items()})
 
     return verdict
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +11,22 @@ from pathlib import Path
 import pytest
 
 import goldmark
+from goldmark.cases import CASES
 
 PACKAGE = Path(goldmark.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
+TESTS = Path(__file__).parent
+PUBLIC = {
+    *("case", "cases", "checks", "claims", "cli", "fingerprint", "golden", "plugin", "runs", "statistics", "training"),
+    *("training.batchnorm", "training.cells", "training.draws", "training.recurrent"),  # what models are built of
+}
 ROOMS = [
     "case",
     "fingerprint",
     "statistics",
     "claims",
     "checks",
+    "runs",
     "training",
     "cases",
     "golden",
@@ -33,7 +41,7 @@ HEAVY = {
     "click": {"cli"},
     "syrupy": set(),
     "pytest": {"golden", "plugin"},
-    "filelock": {"golden", "training"},
+    "filelock": {"golden", "runs"},
     "matplotlib": {"report"},
     "ray": {"training"},
 }  # library -> the rooms that may import it
@@ -83,7 +91,7 @@ def test_heavy_libraries_stay_in_their_rooms():
 def test_ray_is_imported_in_one_file():
     """Only the file that says where tasks run knows of Ray."""
     users = [path for path in FILES if "ray" in {module.partition(".")[0] for module in imports(path)}]
-    assert [PACKAGE / "training" / "machines.py"] == users
+    assert [PACKAGE / "training" / "_machines.py"] == users
 
 
 def test_comparing_numbers_needs_neither_pytest_nor_torch():
@@ -109,11 +117,36 @@ def test_importing_is_cheap(module):
 
 def test_public_names_are_those_of_the_plan():
     """The names that users import, no more and no fewer, and each can be had."""
-    expected = ["Baseline", "CASES", "Case", "Claim", "Finding", "Metric", "Run", "Variant", "Verdict"]
-    assert sorted([*expected, "check_case", "find_case", "train"]) == sorted(goldmark.__all__)
+    words = ["Baseline", "Case", "Check", "Claim", "Finding", "Metric", "Run", "UsageError", "Variant", "Verdict"]
+    assert sorted([*words, "CASES", "check_case", "find_case", "train"]) == sorted(goldmark.__all__)
     assert all(getattr(goldmark, name) is not None for name in goldmark.__all__)
     with pytest.raises(AttributeError, match="module 'goldmark' has no attribute 'fit'; it has: CASES, "):
         goldmark.fit  # noqa: B018
+
+
+def test_public_modules_are_named_here_and_say_what_is_public():
+    """What users and cases import from; every other module is private by name, or part of the catalogue."""
+    modules = {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in FILES}
+    public = {name.removesuffix(".__init__") for name in modules if "._" not in f".{name.removesuffix('.__init__')}"}
+    assert PUBLIC == {name for name in public if not name.startswith("cases.")} - {"__init__"}
+    for room in ("case", "checks", "golden", "runs", "statistics", "training"):
+        assert importlib.import_module(f"goldmark.{room}").__all__, room
+
+
+def test_cases_share_one_plan():
+    """Someone who knows one case knows them all: the same files, and the same tests beside them."""
+    plan = {"__init__", "data", "model", "scores", "experiments", "full"}
+    for name in CASES:
+        assert plan <= {path.stem for path in (PACKAGE / "cases" / name).glob("*.py")}, name
+        tests = {path.stem.removeprefix("test_") for path in (TESTS / "cases" / name).glob("test_*.py")}
+        assert plan - {"__init__"} <= tests, name
+
+
+def test_things_have_names():
+    """No variable is called by a pronoun or a participle where the thing that it holds has a name."""
+    for path in FILES:
+        names = [node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)]
+        assert set() == {"its", "found", "said", "seen"} & set(names), path
 
 
 def test_rooms_are_small_and_named():
@@ -131,7 +164,6 @@ def test_rooms_are_small_and_named():
 
 def test_every_room_has_its_tests():
     """tests/ mirrors src/: a room without tests is seen here."""
-    tests = Path(__file__).parent
     for room in {room_of(path) for path in FILES} - {"__init__"}:
-        own = [*tests.glob(f"test_{room}*.py"), *(tests / room).glob("test_*.py")]
+        own = [*TESTS.glob(f"test_{room}*.py"), *(TESTS / room).glob("test_*.py")]
         assert own, room

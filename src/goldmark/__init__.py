@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goldmark.case import Baseline, Case, Claim, Finding, Metric, Run, Variant, Verdict
+    from goldmark.case import Baseline, Case, Check, Claim, Finding, Metric, Run, UsageError, Variant, Verdict
     from goldmark.cases import CASES, find_case
     from goldmark.golden import check_case
     from goldmark.training import train
@@ -15,10 +15,12 @@ __all__ = [
     "CASES",
     "Baseline",
     "Case",
+    "Check",
     "Claim",
     "Finding",
     "Metric",
     "Run",
+    "UsageError",
     "Variant",
     "Verdict",
     "check_case",

@@ -1,150 +1,224 @@
-"""Ready-made checks for claims, each `Runs -> Verdict`: every seed, the mean, a paired comparison, a finding."""
+"""Ready-made checks for claims: every seed, the mean, a comparison of two variants or with a baseline, a finding."""
 
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import Literal
 
-from goldmark.case import Baseline, Case, Claim, Run, Runs, Scale, Verdict
-from goldmark.statistics import paired_p_value
+from goldmark.case import AllOf, Check, Relation, Run, Runs, Scale
+from goldmark.statistics import on_scale, paired_lower_p
 
-Check = Callable[[Runs], Verdict]
-Relation = Literal[">=", "<=", ">", "<"]
-_HOLDS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+__all__ = [
+    "against_baseline",
+    "all_of",
+    "close_ratio",
+    "every_close",
+    "every_difference",
+    "every_seed",
+    "finding_in_every_seed",
+    "finding_in_no_seed",
+    "mean",
+    "mean_against_baseline",
+    "mean_difference",
+    "mean_ratio",
+    "metric_values",
+    "paired_lower",
+    "within",
+]
 
 
-def judge(case: Case, runs: Runs, *, any_data: bool = False) -> list[tuple[Claim, Verdict]]:
-    """Return every claim of a case with its verdict on the runs; with `any_data` only those that hold on any data."""
-    return [(claim, verdict_on(claim, runs)) for claim in case.claims if claim.any_data or not any_data]
-
-
-def verdict_on(claim: Claim, runs: Runs) -> Verdict:
-    """Return the verdict of one claim; not judged where a variant has fewer runs than the claim needs, or none."""
-    n_seeds = min(len(runs.get(variant, ())) for variant in claim.variants)
-    if n_seeds < max(1, claim.fewest_seeds):
-        return Verdict(None, math.nan, math.nan, n_seeds)
-    return claim.check(runs)
-
-
-def metric_values(runs: Runs, variant: str, metric: str) -> list[float]:
-    """Return a metric of a variant's runs, a value a seed."""
-    return [run.metrics[metric] for run in runs[variant]]
+def metric_values(runs: Runs, variant: str, metric: str) -> dict[int, float]:
+    """Return {seed: value} of a metric over a variant's runs."""
+    return {run.seed: run.metrics[metric] for run in runs[variant]}
 
 
 def every_seed(variant: str, metric: str, relation: Relation, limit: float) -> Check:
-    """Hold the metric of every seed to a limit; the value is the worst seed's."""
-
-    def check(runs: Runs) -> Verdict:
-        return _worst(metric_values(runs, variant, metric), relation, limit)
-
-    return check
+    """Return the check that the metric of every seed keeps a limit."""
+    return Check(
+        says=f"{metric} of '{variant}', every seed",
+        variants=(variant,),
+        measure=lambda runs: metric_values(runs, variant, metric),
+        relation=relation,
+        limit=limit,
+    )
 
 
 def mean(variant: str, metric: str, relation: Relation, limit: float) -> Check:
-    """Hold the metric's mean over seeds to a limit."""
-
-    def check(runs: Runs) -> Verdict:
-        values = metric_values(runs, variant, metric)
-        return _verdict(fmean(values), relation, limit, len(values))
-
-    return check
-
-
-def mean_difference(variant: str, other: str, metric: str, relation: Relation, limit: float) -> Check:
-    """Hold the mean over common seeds of variant - other to a limit."""
-
-    def check(runs: Runs) -> Verdict:
-        pairs = _pairs(runs, variant, other)
-        return _verdict(fmean(a.metrics[metric] - b.metrics[metric] for a, b in pairs), relation, limit, len(pairs))
-
-    return check
+    """Return the check that the metric's mean over seeds keeps a limit."""
+    return Check(
+        says=f"{metric} of '{variant}', mean",
+        variants=(variant,),
+        measure=lambda runs: metric_values(runs, variant, metric),
+        relation=relation,
+        limit=limit,
+        statistic=fmean,
+    )
 
 
 def every_difference(variant: str, other: str, metric: str, relation: Relation, limit: float) -> Check:
-    """Hold variant - other to a limit in every common seed; the value is the worst seed's."""
+    """Return the check that variant - other keeps a limit in every seed that both have."""
+    return Check(
+        says=f"{metric} of '{variant}' - '{other}', every seed",
+        variants=(variant, other),
+        measure=lambda runs: _paired(
+            runs, variant, other, lambda run, twin: run.metrics[metric] - twin.metrics[metric]
+        ),
+        relation=relation,
+        limit=limit,
+    )
 
-    def check(runs: Runs) -> Verdict:
-        pairs = _pairs(runs, variant, other)
-        return _worst([a.metrics[metric] - b.metrics[metric] for a, b in pairs], relation, limit)
 
-    return check
+def mean_difference(variant: str, other: str, metric: str, relation: Relation, limit: float) -> Check:
+    """Return the check that the mean of variant - other, over the seeds that both have, keeps a limit."""
+    return Check(
+        says=f"{metric} of '{variant}' - '{other}', mean",
+        variants=(variant, other),
+        measure=lambda runs: _paired(
+            runs, variant, other, lambda run, twin: run.metrics[metric] - twin.metrics[metric]
+        ),
+        relation=relation,
+        limit=limit,
+        statistic=fmean,
+    )
+
+
+def mean_ratio(variant: str, other: str, metric: str, relation: Relation, limit: float) -> Check:
+    """Return the check that the geometric mean of variant / other, over the seeds that both have, keeps a limit."""
+    return Check(
+        says=f"{metric} of '{variant}' / '{other}', geometric mean",
+        variants=(variant, other),
+        measure=lambda runs: _paired(
+            runs, variant, other, lambda run, twin: run.metrics[metric] / twin.metrics[metric]
+        ),
+        relation=relation,
+        limit=limit,
+        statistic=_geometric_mean,
+    )
 
 
 def paired_lower(variant: str, other: str, metric: str, alpha: float, scale: Scale) -> Check:
-    """Hold that `variant` has the lower metric of the two: one-sided paired t over common seeds, p <= alpha."""
+    """Return the check that `variant` has the lower metric of the two: one-sided paired t over seeds, p <= alpha."""
 
-    def check(runs: Runs) -> Verdict:
-        pairs = _pairs(runs, variant, other)
-        p = paired_p_value([a.metrics[metric] for a, _ in pairs], [b.metrics[metric] for _, b in pairs], scale)
-        return _verdict(p, "<=", alpha, len(pairs))
+    def difference(run: Run, twin: Run) -> float:
+        return float(on_scale(run.metrics[metric], scale) - on_scale(twin.metrics[metric], scale))
 
-    return check
+    return Check(
+        says=f"p of {metric} of '{variant}' < '{other}', one-sided paired t",
+        variants=(variant, other),
+        measure=lambda runs: _paired(runs, variant, other, difference),
+        relation="<=",
+        limit=alpha,
+        statistic=paired_lower_p,
+        one_unit=False,
+    )
 
 
 def against_baseline(variant: str, metric: str, relation: Relation, baseline: str, margin: float = 0.0) -> Check:
-    """Hold metric - baseline to a margin in every seed: `>` must beat a baseline where higher is better."""
+    """Return the check that metric - baseline keeps a margin in every seed."""
+    return Check(
+        says=f"{metric} of '{variant}' - {baseline}, every seed",
+        variants=(variant,),
+        measure=lambda runs: _over_baseline(runs, variant, metric, baseline),
+        relation=relation,
+        limit=margin,
+    )
 
-    def check(runs: Runs) -> Verdict:
-        differences = [run.metrics[metric] - find_baseline(run, baseline).metrics[metric] for run in runs[variant]]
-        return _worst(differences, relation, margin)
 
-    return check
+def mean_against_baseline(variant: str, metric: str, relation: Relation, baseline: str, margin: float = 0.0) -> Check:
+    """Return the check that the mean of metric - baseline keeps a margin: where single seeds may fail outright."""
+    return Check(
+        says=f"{metric} of '{variant}' - {baseline}, mean",
+        variants=(variant,),
+        measure=lambda runs: _over_baseline(runs, variant, metric, baseline),
+        relation=relation,
+        limit=margin,
+        statistic=fmean,
+    )
 
 
 def within(variant: str, metric: str, relation: Relation, bound: str, slack: float = 0.0) -> Check:
-    """Hold metric - bound, two metrics of one run, to a slack in every seed; the value is the worst seed's."""
-
-    def check(runs: Runs) -> Verdict:
-        return _worst([run.metrics[metric] - run.metrics[bound] for run in runs[variant]], relation, slack)
-
-    return check
-
-
-def found(variant: str, finding: str, share: float) -> Check:
-    """Hold the share of runs in which a check of that name found trouble to be exactly 0 or 1."""
-
-    def check(runs: Runs) -> Verdict:
-        troubles = [found.trouble for run in runs[variant] for found in run.findings if found.name == finding]
-        if len(troubles) != len(runs[variant]):
-            raise ValueError(f"{len(runs[variant])} runs of '{variant}' hold {len(troubles)} findings '{finding}'")
-        value = fmean(troubles)
-        return Verdict(value == share, value, share, len(troubles))
-
-    return check
+    """Return the check that metric - bound, two metrics of one run, keeps a slack in every seed."""
+    return Check(
+        says=f"{metric} - {bound} of '{variant}', every seed",
+        variants=(variant,),
+        measure=lambda runs: {run.seed: run.metrics[metric] - run.metrics[bound] for run in runs[variant]},
+        relation=relation,
+        limit=slack,
+    )
 
 
-def all_of(*checks: Check) -> Check:
-    """Hold several checks at once; the verdict shown is the first that fails, or the last."""
-
-    def check(runs: Runs) -> Verdict:
-        verdicts = [part(runs) for part in checks]
-        return next((verdict for verdict in verdicts if not verdict.ok), verdicts[-1])
-
-    return check
-
-
-def find_baseline(run: Run, name: str) -> Baseline:
-    """Return the baseline of that name of a run; raise `ValueError` with the known names otherwise."""
-    for baseline in run.baselines:
-        if baseline.name == name:
-            return baseline
-    raise ValueError(f"no baseline '{name}'; the run has: {', '.join(b.name for b in run.baselines)}")
+def every_close(variant: str, entry: str, relation: Relation, limit: float) -> Check:
+    """Return the check that a number which follows from the data (`Run.close`) keeps a limit in every seed."""
+    return Check(
+        says=f"{entry} of '{variant}', every seed",
+        variants=(variant,),
+        measure=lambda runs: {run.seed: run.close[entry] for run in runs[variant]},
+        relation=relation,
+        limit=limit,
+    )
 
 
-def _pairs(runs: Runs, variant: str, other: str) -> list[tuple[Run, Run]]:
-    others = {run.seed: run for run in runs[other]}
-    return [(run, others[run.seed]) for run in runs[variant] if run.seed in others]
+def close_ratio(variant: str, other: str, entry: str, relation: Relation, limit: float) -> Check:
+    """Return the check that variant / other of a number which follows from the data keeps a limit in every seed."""
+    return Check(
+        says=f"{entry} of '{variant}' / '{other}', every seed",
+        variants=(variant, other),
+        measure=lambda runs: _paired(runs, variant, other, lambda run, twin: run.close[entry] / twin.close[entry]),
+        relation=relation,
+        limit=limit,
+    )
 
 
-def _worst(values: Iterable[float], relation: Relation, limit: float) -> Verdict:
-    """Judge the value that is furthest on the wrong side; a NaN is the worst of all."""
-    ordered = sorted(values, reverse=relation in ("<=", "<"))
-    nan = [value for value in ordered if math.isnan(value)]
-    return _verdict((nan or ordered)[0], relation, limit, len(ordered))
+def finding_in_every_seed(variant: str, finding: str) -> Check:
+    """Return the check that the check of that name found trouble in every run."""
+    return Check(
+        says=f"trouble by {finding} in '{variant}', every seed",
+        variants=(variant,),
+        measure=lambda runs: _troubles(runs, variant, finding),
+        relation=">=",
+        limit=1.0,
+    )
 
 
-def _verdict(value: float, relation: Relation, limit: float, n_seeds: int) -> Verdict:
-    return Verdict(bool(_HOLDS[relation](value, limit)), value, limit, n_seeds)
+def finding_in_no_seed(variant: str, finding: str) -> Check:
+    """Return the check that the check of that name found trouble in no run."""
+    return Check(
+        says=f"trouble by {finding} in '{variant}', no seed",
+        variants=(variant,),
+        measure=lambda runs: _troubles(runs, variant, finding),
+        relation="<=",
+        limit=0.0,
+    )
+
+
+def all_of(*checks: Check) -> AllOf:
+    """Return the check that several statements hold at once; each is shown, and each must be able to fail."""
+    return AllOf(parts=checks)
+
+
+def _paired(runs: Runs, variant: str, other: str, compare: Callable[[Run, Run], float]) -> Mapping[int, float]:
+    """Return what a comparison of two variants gives for every seed that both have."""
+    twins = {run.seed: run for run in runs[other]}
+    return {run.seed: compare(run, twins[run.seed]) for run in runs[variant] if run.seed in twins}
+
+
+def _over_baseline(runs: Runs, variant: str, metric: str, baseline: str) -> Mapping[int, float]:
+    return {run.seed: run.metrics[metric] - run.baseline(baseline).metrics[metric] for run in runs[variant]}
+
+
+def _troubles(runs: Runs, variant: str, finding: str) -> Mapping[int, float]:
+    """Return 1 for every seed whose run has trouble by a finding, else 0; raise `ValueError` for one without it."""
+    troubles: dict[int, float] = {}
+    for run in runs[variant]:
+        by_name: dict[str, bool] = {entry.name: entry.trouble for entry in run.findings}
+        if finding not in by_name:
+            raise ValueError(
+                f"run '{variant}' seed {run.seed} was not examined for '{finding}', only for: {', '.join(by_name)}"
+            )
+        troubles[run.seed] = float(by_name[finding])
+    return troubles
+
+
+def _geometric_mean(ratios: Sequence[float]) -> float:
+    return math.exp(fmean(map(math.log, ratios)))

@@ -16,7 +16,7 @@ def fingerprint(device: str = "cpu", dtype: str = "float32") -> dict[str, str]:
 
     torch is asked only where it is loaded already, so that tests without it do not pay for it.
     """
-    found = {
+    environment = {
         "python": platform.python_version(),
         "numpy": metadata.version("numpy"),
         "device": device.partition(":")[0],
@@ -25,19 +25,19 @@ def fingerprint(device: str = "cpu", dtype: str = "float32") -> dict[str, str]:
     }
     torch = sys.modules.get("torch")
     if torch is not None:
-        found |= {
+        environment |= {
             "torch": torch.__version__.split("+")[0],
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "threads": str(torch.get_num_threads()),
             "deterministic": str(torch.are_deterministic_algorithms_enabled()),
         }
         if device.startswith("cuda"):
-            found |= {
+            environment |= {
                 "gpu": torch.cuda.get_device_name(),
                 "cuda": str(torch.version.cuda),
                 "tf32": str(torch.backends.cuda.matmul.allow_tf32),
             }
-    return found
+    return environment
 
 
 @cache

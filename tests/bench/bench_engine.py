@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from goldmark.cases import CASES, case_at
+from goldmark.runs import Job, plan_jobs
 from goldmark.training import train
-from goldmark.training.plan import Job, group_jobs, plan_jobs
-from goldmark.training.single import train_single
-from goldmark.training.stacked import train_stacked
+from goldmark.training._plan import group_jobs
+from goldmark.training._single import train_single
+from goldmark.training._stacked import train_stacked
 
 GROUP = 16  # runs
 ENGINES = {"single": lambda jobs: [train_single(job) for job in jobs], "stacked": train_stacked}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from goldmark.cases import CASES, case_at
 from goldmark.cases.costs import first_jobs
-from goldmark.training import cost_table as table
-from goldmark.training.plan import Job, plan_jobs
+from goldmark.cases.roast import RoastCase
+from goldmark.runs import Job, plan_jobs
+from goldmark.training import _cost_table as table
 
 CHEAP = {"roast": "recovery_micro_normalized", "eeg": "aggressive", "poetry": "narrow"}  # half a second each
 
@@ -39,19 +40,19 @@ def test_every_known_cost_is_the_counted_one(job):
     assert table.counted_cost(job) == table.known_cost(job)
 
 
-def other_loss(model, data, rows, draws, settings):
-    """Some other loss."""
-    return model(data["train_x"][rows]).sum()
+class OtherRoast(RoastCase):
+    """The case with some other loss, say."""
 
 
-def test_changed_settings_functions_and_code_are_not_known(monkeypatch):
-    """Another width, another loss or another file beside the case's: the old cost is not found."""
+def test_changed_settings_class_and_code_are_not_known(monkeypatch):
+    """Another width, another class or another file beside the case's: the old cost is not found."""
     job = full_job("roast")
     assert table.known_cost(job)
     wider = replace(job.case, settings=replace(job.case.settings, width=512))
     assert not table.known_cost(replace(job, case=wider))
-    assert not table.known_cost(replace(job, case=replace(job.case, loss=other_loss)))
-    monkeypatch.setattr(table, "_hash_of", lambda folder: "of other files")
+    other = OtherRoast(**{field.name: getattr(job.case, field.name) for field in fields(job.case)})
+    assert not table.known_cost(replace(job, case=other))
+    monkeypatch.setattr(table, "_hash_of", lambda files: "of other files")
     assert not table.known_cost(job)
 
 

@@ -17,9 +17,9 @@ from click.testing import CliRunner
 from goldmark.cases import CASES, case_at
 from goldmark.cli import program
 from goldmark.golden._files.folder import golden_names
-from goldmark.training.cost import counted_cost
-from goldmark.training.matrix import alone
-from goldmark.training.plan import group_jobs, plan_jobs
+from goldmark.runs import alone, plan_jobs
+from goldmark.training._cost import counted_cost
+from goldmark.training._plan import group_jobs
 
 
 def brief(scale="fast", **settings):
@@ -42,7 +42,7 @@ def invoke(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, case=None):
-        for room in ("cli.matrix", "golden._catalogue"):
+        for room in ("cli._matrix", "golden._catalogue"):
             monkeypatch.setattr(f"goldmark.{room}.case_at", lambda name, scale: case or brief(scale))
         options = ("matrix", "roast", "--jobs", "1", *arguments)
         return CliRunner(env={"COLUMNS": "200"}).invoke(program, [*options], catch_exceptions=False)
@@ -110,10 +110,11 @@ def test_only_chooses_variants_and_none_is_an_error(invoke):
 def test_full_scale_without_a_gpu_says_so_in_one_line(invoke, monkeypatch):
     """Exit 2, how long this CPU would take, and the command for the miniature; nothing is trained."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("goldmark.training.cost_table.known_cost", counted_cost)
+    monkeypatch.setattr("goldmark.training._cost_table.known_cost", counted_cost)
     done = invoke()
     assert 2 == done.exit_code
-    [line] = done.stderr.strip().splitlines()
+    line = done.stderr.strip()
+    assert "\n" not in line, line
     for text in (
         "torch sees no CUDA GPU",
         "the 10 runs",
@@ -122,8 +123,8 @@ def test_full_scale_without_a_gpu_says_so_in_one_line(invoke, monkeypatch):
     ):
         assert text in line
     assert "" == done.stdout
-    monkeypatch.setattr("goldmark.training.cost_table.known_cost", lambda job: None)
-    monkeypatch.setattr("goldmark.training.cost_table.counted_cost", None)
+    monkeypatch.setattr("goldmark.training._cost_table.known_cost", lambda job: None)
+    monkeypatch.setattr("goldmark.training._cost_table.counted_cost", None)
     assert "would take many hours" in invoke().stderr
 
 

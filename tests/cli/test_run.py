@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from statistics import stdev
 
 import pytest
 from click.testing import CliRunner
 
 from goldmark.case import Baseline, UsageError
 from goldmark.cases import CASES, find_case
+from goldmark.claims import all_of, every_seed
 from goldmark.cli import program
-from goldmark.cli.tables import mean_baselines, summary
+from goldmark.cli._tables import mean_baselines, summary
 from goldmark.golden._catalogue import results_of
+from goldmark.golden._files.folder import find_golden
 from goldmark.golden._update.apply import apply_update
-from goldmark.training import by_variant, train
+from goldmark.runs import by_variant
+from goldmark.training import train
 
 
 def brief(*claims, guard=None):
@@ -30,7 +34,7 @@ def brief(*claims, guard=None):
             for v in roast.variants
             if v.name in ("normalized", "raw_fahrenheit")
         ),
-        claims=tuple(replace(c, variants=("normalized", "raw_fahrenheit")) for c in roast.claims if c.name in claims),
+        claims=tuple(claim for claim in roast.claims if claim.name in claims),
     )
 
 
@@ -41,10 +45,17 @@ def invoke(tmp_path, monkeypatch):
 
     def run(*arguments, case=None):
         chosen = case or brief("raw_loss_hardly_falls")
-        monkeypatch.setattr("goldmark.cli.run.find_case", lambda name: chosen if name == "roast" else find_case(name))
+        monkeypatch.setattr("goldmark.cli._run.find_case", lambda name: chosen if name == "roast" else find_case(name))
         return CliRunner(env={"COLUMNS": "160"}).invoke(program, [*arguments], catch_exceptions=False)
 
     return run
+
+
+def only_line(output, text):
+    """The one line of an output that holds a text."""
+    lines = [line for line in output.splitlines() if text in line]
+    assert len(lines) == 1, f"{len(lines)} lines hold {text!r}:\n{output}"
+    return lines[0]
 
 
 def test_run_shows_variants_baselines_claims_and_goldens(invoke):
@@ -61,7 +72,7 @@ def test_run_shows_variants_baselines_claims_and_goldens(invoke):
 def test_run_ends_with_before_and_after(invoke):
     """A Markdown row for every guarded metric: bug, fix, and what trivial predictors score."""
     done = invoke("run", "roast", "--jobs", "1", case=brief("raw_loss_hardly_falls", guard="raw_fahrenheit"))
-    row = next(line for line in done.output.splitlines() if line.startswith("| roast") and " rmse_f " in line)
+    row = only_line(done.output, "| roast | rmse_f |")
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert ["roast", "rmse_f", "raw_fahrenheit", "normalized"] == [cells[i] for i in (0, 1, 2, 4)]
     assert float(cells[3].split()[0]) > 100  # six steps of raw targets go nowhere
@@ -73,14 +84,14 @@ def test_baselines_of_other_data_are_kept_apart():
     """Two kinds of data have two sets of baselines, each the mean over the seeds of its fullest variant."""
     runs = by_variant(train(brief(), ["normalized", "raw_fahrenheit"], [0, 1]))
     other = [
-        replace(run, baselines=(Baseline("mean", "other data", {"rmse_f": 7.0 + run.seed}),))
+        replace(run, baselines=(Baseline(name="mean", says="other data", metrics={"rmse_f": 7.0 + run.seed}),))
         for run in runs["normalized"]
     ]
-    found = mean_baselines({**runs, "normalized": runs["normalized"][:1], "late": other})
-    assert ["mean", "mean_curve", "persistence", "mean (late)"] == list(found)
-    assert {"rmse_f": 7.5} == found["mean (late)"]
+    baselines = mean_baselines({**runs, "normalized": runs["normalized"][:1], "late": other})
+    assert ["mean", "mean_curve", "persistence", "mean (late)"] == list(baselines)
+    assert {"rmse_f": 7.5} == baselines["mean (late)"]
     both = [run.baselines[0].metrics["rmse_f"] for run in runs["raw_fahrenheit"]]
-    assert pytest.approx(sum(both) / 2) == found["mean"]["rmse_f"]
+    assert pytest.approx(sum(both) / 2) == baselines["mean"]["rmse_f"]
 
 
 def test_one_diverged_seed_makes_the_summary_nan():
@@ -126,18 +137,101 @@ def test_json_has_the_documented_layout(invoke, tmp_path):
     assert [rmse["mean"]] == rmse["values"] == [rmse["min"]] == [rmse["max"]]
     assert {"mean", "mean_curve", "persistence"} == set(roast["baselines"])
     assert 0.0 == roast["baselines"]["mean"]["skill_vs_mean"]
-    keys = {"name", "says", "source", "documented", "ok", "value", "limit", "n_seeds"}
-    assert keys == set(roast["claims"][0])
     assert {"name": "roast/normalized", "ok": None, "reason": "no folder 'golden'"} == roast["goldens"][0]
+
+
+def test_json_and_table_hold_the_numbers_of_every_claim(invoke, tmp_path):
+    """Value, relation, limit, worst seed and the record's number, for the claim and for its part, from the runs."""
+    done = invoke("run", "roast", "--jobs", "1", "--json", "out.json")
+    roast = json.loads((tmp_path / "out.json").read_text())["cases"]["roast"]
+    values = roast["variants"]["raw_fahrenheit"]["metrics"]["val_loss_reduction"]["values"]
+    assert ["raw_loss_hardly_falls"] == [claim["name"] for claim in roast["claims"]]
+    claim = roast["claims"][0]
+    numbers = {"ok": True, "value": max(values), "relation": "<=", "limit": 0.1, "n_seeds": 2}
+    numbers |= {"worst_seed": values.index(max(values)), "distance_sd": pytest.approx((0.1 - max(values)) / sd(values))}
+    declared = find_case("roast").claim("raw_loss_hardly_falls")
+    told = {"name": declared.name, "says": declared.says, "source": declared.source, "documented": 0.028}
+    part = {"says": "val_loss_reduction of 'raw_fahrenheit', every seed", **numbers}
+    assert told | numbers | {"parts": [part]} == claim
+    row = only_line(done.output, "raw_loss_hardly_falls")
+    cells = [cell.strip() for cell in row.split("│")[1:-1]]
+    assert ["raw_loss_hardly_falls", "holds", f"{max(values):.3g}", "<= 0.1", "2", "0.028"] == cells[:6]
+
+
+def test_claim_of_several_parts_shows_each(invoke, tmp_path):
+    """A row and a JSON object for each limit, with its own verdict: one part holds, and the other does not."""
+    case = brief("collapse_is_a_flat_curve")
+    check = all_of(
+        every_seed("normalized", "rmse_f", "<=", 0.5), every_seed("raw_fahrenheit", "generated_variance", "<=", 1.0)
+    )
+    case = replace(case, claims=(replace(case.claims[0], check=check),))
+    done = invoke("run", "roast", "--jobs", "1", "--json", "out.json", case=case)
+    claims = json.loads((tmp_path / "out.json").read_text())["cases"]["roast"]["claims"]
+    assert ["collapse_is_a_flat_curve"] == [claim["name"] for claim in claims]
+    claim = claims[0]
+    parts = {part["says"]: (part["ok"], part["relation"], part["limit"]) for part in claim["parts"]}
+    assert {
+        "rmse_f of 'normalized', every seed": (False, "<=", 0.5),
+        "generated_variance of 'raw_fahrenheit', every seed": (True, "<=", 1.0),
+    } == parts
+    assert (1, False) == (done.exit_code, claim["ok"])
+    for part in parts:
+        assert part in done.output
+
+
+def sd(values):
+    """The sd of two values: their difference over the root of 2."""
+    return abs(values[0] - values[1]) / 2**0.5
+
+
+def test_table_holds_mean_sd_and_extremes(invoke, tmp_path):
+    """Mean (sd) and, below, [min, max] of every metric, as the JSON file has them value by value."""
+    done = invoke("run", "roast", "--jobs", "1", "--json", "out.json")
+    metric = json.loads((tmp_path / "out.json").read_text())["cases"]["roast"]["variants"]["normalized"]["metrics"]
+    values = metric["rmse_f"]["values"]
+    lines = done.output.splitlines()
+    place = next(
+        i for i, line in enumerate(lines) if line.split("│")[1:2] == [" normalized "] or " normalized " in line
+    )
+    header = next(i for i, line in enumerate(lines) if "rmse_f" in line)
+    column = [cell.strip() for cell in lines[header].split("┃")].index("rmse_f")
+    shown = [lines[i].split("│")[column].strip() for i in (place, place + 1)]
+    mean = sum(values) / 2
+    assert [f"{mean:.3g} ({sd(values):.3g})", f"[{min(values):.3g}, {max(values):.3g}]"] == shown
+    assert {"mean": mean, "sd": pytest.approx(sd(values)), "min": min(values), "max": max(values)} == {
+        name: metric["rmse_f"][name] for name in ("mean", "sd", "min", "max")
+    }
+
+
+def test_users_file_is_judged_by_the_claims_that_hold_on_any_data(invoke, tmp_path):
+    """Those of the synthetic data alone are left out, by name."""
+    path = tmp_path / "profiles.jsonl"
+    path.write_text("\n".join(json.dumps(profile(i)) for i in range(12)))
+    small = brief(*(claim.name for claim in find_case("roast").claims))
+    small = replace(small, claims=tuple(c for c in small.claims if {"normalized", "raw_fahrenheit"} >= set(c.variants)))
+    invoke("run", "roast", "--data", str(path), "--jobs", "1", "--json", "out.json", case=small)
+    claims = json.loads((tmp_path / "out.json").read_text())["cases"]["roast"]["claims"]
+    assert ["normalized_beats_mean", "normalizing_is_the_fix"] == [claim["name"] for claim in claims]
+    assert "collapse_is_a_flat_curve" in [claim.name for claim in small.claims]
+
+
+def profile(i):
+    """A measured roast of one of four products, ten minutes long."""
+    curve = [200.0 + i + second / 4 for second in range(600)]
+    bean = {"origin": "a", "process": "b", "roast_level": "c", "variety": "d", "target_finish_temp_f": 400 + i}
+    return {"id": f"product{i % 4}-{i}", "bean_temp_f": curve, **bean}
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "toast"], "goldmark: there is no case 'toast'; the catalogue has: roast, eeg, expansion, poetry"),
+        (["run", "toast"], "goldmark: the catalogue has no case 'toast'; it has: roast, eeg, expansion, poetry"),
         (["run", "roast", "--data", "missing.jsonl"], "missing.jsonl: cannot be read (No such file or directory)"),
-        (["run", "--data", "x.jsonl"], "--data takes one case that reads a file: roast; for example: goldmark run"),
-        (["run", "eeg", "--data", "x.jsonl"], "--data takes one case that reads a file: roast"),
+        (
+            ["run", "--data", "x.jsonl"],
+            "--data takes one case that reads a file: roast (JSON Lines of roast profiles); for",
+        ),
+        (["run", "eeg", "--data", "x.jsonl"], "--data takes one case that reads a file: roast ("),
         (["run", "roast", "--json", "no/folder/out.json"], "there is no folder"),
         (["run", "roast", "--seeds", "0"], "Invalid value for '--seeds'"),
         (["run", "roast", "--golden-dir", "goldem"], "--golden-dir goldem: there is no such folder"),
@@ -159,6 +253,21 @@ def test_list_shows_every_case_variant_and_claim():
     for case in CASES.values():
         for name in [case.name, *(v.name for v in case.variants), *(c.name for c in case.claims)]:
             assert name in done.output
+
+
+def test_list_shows_how_far_every_limit_is_from_the_worst_seed(pytestconfig):
+    """The worst seed of the approved runs and its distance from the limit in sd; nothing without goldens."""
+    folder = pytestconfig.rootpath / "golden"
+    values = list(find_golden(folder, "roast/normalized").statistical["skill_vs_mean"].values.values())
+    arguments = ["list", "roast", "--golden-dir", str(folder)]
+    done = CliRunner().invoke(program, arguments, env={"COLUMNS": "300"}, catch_exceptions=False)
+    row = only_line(done.output, "skill_vs_mean of 'normalized', every seed")
+    cells = [cell.strip() for cell in row.split("│")[3:6]]
+    distance = (min(values) - 0.2) / stdev(values)
+    assert [">= 0.2", f"{min(values):.3g}", f"{distance:.3g}"] == cells
+    done = CliRunner().invoke(program, ["list", "roast", "--golden-dir", "none"], env={"COLUMNS": "300"})
+    row = only_line(done.output, "skill_vs_mean of 'normalized', every seed")
+    assert [">= 0.2", "", ""] == [cell.strip() for cell in row.split("│")[3:6]]
 
 
 def test_help_gives_examples():

@@ -43,7 +43,7 @@ def test_tiers_hold_what_they_should(runs):
     result = results_of(runs)[0]
     assert "roast/normalized" == result.name
     assert {"recipe", "shapes", "n_parameters"} == set(result.exact)
-    assert {"learning_rates", "baselines"} == set(result.close)
+    assert {"learning_rates", "baselines", "travel_unit_f"} == set(result.close)
     assert {"0", "1", "2", "3", "4"} == set(result.close["baselines"].value) == set(result.stream)
     assert {metric.name for metric in brief().metrics} == set(result.statistical)
     guarded = {name: entry.guard for name, entry in result.statistical.items() if entry.guard}

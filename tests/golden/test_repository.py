@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from goldmark.case import find_variant, seeds_of
 from goldmark.cases import CASES
 from goldmark.golden._ask.status import doubts, guarded_metrics
 from goldmark.golden._compare.rounding import repeats
@@ -43,7 +42,7 @@ def test_golden_has_the_guards_of_the_code(name):
     """A guard that is written in the code alone would guard nothing."""
     case, _, variant = name.partition("/")
     guards = {metric.metric: metric.guard for metric in guarded_metrics(find_golden(FOLDER, name))}
-    assert find_variant(CASES[case], variant).guards == guards
+    assert CASES[case].variant(variant).guards == guards
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -52,7 +51,7 @@ def test_golden_says_where_it_came_from(name):
     golden = find_golden(FOLDER, name)
     case, _, variant = name.partition("/")
     assert golden.provenance
-    assert {str(seed) for seed in seeds_of(CASES[case], variant)} == set(golden.stream)
+    assert {str(seed) for seed in CASES[case].seeds_of(variant)} == set(golden.stream)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,12 +17,14 @@ from rich.console import Console
 from rich.table import Table
 
 from goldmark.cases import CASES, case_at
-from goldmark.training import prepare, stacked
-from goldmark.training.cost import Cost, largest_stack
-from goldmark.training.cost_table import cost_of
-from goldmark.training.graph import replayed
-from goldmark.training.plan import Task, cut, group_jobs, plan_jobs
-from goldmark.training.schedule import batches, train_size
+from goldmark.runs import Task, plan_jobs
+from goldmark.training import _prepare as prepare
+from goldmark.training import _stacked as stacked
+from goldmark.training._cost import Cost, largest_stack
+from goldmark.training._cost_table import cost_of
+from goldmark.training._graph import replayed
+from goldmark.training._plan import cut, group_jobs
+from goldmark.training._schedule import batches, train_size
 
 SIZES = (1, 16, 64)  # runs of a stack
 REPLAYS = 5  # timed, after one that is not
@@ -90,10 +92,10 @@ def timed(shape, run, size):
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     few = list(itertools.islice(batches(run.settings, train_size(run.data), run.job.seed), REPLAYS + 2))
-    stack = stacked._stack([run] * size, [few] * size)  # noqa: SLF001 - a step is timed by itself
+    stack = stacked.lay_out([run] * size, [few] * size)
 
     def step():
-        stacked._step(stack)  # noqa: SLF001
+        stacked.take_step(stack)
 
     eager_s = seconds(step, 1)
     stack.step.zero_()

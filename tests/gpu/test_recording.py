@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from goldmark.training import graph
+from goldmark.training import _graph as graph
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU")]
 

@@ -8,10 +8,14 @@ import pytest
 import torch
 
 from goldmark.cases import CASES, case_at
-from goldmark.training import draws, graph, stacked, tasks
-from goldmark.training.matrix import stored_runs, train_matrix
-from goldmark.training.plan import Job, group_jobs, miniature, plan_jobs
-from goldmark.training.single import train_single
+from goldmark.runs import Job, plan_jobs, stored_runs
+from goldmark.training import _graph as graph
+from goldmark.training import _stacked as stacked
+from goldmark.training import _tasks as tasks
+from goldmark.training import draws
+from goldmark.training._matrix import train_matrix
+from goldmark.training._plan import group_jobs, miniature
+from goldmark.training._single import train_single
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU")]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from goldmark.cases import CASES, case_at
-from goldmark.training.cost import n_parameters
-from goldmark.training.plan import group_jobs, plan_jobs
+from goldmark.runs import plan_jobs
+from goldmark.training._cost import n_parameters
+from goldmark.training._plan import group_jobs
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from goldmark.training.adamw import bias_corrections, clipped, flat, segment, update
+from goldmark.training._adamw import bias_corrections, clipped, flat, segment, update
 
 
 def test_update_is_torchs_adamw_run_by_run():

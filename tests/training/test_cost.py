@@ -9,9 +9,9 @@ from torch import nn
 
 from goldmark.case import Case, Metric, Variant
 from goldmark.cases import CASES
-from goldmark.training import cost
-from goldmark.training.plan import Job
-from goldmark.training.single import train_single
+from goldmark.runs import Job
+from goldmark.training import _cost as cost
+from goldmark.training._single import train_single
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,46 @@ class Settings:
     n_val: int = 10
 
 
-HALVES = ("train", "val")
-LINEAR = Case(
+class LinearCase(Case[Settings]):
+    """A layer."""
+
+    def make_data(self, settings, seed):
+        """Ones."""
+        return {"train_x": torch.ones(settings.n_train, 3), "val_x": torch.ones(settings.n_val, 3)}
+
+    def make_model(self, settings, data):
+        """Three inputs, four outputs."""
+        return nn.Linear(3, 4)
+
+    def loss(self, model, data, rows, draws, settings):
+        """The mean square of the outputs."""
+        return model(data["train_x"][rows]).square().mean()
+
+    def evaluate(self, model, data, settings):
+        """Nothing."""
+        return {}
+
+    def baselines(self, data, settings):
+        """None."""
+        return ()
+
+    def examine(self, fresh, trained, data, settings):
+        """Nothing."""
+        return ()
+
+
+LINEAR = LinearCase(
     name="linear",
     title="a layer",
     says="a layer",
     settings=Settings(),
     seeds=1,
-    variants=(Variant("fit", "fit", "fixed"), Variant("wide", "twice the batch", "option", "fit", {"batch": 10})),
-    metrics=(Metric("none", "none"),),
+    variants=(
+        Variant(name="fit", says="fit", role="fixed"),
+        Variant(name="wide", says="twice the batch", role="option", of="fit", changes={"batch": 10}),
+    ),
+    metrics=(Metric(name="none", says="none"),),
     claims=(),
-    make_data=lambda settings, seed: {
-        "train_x": torch.ones(settings.n_train, 3),
-        "val_x": torch.ones(settings.n_val, 3),
-    },
-    make_model=lambda settings, data: nn.Linear(3, 4),
-    loss=lambda model, data, rows, draws, settings: model(data["train_x"][rows]).square().mean(),
-    evaluate=lambda model, data, settings: {},
-    baselines=lambda data, settings: (),
-    examine=lambda fresh, trained, data, settings: (),
 )
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
 
 from goldmark.cases import CASES, case_at
-from goldmark.training import dry_run
-from goldmark.training.plan import group_jobs, plan_jobs
+from goldmark.cases.roast import RoastCase
+from goldmark.runs import plan_jobs
+from goldmark.training import _dry_run as dry_run
+from goldmark.training._plan import group_jobs
 
 
 def shapes(name, scale):
@@ -38,15 +40,17 @@ def test_step_of_every_shape_can_be_recorded(task):
 
 CHILD = """
 import json, sys, torch
-from dataclasses import replace
+from dataclasses import fields, replace
 from goldmark.cases import CASES, case_at
-from goldmark.training.dry_run import dry_step
-from goldmark.training.plan import group_jobs, plan_jobs
+from goldmark.training._dry_run import dry_step
+from goldmark.runs import plan_jobs
+from goldmark.training._plan import group_jobs
 
 def plant(offence):
-    def loss(model, data, rows, draws, settings):
-        return whole.loss(model, data, rows, draws, settings) + offence(data["train_temp_f"])
-    return replace(whole, loss=loss)
+    class Planted(type(whole)):
+        def loss(self, model, data, rows, draws, settings):
+            return super().loss(model, data, rows, draws, settings) + offence(data["train_temp_f"])
+    return Planted(**{field.name: getattr(whole, field.name) for field in fields(whole)})
 
 name, scale, offence = sys.argv[1:]
 whole = case_at(name, scale)
@@ -103,13 +107,15 @@ def test_mixed_devices_are_found(offence, message):
 
 def planted(offence):
     """Two jobs of the roast case, small, with something added to its loss."""
+
+    class Planted(RoastCase):
+        def loss(self, model, data, rows, draws, settings):
+            return super().loss(model, data, rows, draws, settings) + offence(data["train_temp_f"])
+
     roast = CASES["roast"]
-    small = replace(roast.settings, steps=2, n_train=4, n_val=2, length=12)
-
-    def loss(model, data, rows, draws, settings):
-        return roast.loss(model, data, rows, draws, settings) + offence(data["train_temp_f"])
-
-    return plan_jobs(replace(roast, settings=small, loss=loss), ["normalized"], [0, 1], "cpu")
+    small = replace(roast, settings=replace(roast.settings, steps=2, n_train=4, n_val=2, length=12))
+    case = Planted(**{field.name: getattr(small, field.name) for field in fields(small)})
+    return plan_jobs(case, ["normalized"], [0, 1], "cpu")
 
 
 def flag(x):

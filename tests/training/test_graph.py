@@ -8,7 +8,7 @@ import functools
 import pytest
 import torch
 
-from goldmark.training import graph
+from goldmark.training import _graph as graph
 
 NO_MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory")
 BROKEN = "CUDA error: operation failed due to a previous error during capture (cudaErrorStreamCaptureInvalidated)"

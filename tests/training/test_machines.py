@@ -6,21 +6,27 @@ import multiprocessing
 import os
 import signal
 import textwrap
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from goldmark.case import UsageError, find_metric
+from goldmark.case import UsageError
 from goldmark.cases import find_case
+from goldmark.cases.roast import RoastCase
+from goldmark.runs import plan_jobs
 from goldmark.training import train
-from goldmark.training.machines import WorkerDiedError, outcomes
-from goldmark.training.plan import plan_jobs
+from goldmark.training._machines import WorkerDiedError, outcomes
 
 
 def brief():
     """The roast case cut down to three steps."""
     roast = find_case("roast")
     return replace(roast, settings=replace(roast.settings, steps=3, n_train=8, n_val=4, length=12))
+
+
+def declared(case):
+    """The fields of a case, for one of another class."""
+    return {field.name: getattr(case, field.name) for field in fields(case)}
 
 
 def brief_tasks(case, n_seeds):
@@ -36,15 +42,19 @@ def test_processes_train_the_same_runs_as_one():
 
 def test_error_in_a_process_reaches_the_caller():
     """A case that cannot be trained raises its own error, not a broken pool."""
-    wrong = replace(brief(), metrics=(*brief().metrics, replace(find_metric(brief(), "rmse_f"), name="missing")))
+    wrong = replace(brief(), metrics=(*brief().metrics, replace(brief().metric("rmse_f"), name="missing")))
     with pytest.raises(KeyError, match="missing"):
         train(wrong, ["normalized"], [0, 1], jobs=2)
 
 
 def test_case_that_cannot_travel_is_said_at_once():
-    """A function defined inside another cannot be sent: an error with the way out, not a pool that hangs."""
-    local = replace(brief(), finish=lambda history: {})
-    with pytest.raises(UsageError, match="case 'roast' cannot be sent to another process .*; define its functions"):
+    """A class defined inside a function cannot be sent: an error with the way out, not a pool that hangs."""
+
+    class Local(RoastCase):
+        pass
+
+    local = Local(**declared(brief()))
+    with pytest.raises(UsageError, match="case 'roast' cannot be sent to another process .*; define its class"):
         train(local, ["normalized"], [0, 1], jobs=2)
 
 
@@ -65,22 +75,21 @@ def test_run_that_kills_its_process_each_time_is_given_up_alone(tmp_path, monkey
     (tmp_path / "deadly.py").write_text(
         textwrap.dedent("""
             import os
-            from goldmark.cases.roast import CASE
+            from goldmark.cases.roast import RoastCase
 
-            def make_data(settings, seed):
-                if seed == 1:
-                    os._exit(1)
-                return CASE.make_data(settings, seed)
+            class Deadly(RoastCase):
+                def make_data(self, settings, seed):
+                    if seed == 1:
+                        os._exit(1)
+                    return super().make_data(settings, seed)
         """)
     )
     monkeypatch.syspath_prepend(tmp_path)
     import deadly
 
-    found = {
-        task[0].seed: outcome
-        for task, outcome in outcomes(brief_tasks(replace(brief(), make_data=deadly.make_data), 4), "processes", 2)
-    }
-    assert {0, 1, 2, 3} == set(found)
-    assert isinstance(found[1], WorkerDiedError)
-    assert "its process was killed 3 times" == str(found[1])
-    assert all(isinstance(found[seed], list) for seed in (0, 2, 3))
+    tasks = brief_tasks(deadly.Deadly(**declared(brief())), 4)
+    by_seed = {task[0].seed: outcome for task, outcome in outcomes(tasks, "processes", 2)}
+    assert {0, 1, 2, 3} == set(by_seed)
+    assert isinstance(by_seed[1], WorkerDiedError)
+    assert "its process was killed 3 times" == str(by_seed[1])
+    assert all(isinstance(by_seed[seed], list) for seed in (0, 2, 3))

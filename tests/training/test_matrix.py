@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from goldmark.case import UsageError
 from goldmark.cases import CASES
-from goldmark.training import machines
-from goldmark.training.matrix import alone, stored_runs, train_matrix
-from goldmark.training.plan import plan_jobs
-from goldmark.training.runs import run_path
+from goldmark.cases.roast import RoastCase
+from goldmark.runs import alone, plan_jobs, run_path, stored_runs
+from goldmark.training import _machines as machines
+from goldmark.training._matrix import train_matrix
 
 
 def brief(**settings):
@@ -33,11 +33,11 @@ def trained(folder, case, seeds=2):
 def test_finished_runs_are_kept(tmp_path):
     """The second time nothing is trained, and the runs are the same to the last bit; a new seed alone is added."""
     first, seen = trained(tmp_path, brief())
-    again, seen_again = trained(tmp_path, brief())
-    assert (0, 4, 4, 0) == (first.kept, len(seen), again.kept, len(seen_again))
+    again, trained_again = trained(tmp_path, brief())
+    assert (0, 4, 4, 0) == (first.kept, len(seen), again.kept, len(trained_again))
     assert first.runs == again.runs
-    more, seen_more = trained(tmp_path, brief(), seeds=3)
-    assert (4, {2}, {}) == (more.kept, {run.seed for run in seen_more}, more.outdated)
+    more, trained_more = trained(tmp_path, brief(), seeds=3)
+    assert (4, {2}, {}) == (more.kept, {run.seed for run in trained_more}, more.outdated)
 
 
 def test_half_written_run_is_trained_again(tmp_path):
@@ -67,32 +67,31 @@ def test_changed_settings_code_data_or_device_are_trained_again(tmp_path, monkey
     other, _ = trained(tmp_path, replace(brief(), data_source="0" * 64))
     assert {"other device": 4} == other.outdated
     trained(tmp_path, brief())
-    monkeypatch.setattr("goldmark.training.matrix.sources_of", lambda case, engine: {"a": "other"})
+    monkeypatch.setattr("goldmark.runs._folder.sources_of", lambda case, engine: {"a": "other"})
     progress, pending = stored_runs(tmp_path, plan_jobs(brief(), None, range(2), "cpu"))
     assert ({"other code": 4}, 4) == (progress.outdated, len(pending))
 
 
 def test_run_that_crashes_takes_no_neighbour_along(tmp_path):
     """One of a stack of four raises: it is told with its error, and the three others are trained."""
-    case = replace(brief(), evaluate=_failing(brief().evaluate))
+    case = Unlucky(**{field.name: getattr(brief(), field.name) for field in fields(brief())})
     progress, seen = trained(tmp_path, case)
     assert [("roast", "raw_targets", 1, "ArithmeticError: no such luck")] == [
         (f.case, f.variant, f.seed, f.error) for f in progress.failures
     ]
     assert (3, 4) == (len(progress.runs), len(seen))
-    assert 3 == trained(tmp_path, brief())[0].kept
+    assert 3 == trained(tmp_path, case)[0].kept
 
 
-def _failing(evaluate):
-    """An evaluation that fails for one run, known by its data."""
-    unlucky = float(brief().make_data(replace(brief().settings, target_scale="raw"), 1)["val_temp_f"][0, 0])
+class Unlucky(RoastCase):
+    """The roast case whose evaluation fails for one run, known by its data."""
 
-    def failing(model, data, settings):
-        if settings.target_scale == "raw" and abs(float(data["val_temp_f"][0, 0]) - unlucky) < 1e-3:
+    def evaluate(self, model, data, settings):
+        """Raise for seed 1 on raw targets."""
+        unlucky = self.make_data(settings, 1)["val_temp_f"][0, 0]
+        if settings.target_scale == "raw" and abs(float(data["val_temp_f"][0, 0] - unlucky)) < 1e-3:
             raise ArithmeticError("no such luck")
-        return evaluate(model, data, settings)
-
-    return failing
+        return super().evaluate(model, data, settings)
 
 
 def test_stack_whose_ends_fail_as_it_did_is_given_up(tmp_path, monkeypatch):
@@ -103,7 +102,7 @@ def test_stack_whose_ends_fail_as_it_did_is_given_up(tmp_path, monkeypatch):
         tried.append(len(task))
         raise ArithmeticError("no such luck")
 
-    monkeypatch.setattr("goldmark.training.machines.train_task", failing)
+    monkeypatch.setattr("goldmark.training._machines.train_task", failing)
     progress, seen = trained(tmp_path, brief(), seeds=6)
     assert ([12, 1, 1], 12) == (tried, len(seen))
     errors = {(failure.variant, failure.seed): failure.error for failure in progress.failures}
@@ -123,7 +122,7 @@ def test_stack_with_good_runs_loses_none_of_them(tmp_path, monkeypatch, bad):
             raise ArithmeticError(f"no luck with {unlucky}")
         return whole(task)
 
-    monkeypatch.setattr("goldmark.training.machines.train_task", failing)
+    monkeypatch.setattr("goldmark.training._machines.train_task", failing)
     case = brief()
     progress, _ = trained(tmp_path, replace(case, variants=case.variants[:1]), seeds=6)
     assert bad == {failure.seed for failure in progress.failures}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from goldmark.cases import CASES
-from goldmark.training import tasks
-from goldmark.training.plan import Job, cut, group_jobs, miniature, plan_jobs
+from goldmark.runs import Job, plan_jobs
+from goldmark.training import _tasks as tasks
+from goldmark.training._plan import cut, group_jobs, miniature
 
 
 def roast_jobs(*variants, seeds=3):

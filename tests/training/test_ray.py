@@ -8,9 +8,9 @@ import pytest
 
 from goldmark.case import UsageError
 from goldmark.cases import find_case
-from goldmark.training.machines import outcomes
-from goldmark.training.matrix import stored_runs, train_matrix
-from goldmark.training.plan import plan_jobs
+from goldmark.runs import plan_jobs, stored_runs
+from goldmark.training._machines import outcomes
+from goldmark.training._matrix import train_matrix
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own, from its threads and its import

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from goldmark.training.schedule import batches, cosine_factor, evaluated_epochs, n_epochs, train_size
+from goldmark.case import cosine_factor
+from goldmark.training._schedule import batches, evaluated_epochs, n_epochs, train_size
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import pytest
 import torch
@@ -11,10 +11,12 @@ from torch import nn
 
 from goldmark.case import Case, Metric, Variant
 from goldmark.cases import CASES
-from goldmark.training import draws, tasks
-from goldmark.training.plan import Job, group_jobs, miniature, plan_jobs
-from goldmark.training.single import train_single
-from goldmark.training.stacked import train_stacked
+from goldmark.runs import Job, plan_jobs
+from goldmark.training import _tasks as tasks
+from goldmark.training import draws
+from goldmark.training._plan import group_jobs, miniature
+from goldmark.training._single import train_single
+from goldmark.training._stacked import train_stacked
 
 
 def shortened(case, steps):
@@ -53,7 +55,7 @@ def test_float32_stack_drifts_no_more_than_one_ulp_does(name):
     """
     case = shortened(CASES[name], 12)
     fixed = next(variant.name for variant in case.variants if variant.role == "fixed")
-    nudged = replace(case, make_model=lambda settings, data: _nudged(case.make_model(settings, data)))
+    nudged = nudged_twin(case)
     jobs = [Job(case, fixed, seed) for seed in (0, 1)]
     alone = [train_single(job) for job in jobs]
     drift = max(map(largest_difference, alone, [train_single(replace(job, case=nudged)) for job in jobs]))
@@ -61,11 +63,18 @@ def test_float32_stack_drifts_no_more_than_one_ulp_does(name):
     assert max(map(largest_difference, alone, together)) < 10 * drift + 1e-6
 
 
-def _nudged(model):
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.nextafter(parameter, torch.full_like(parameter, math.inf)))
-    return model
+def nudged_twin(case):
+    """The same case, with every weight at the start one ulp further up."""
+
+    class Nudged(type(case)):
+        def make_model(self, settings, data):
+            model = super().make_model(settings, data)
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.copy_(torch.nextafter(parameter, torch.full_like(parameter, math.inf)))
+            return model
+
+    return Nudged(**{field.name: getattr(case, field.name) for field in fields(case)})
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -104,45 +113,70 @@ class Line(nn.Module):
         return self.line(self.norm(x[:, None]))[:, 0]
 
 
-def make_line(settings, seed):
-    """x in (0, 1), y a line, and a weight for the loss of each step."""
-    x = draws.uniform(draws.key(seed, 0, "line x"), (16,))
-    weights = torch.arange(settings.steps, dtype=torch.float64) / settings.steps
-    return {"train_x": x, "val_x": x, "slope": torch.tensor(settings.slope).double(), "step_weight": weights}
+class LineCase(Case[LineSettings]):
+    """A line that needs no fix."""
+
+    def make_data(self, settings, seed):
+        """x in (0, 1), y a line, and a weight for the loss of each step."""
+        x = draws.uniform(draws.key(seed, 0, "line x"), (16,))
+        weights = torch.arange(settings.steps, dtype=torch.float64) / settings.steps
+        return {"train_x": x, "val_x": x, "slope": torch.tensor(settings.slope).double(), "step_weight": weights}
+
+    def make_model(self, settings, data):
+        """A fresh line."""
+        return Line()
+
+    def loss(self, model, data, rows, draws, settings):
+        """A weighted squared error; the slope comes as a tensor."""
+        assert data["step_weight"].ndim == 0
+        x = data["train_x"][rows]
+        return data["step_weight"] * nn.functional.mse_loss(model(x), data["slope"] * x)
+
+    def evaluate(self, model, data, settings):
+        """The slope, the idle weights, and the batches that BatchNorm has seen."""
+        seen = model.norm.num_batches_tracked
+        return {"slope": float(model.line.weight), "idle": float(model.idle.sum()), "batches": float(seen)}
+
+    def baselines(self, data, settings):
+        """None."""
+        return ()
+
+    def examine(self, fresh, trained, data, settings):
+        """Nothing."""
+        return ()
 
 
-def line_loss(model, data, rows, step_draws, settings):
-    """A weighted squared error; the slope comes as a tensor."""
-    assert data["step_weight"].ndim == 0
-    x = data["train_x"][rows]
-    return data["step_weight"] * nn.functional.mse_loss(model(x), data["slope"] * x)
-
-
-LINE = Case(
+LINE = LineCase(
     name="line",
     title="a line",
     says="a line that needs no fix",
     settings=LineSettings(),
     seeds=2,
     variants=(
-        Variant("fit", "the line", "fixed"),
-        Variant("steep", "gradients far above the clip", "option", "fit", {"slope": 3000.0, "clip": 0.1}),
-        Variant("slow", "a tenth of the rate, no decay", "option", "fit", {"lr": 0.005, "weight_decay": 0.01}),
-        Variant("flat", "no slope at all", "option", "fit", {"slope": 0.0}),
-        Variant("free", "no clipping", "option", "fit", {"clip": None}),
+        Variant(name="fit", says="the line", role="fixed"),
+        Variant(
+            name="steep",
+            says="gradients far above the clip",
+            role="option",
+            of="fit",
+            changes={"slope": 3000.0, "clip": 0.1},
+        ),
+        Variant(
+            name="slow",
+            says="a tenth of the rate, no decay",
+            role="option",
+            of="fit",
+            changes={"lr": 0.005, "weight_decay": 0.01},
+        ),
+        Variant(name="flat", says="no slope at all", role="option", of="fit", changes={"slope": 0.0}),
+        Variant(name="free", says="no clipping", role="option", of="fit", changes={"clip": None}),
     ),
-    metrics=(Metric("slope", "fitted"), Metric("idle", "of the weight that is not trained"), Metric("seen", "batches")),
+    metrics=(
+        Metric(name="slope", says="fitted"),
+        Metric(name="idle", says="of the weight that is not trained"),
+        Metric(name="batches", says="that BatchNorm has seen"),
+    ),
     claims=(),
-    make_data=make_line,
-    make_model=lambda settings, data: Line(),
-    loss=line_loss,
-    evaluate=lambda model, data, settings: {
-        "slope": float(model.line.weight),
-        "idle": float(model.idle.sum()),
-        "seen": float(model.norm.num_batches_tracked),
-    },
-    baselines=lambda data, settings: (),
-    examine=lambda fresh, trained, data, settings: (),
     stackable=frozenset({"slope"}),
 )
 
@@ -170,7 +204,7 @@ def test_weights_that_the_loss_does_not_reach_keep_their_values():
 def test_batch_statistics_are_each_runs_own():
     """BatchNorm's counter has seen every step once, and its running mean differs from run to run."""
     runs = train_stacked([Job(LINE, "fit", seed) for seed in (0, 1)])
-    assert [6.0, 6.0] == [run.metrics["seen"] for run in runs]
+    assert [6.0, 6.0] == [run.metrics["batches"] for run in runs]
 
 
 def test_stack_that_does_not_fit_is_halved(monkeypatch):
@@ -183,7 +217,7 @@ def test_stack_that_does_not_fit_is_halved(monkeypatch):
             raise torch.cuda.OutOfMemoryError
         return train_stacked(task)
 
-    monkeypatch.setattr("goldmark.training.stacked.train_stacked", small_memory)
+    monkeypatch.setattr("goldmark.training._stacked.train_stacked", small_memory)
     case, limit = replace(LINE, stacks_on_cpu=True), 2
     runs = tasks.train_task(tuple(Job(case, "fit", seed) for seed in range(5)))
     assert list(range(5)) == [run.seed for run in runs]

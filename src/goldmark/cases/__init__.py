@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
+from typing import Any
 
-from goldmark.case import Case, MatrixScale, UsageError
+from goldmark.case import Case, MatrixScale, find
 
 _NAMES = ("roast", "eeg", "expansion", "poetry")
 
 
-class _Catalogue(Mapping[str, Case]):
+class _Catalogue(Mapping[str, Case[Any]]):
     """The cases by name; looking one up imports its file."""
 
-    def __getitem__(self, name: str) -> Case:
+    def __getitem__(self, name: str) -> Case[Any]:
         if name not in _NAMES:
             raise KeyError(name)
-        case: Case = import_module(f"goldmark.cases.{name}").CASE
+        case: Case[Any] = import_module(f"goldmark.cases.{name}").CASE
         return case
 
     def __iter__(self) -> Iterator[str]:
@@ -27,17 +28,15 @@ class _Catalogue(Mapping[str, Case]):
         return len(_NAMES)
 
 
-CASES: Mapping[str, Case] = _Catalogue()
+CASES: Mapping[str, Case[Any]] = _Catalogue()
 
 
-def find_case(name: str) -> Case:
+def find_case(name: str) -> Case[Any]:
     """Return the case of that name; raise `UsageError` with the known names otherwise."""
-    if name not in CASES:
-        raise UsageError(f"there is no case '{name}'; the catalogue has: {', '.join(CASES)}")
-    return CASES[name]
+    return find(CASES, name, "the catalogue has no case")
 
 
-def case_at(name: str, scale: MatrixScale) -> Case:
+def case_at(name: str, scale: MatrixScale) -> Case[Any]:
     """Return a case at a scale: `fast` as in `CASES`, `full` at its documented size, `smoke` as a miniature of that.
 
     The miniature keeps all widths and lengths; it has few examples, two of them a batch, and takes two steps.
@@ -46,7 +45,9 @@ def case_at(name: str, scale: MatrixScale) -> Case:
     if scale == "fast":
         return fast
     full = import_module(f"goldmark.cases.{name}.full")
-    whole: Case = replace(full.FULL, documented=full.DOCUMENTED, stacks_on_cpu=False)  # too large for a core's cache
+    whole: Case[Any] = replace(
+        full.FULL, documented=full.DOCUMENTED, stacks_on_cpu=False
+    )  # too large for a core's cache
     if scale == "full":
         return whole
     variants = tuple(replace(variant, changes={**variant.changes, **full.SMOKE}) for variant in whole.variants)

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from goldmark.cases import CASES, case_at
-from goldmark.training.cost_table import write_table
-from goldmark.training.plan import Job, group_jobs, plan_jobs
+from goldmark.runs import Job, plan_jobs
+from goldmark.training._cost_table import write_table
+from goldmark.training._plan import group_jobs
 
 
 def first_jobs() -> list[Job]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from goldmark.case import UsageError, settings_of
+from goldmark.case import UsageError
 from goldmark.cases import CASES
 from goldmark.fingerprint import sha256
 
@@ -26,9 +26,9 @@ def generated() -> dict[str, tuple[str, dict[str, np.ndarray[Any, Any]]]]:
     """Return {fixture: (generator's import path, {name: array})} as the generators make seed 0 now."""
     made = {}
     for case in CASES.values():
-        generator = f"{case.make_data.__module__}.{getattr(case.make_data, '__name__', '')}"
+        generator = f"{type(case).__module__}.{type(case).__name__}.make_data"
         for fixture, variant in case.fixtures.items():
-            data = case.make_data(settings_of(case, variant), SEED)
+            data = case.make_data(case.settings_of(variant), SEED)
             made[fixture] = (generator, {name: tensor.numpy() for name, tensor in data.items()})
     return made
 

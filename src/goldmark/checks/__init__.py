@@ -1,17 +1,17 @@
 """Signs of trouble in any training loop: arrays and modules in, a `Finding` out. Nothing here knows of a case."""
 
-from goldmark.checks.collapse import collapsed_output, spread_ratio
-from goldmark.checks.mixup import read_mixing, wrong_mixup
-from goldmark.checks.rank import (
+from goldmark.checks._collapse import collapsed_output, spread_ratio
+from goldmark.checks._mixup import read_mixing, wrong_mixup
+from goldmark.checks._rank import (
     code_ignored,
     cosine_ceiling,
     low_ceiling,
     participation_ratio,
     r2_ceiling,
 )
-from goldmark.checks.scale import target_scale
-from goldmark.checks.shares import dominated_gradient, gradient_norms, shares
-from goldmark.checks.skill import no_skill, skill
+from goldmark.checks._scale import target_scale
+from goldmark.checks._shares import dominated_gradient, gradient_norms, shares
+from goldmark.checks._skill import no_skill, skill
 
 __all__ = [
     "code_ignored",

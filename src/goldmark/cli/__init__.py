@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from goldmark.case import UsageError
-from goldmark.cli.catalogue import list_command
-from goldmark.cli.golden import golden_group
-from goldmark.cli.matrix import matrix_command
-from goldmark.cli.run import run_command
+from goldmark.cli._catalogue import list_command
+from goldmark.cli._golden import golden_group
+from goldmark.cli._matrix import matrix_command
+from goldmark.cli._run import run_command
 
 
 class _Program(click.Group):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from goldmark.case import Case, Metric, Run, Runs, find_variant
+from goldmark.case import Baseline, Case, Metric, Run, Runs, UsageError
 from goldmark.cases import case_at
 from goldmark.golden._compare.drift import Comparison
 from goldmark.golden._compare.rounding import repeats
 from goldmark.golden._compare.tiers import compare
-from goldmark.golden._files.entries import BadGolden, Close, Result, Statistical
+from goldmark.golden._files.entries import BadGolden, Close, Golden, Result, Statistical
 from goldmark.golden._files.folder import find_golden
 from goldmark.golden._record.entry import statistical_entry
-from goldmark.training import by_variant
+from goldmark.runs import by_variant
 
 
 def check_case(runs: Sequence[Run], folder: Path) -> list[Comparison]:
@@ -69,8 +71,8 @@ def result_of(runs: Sequence[Run], variant: str) -> Result:
     )
 
 
-def _statistical(case: Case, variant: str, metric: Metric, runs: Runs) -> Statistical:
-    own, guard = runs[variant], find_variant(case, variant).guards.get(metric.name)
+def _statistical(case: Case[Any], variant: str, metric: Metric, runs: Runs) -> Statistical:
+    own, guard = runs[variant], case.variant(variant).guards.get(metric.name)
     if guard not in runs:
         guard = None
     streams = [run.stream for run in own]
@@ -78,7 +80,7 @@ def _statistical(case: Case, variant: str, metric: Metric, runs: Runs) -> Statis
         _values(own, metric.name),
         scale=metric.scale,
         margin=metric.margin,
-        alpha=find_variant(case, variant).alpha,
+        alpha=case.variant(variant).alpha,
         test="permutation" if metric.dead_seeds else "t",
         better=metric.better,
         guard=guard,
@@ -92,12 +94,55 @@ def _values(runs: Sequence[Run], metric: str) -> dict[str, float]:
     return {str(run.seed): run.metrics[metric] for run in runs}
 
 
-def _first_values(case: Case, runs: Sequence[Run], metric: str) -> dict[str, float] | None:
+def _first_values(case: Case[Any], runs: Sequence[Run], metric: str) -> dict[str, float] | None:
     """Return what a model that stops learning after the first epoch would score; None for a metric taken only once."""
     first = {str(run.seed): {**run.history[0], **case.finish(run.history[:1])} for run in runs}
     if any(metric not in row for row in first.values()):
         return None
     return {seed: row[metric] for seed, row in first.items()}
+
+
+def approved_runs(case: Case[Any], folder: Path) -> Runs:
+    """Return the runs of a case as far as its goldens hold them: metrics, baselines and numbers that follow from data.
+
+    A variant without a golden that can be read is left out, and so is all of them where there is no folder.
+    """
+    goldens = {variant.name: _readable(folder, f"{case.name}/{variant.name}") for variant in case.variants}
+    return {name: _runs_of(case, name, golden) for name, golden in goldens.items() if golden is not None}
+
+
+def _readable(folder: Path, name: str) -> Golden | None:
+    try:
+        return find_golden(folder, name) if folder.is_dir() else None
+    except UsageError:
+        return None
+
+
+def _runs_of(case: Case[Any], variant: str, golden: Golden) -> list[Run]:
+    close = {key: entry.value for key, entry in golden.close.items() if key != "learning_rates"}
+    return [
+        Run(
+            case=case.name,
+            scale=case.scale,
+            variant=variant,
+            seed=int(seed),
+            metrics={metric: entry.values[seed] for metric, entry in golden.statistical.items()},
+            history=(),
+            learning_rates=(),
+            baselines=tuple(
+                Baseline(name=name, says="", metrics=scores) for name, scores in close["baselines"][seed].items()
+            ),
+            findings=(),
+            exact=golden.exact,
+            close={key: values[seed] for key, values in close.items()},
+            stream=stream,
+            fingerprint={},
+            sources={},
+            data="generated",
+            seconds=math.nan,
+        )
+        for seed, stream in (golden.stream or {}).items()
+    ]
 
 
 def differing_repetitions(runs: Sequence[Run], again: Sequence[Run]) -> list[str]:

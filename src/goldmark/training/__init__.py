@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
 
 from goldmark.case import Case, Run, UsageError
-from goldmark.training.machines import Machines, outcomes
-from goldmark.training.plan import by_variant, n_runs, plan_jobs
-from goldmark.training.tasks import plan_tasks
+from goldmark.runs import plan_jobs, read_run, run_path, trained_by_one
+from goldmark.training._machines import Machines, outcomes
+from goldmark.training._tasks import plan_tasks, train_task
 
-__all__ = ["by_variant", "default_jobs", "n_runs", "resolve_device", "train"]
+__all__ = ["default_jobs", "resolve_device", "train", "trained_once"]
+
+_SHARERS = 2  # tasks that a stack of a variant is cut into, so that two processes can share it
 
 
 def train(
-    case: Case,
+    case: Case[Any],
     variants: Sequence[str] | None = None,
     seeds: Iterable[int] | None = None,
     *,
@@ -38,6 +43,20 @@ def train(
             runs[run.variant, run.seed] = run
             on_run(run)
     return [runs[job.variant, job.seed] for job in planned]
+
+
+def trained_once(
+    folder: Path, case: Case[Any], variants: Sequence[str] | None = None, device: str = "cpu"
+) -> list[Run]:
+    """Return the runs of variants (all by default) with their own seeds, trained once for all who share the folder.
+
+    A task is part of one variant, so that all who ask for that one mean the same tasks.
+    """
+    jobs = plan_jobs(case, variants, None, device)
+    by_name = [list(jobs_of_variant) for _, jobs_of_variant in groupby(jobs, lambda job: job.variant)]
+    tasks = [task for jobs_of_variant in by_name for task in plan_tasks(jobs_of_variant, _SHARERS)]
+    trained_by_one(folder, tasks, train_task)
+    return [read_run(run_path(folder, job)) for job in jobs]
 
 
 def default_jobs(device: str) -> int:

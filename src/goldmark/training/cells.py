@@ -20,7 +20,7 @@ class _Uses:
     """The inputs and output gradients of every use; an object of its own, because vmap would copy a list."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[Tensor, Tensor]] = []
+        self.pairs: list[tuple[Tensor, Tensor]] = []
 
 
 class _Affine(torch.autograd.Function):
@@ -43,12 +43,12 @@ class _Affine(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of x, and of weight and bias where this is the first use."""
         (grad,), (x, weight), (needs_x, needs_weight, needs_bias, _) = grads, ctx.saved_tensors, ctx.needs_input_grad
-        ctx.uses.seen.append((x.detach(), grad))  # x itself would hold a pass alive whose backward failed midway
+        ctx.uses.pairs.append((x.detach(), grad))  # x itself would hold a pass alive whose backward failed midway
         grad_x = grad @ weight if needs_x else None
         if not needs_weight:
             return grad_x, None, None, None
-        xs, every_grad = (torch.cat(parts, dim=-2) for parts in zip(*ctx.uses.seen, strict=True))
-        ctx.uses.seen.clear()
+        xs, every_grad = (torch.cat(parts, dim=-2) for parts in zip(*ctx.uses.pairs, strict=True))
+        ctx.uses.pairs.clear()
         return grad_x, every_grad.mT @ xs, every_grad.sum(dim=-2) if needs_bias else None, None
 
     @staticmethod

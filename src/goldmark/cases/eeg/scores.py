@@ -1,4 +1,4 @@
-"""Scores of a response-time model and of the constant predictor, in seconds, on subjects held out of training."""
+"""Metrics of a response-time model on held-out subjects, its baseline, and what the checks see of it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Data
-from goldmark.cases.eeg.compact_rt import members_of
-from goldmark.checks import skill, spread_ratio
+from goldmark.case import Baseline, Data, Finding, Metric
+from goldmark.cases.eeg.augmentation import augmented
+from goldmark.cases.eeg.mixup import N_PROBES, mix_batch, share_mixed
+from goldmark.cases.eeg.model import members_of
+from goldmark.checks import collapsed_output, no_skill, skill, spread_ratio, wrong_mixup
+from goldmark.training.draws import Draws
 
 if TYPE_CHECKING:
     from goldmark.cases.eeg import EegSettings
@@ -17,9 +20,64 @@ if TYPE_CHECKING:
 SHIFT = 3  # samples by which test-time augmentation rolls a window, either way
 FACTORS = (1.02, 0.98)  # by which it scales one
 
+# margins on the log scale as numbers: seeds differ too much for a percentage of their mean, pairs of them do not
+METRICS = (
+    Metric(
+        name="val_mse",
+        says="mean squared error on held-out subjects",
+        unit="s^2",
+        better="lower",
+        scale="log",
+        margin=0.01,
+    ),
+    Metric(
+        name="nrmse",
+        says="RMSE / sd of the validation targets; a constant at their mean scores 1",
+        better="lower",
+        scale="log",
+        margin=0.01,
+    ),
+    Metric(name="skill_vs_mean", says="1 - RMSE / RMSE of the training mean", better="higher", margin=0.01),
+    Metric(
+        name="train_mse",
+        says="mean squared error on the training windows, not mixed",
+        unit="s^2",
+        scale="log",
+        margin="10%",
+    ),
+    Metric(name="prediction_sd_ratio", says="sd of predictions / sd of the validation targets", margin=0.02),
+    Metric(
+        name="tta_change_s",
+        says="mean absolute change of predictions by test-time augmentation",
+        unit="s",
+        margin=0.002,
+    ),
+)
+# what the record's losses and its average of five models are read in, at the documented size
+FULL_METRICS = (
+    *METRICS,
+    Metric(
+        name="val_smooth_l1",
+        says="SmoothL1 loss on held-out subjects",
+        unit="s^2",
+        better="lower",
+        scale="log",
+        margin=0.01,
+    ),
+    Metric(
+        name="tta_mse",
+        says="mean squared error with test-time augmentation",
+        unit="s^2",
+        better="lower",
+        scale="log",
+        margin=0.01,
+    ),
+    Metric(name="gain_of_average", says="1 - MSE of the averaged predictions / mean MSE of the members", margin=0.01),
+)
 
-def score(model: nn.Module, data: Data, settings: EegSettings) -> dict[str, float]:
-    """Return the metrics of a model."""
+
+def evaluate(model: nn.Module, data: Data) -> dict[str, float]:
+    """Return the metrics of a model, an ensemble's of its averaged predictions."""
     eeg, target_s = data["val_eeg"], data["val_response_s"].double()
     by_member_s = torch.stack([member(eeg).double() for member in members_of(model)])
     predicted_s, augmented_s = by_member_s.mean(dim=0), augmented_prediction_s(model, eeg)
@@ -58,8 +116,8 @@ def mean_response_s(data: Data) -> Tensor:
     return data["train_response_s"].double().mean().expand_as(data["val_response_s"])
 
 
-def baselines(data: Data, settings: EegSettings) -> tuple[Baseline, ...]:
-    """Return the constant predictor."""
+def baselines(data: Data) -> tuple[Baseline, ...]:
+    """Return what the constant predictor scores."""
     target_s, constant_s = data["val_response_s"], mean_response_s(data)
     metrics = {
         "val_mse": mse(constant_s, target_s),
@@ -72,10 +130,10 @@ def baselines(data: Data, settings: EegSettings) -> tuple[Baseline, ...]:
         "tta_mse": mse(constant_s, target_s),
         "gain_of_average": 0.0,
     }
-    return (Baseline("mean", "the mean response time of the training half, always", metrics),)
+    return (Baseline(name="mean", says="the mean response time of the training half, always", metrics=metrics),)
 
 
-def units(data: Data, settings: EegSettings) -> dict[str, float]:
+def close(data: Data) -> dict[str, float]:
     """Return what the constant predictor scores in the units that the record mixed up; a factor of 2 is no progress."""
     target_s = data["val_response_s"]
     error_s = mean_response_s(data) - target_s
@@ -92,3 +150,52 @@ def units(data: Data, settings: EegSettings) -> dict[str, float]:
 def smooth_l1(error: Tensor) -> float:
     """Return the mean SmoothL1 loss of errors, beta 1: e^2 / 2 below 1, |e| - 1/2 from there."""
     return float(nn.functional.smooth_l1_loss(error, torch.zeros_like(error)))
+
+
+def examine(model: nn.Module, data: Data, settings: EegSettings) -> tuple[Finding, ...]:
+    """Return whether a trained model has collapsed or has no skill, and whether noise or a wrong mixup is to blame."""
+    predicted_s, target_s = model(data["val_eeg"]), data["val_response_s"]
+    return (
+        collapsed_output(predicted_s, target_s),
+        # the best constant in hindsight: a collapsed model beats the training mean by luck, this one never
+        no_skill(mse(predicted_s, target_s), mse(target_s.mean(), target_s), threshold=0.01),
+        _examine_mixup(data["step_mix_weight"], settings),
+        _drowned_windows(model, data, settings),
+    )
+
+
+def _examine_mixup(weights: Tensor, settings: EegSettings) -> Finding:
+    """Return whether mixup keeps its contract on batches of probes, with the weights (S, M, 1 or B) of the run."""
+    probes = enumerate(weights.flatten(0, 1).cpu().repeat(1, N_PROBES)[:64, :N_PROBES])
+
+    def mix(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        step, weight = next(probes)
+        return mix_batch(x, y, weight, Draws.at(0, step), settings)
+
+    return wrong_mixup(mix, share_mixed(settings), n_batches=min(64, settings.steps * settings.members))
+
+
+def _drowned_windows(model: nn.Module, data: Data, settings: EegSettings) -> Finding:
+    """Return whether less than half of the variance that the first layer normalizes by is that of the windows."""
+    shares = torch.tensor([window_share(member, data, settings) for member in members_of(model)])
+    share = float(shares.min())  # a NaN is the smallest
+    return Finding(
+        name="drowned_windows",
+        trouble=not share >= 0.5,
+        numbers={"window_share": share},
+        threshold=0.5,
+        advice="the first layer is scaled by something else than the windows: z-score them, and augment in their unit",
+    )
+
+
+def window_share(net: nn.Module, data: Data, settings: EegSettings) -> float:
+    """Return the windows' share of the variance that the first layer of a net normalizes by, over a training batch.
+
+    BatchNorm divides by the variance of what training shows it, augmentation noise included, plus eps (Ioffe and
+    Szegedy, "Batch normalization", ICML 2015, algorithm 1). Mean over channels.
+    """
+    convolution, eps = net.get_submodule("convolutions.0"), net.get_submodule("norms.0").eps
+    eeg = data["train_eeg"][: settings.batch]
+    shown = augmented(eeg, data["noise_sd"], Draws.at(0, 0, eeg.device), settings)
+    variance, shown_variance = (convolution(x).double().var(dim=(0, 2), correction=0) for x in (eeg, shown))
+    return float((variance / (shown_variance + eps)).mean())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Data
-from goldmark.cases.expansion.jade import TRUNK, JadeCompact
+from goldmark.case import Baseline, Data, Finding, Metric
+from goldmark.cases.expansion.model import TRUNK
 from goldmark.cases.expansion.terms import (
     TERMS,
     huber,
@@ -19,13 +19,39 @@ from goldmark.cases.expansion.terms import (
     trained_terms,
     weighted,
 )
-from goldmark.checks import gradient_norms, shares
+from goldmark.checks import gradient_norms, no_skill, shares, target_scale
 
 if TYPE_CHECKING:
     from goldmark.cases.expansion import ExpansionSettings
 
-THRESHOLD = 0.5  # probability above which a bar is marked
+THRESHOLD = 0.5  # probability above which a bar is marked, as in the record
 GRADIENT_ROWS = 64  # windows on which gradients are compared: two batches' worth, always the same
+
+METRICS = (
+    Metric(
+        name="span_f1",
+        says="F1 of bars marked at .5, mean over windows",
+        better="higher",
+        margin=0.05,
+        dead_seeds=True,
+    ),
+    Metric(
+        name="separation",
+        says="mean probability of bars in a span minus that of the others",
+        better="higher",
+        margin=0.05,
+    ),
+    Metric(name="auc", says="probability that a bar in a span scores above one outside", better="higher", margin=0.03),
+    Metric(name="average_precision", says="area under precision over recall", better="higher", margin=0.05),
+    Metric(name="countdown_share_raw", says="the countdown's share of the validation loss terms", margin=0.03),
+    Metric(name="countdown_share_effective", says="the same, each term times its uncertainty weight", margin=0.03),
+    Metric(
+        name="countdown_share_gradient",
+        says="the countdown's share of the weighted gradient norms on the shared trunk, mid-training",
+        better="lower",
+        margin=0.1,
+    ),
+)
 
 
 def score(model: nn.Module, data: Data, settings: ExpansionSettings) -> dict[str, float]:
@@ -40,7 +66,7 @@ def score(model: nn.Module, data: Data, settings: ExpansionSettings) -> dict[str
         "countdown_share_gradient": gradient_share(model, data, settings),
         "loss_sum": sum(map(float, trained.values())),
         **{f"loss_{name}": float(loss) for name, loss in losses.items()},
-        **_sigmas(cast("JadeCompact", model)),
+        **_sigmas(model),
     }
 
 
@@ -48,7 +74,7 @@ def _span_scores(logits: Tensor, span: Tensor) -> dict[str, float]:
     """Return how well bars (N, T) are marked and ranked."""
     probability = logits.double().sigmoid()
     inside, outside = (float(probability[span == label].mean()) for label in (1, 0))
-    marked = probability > THRESHOLD
+    marked = marks(logits)
     return {
         "span_f1": span_f1(marked, span),
         "span_precision": hits_per(marked, marked, span),
@@ -61,8 +87,14 @@ def _span_scores(logits: Tensor, span: Tensor) -> dict[str, float]:
     }
 
 
-def _sigmas(model: JadeCompact) -> dict[str, float]:
-    return {f"sigma_{name}": float(sigma) for name, sigma in zip(TERMS, model.log_sigma.exp(), strict=True)}
+def _sigmas(model: nn.Module) -> dict[str, float]:
+    sigmas = cast("Tensor", model.log_sigma).exp()
+    return {f"sigma_{name}": float(sigma) for name, sigma in zip(TERMS, sigmas, strict=True)}
+
+
+def marks(logits: Tensor) -> Tensor:
+    """Return which bars (N, T) are marked: those whose probability is above the threshold."""
+    return logits.double().sigmoid() > THRESHOLD
 
 
 def span_f1(marked: Tensor, span: Tensor) -> float:
@@ -72,9 +104,9 @@ def span_f1(marked: Tensor, span: Tensor) -> float:
 
 
 def hits_per(of: Tensor, marked: Tensor, span: Tensor) -> float:
-    """Return the hits over the bars in `of`, the marks or the labels (N, T), mean over windows; 0 where there is none.
+    """Return the hits over the bars in `of`, the marks or the labels (N, T), mean over windows.
 
-    Per mark that is the precision, per label the recall.
+    Per mark that is the precision, per label the recall. A window without such a bar counts as 0.
     """
     hits = (marked * span).double().sum(dim=1)
     return float((hits / of.double().sum(dim=1).clamp_min(1)).mean())
@@ -119,14 +151,21 @@ def _countdown_share(losses: Mapping[str, Tensor]) -> float:
     return shares({name: float(loss) for name, loss in losses.items()}).get("countdown", 0.0)
 
 
-def baselines(data: Data, settings: ExpansionSettings) -> tuple[Baseline, ...]:
+def finish(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the gradient share of the middle evaluation: at the start it misleads, and at the end it is too late."""
+    name = "countdown_share_gradient"
+    evaluated = [row[name] for row in history if name in row]
+    return {name: evaluated[len(evaluated) // 2]}
+
+
+def baselines(data: Data) -> tuple[Baseline, ...]:
     """Return the predictor that marks every bar: what an F1 above 0 has to be read against."""
     span = data["val_span"]
     return (
         Baseline(
-            "predict_every_bar",
-            "every bar is in the span, with the same probability",
-            {
+            name="predict_every_bar",
+            says="every bar is in the span, with the same probability",
+            metrics={
                 "span_f1": span_f1(torch.ones_like(span), span),
                 "separation": 0.0,
                 "auc": 0.5,
@@ -136,7 +175,25 @@ def baselines(data: Data, settings: ExpansionSettings) -> tuple[Baseline, ...]:
     )
 
 
-def countdown_loss_at_zero(data: Data, settings: ExpansionSettings) -> float:
-    """Return the countdown's Huber loss of a model that answers 0 everywhere: where a fresh model starts."""
+def examine(fresh: nn.Module, trained: nn.Module, data: Data, settings: ExpansionSettings) -> tuple[Finding, ...]:
+    """Look for countdown targets out of a fresh model's reach, and afterwards for no skill over marking every bar."""
+    _, outputs = term_losses(trained, data, "val")
+    span = data["val_span"]
+    skill = no_skill(1 - span_f1(marks(outputs.span), span), 1 - span_f1(torch.ones_like(span), span))
+    if "countdown" not in trained_terms(settings):
+        return (skill,)
+    _, outputs = term_losses(fresh, data, "train")
     targets = scaled_countdown(data["train_countdown"], settings.countdown_scale)
-    return float(huber(torch.zeros_like(targets), targets, settings.countdown_delta))
+    return target_scale(outputs.countdown, targets), skill
+
+
+def close(data: Data, settings: ExpansionSettings) -> dict[str, float]:
+    """Return the share of training bars in a span, and the countdown's loss of a model that answers 0 everywhere.
+
+    A fresh model starts near that loss.
+    """
+    targets = scaled_countdown(data["train_countdown"], settings.countdown_scale)
+    return {
+        "share_in_span": float(data["train_span"].mean()),
+        "countdown_loss_at_zero": float(huber(torch.zeros_like(targets), targets, settings.countdown_delta)),
+    }

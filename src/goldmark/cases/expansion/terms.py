@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from goldmark.case import Data
-from goldmark.cases.expansion.windows import COUNTDOWN_LIMIT
+from goldmark.cases.expansion.data import COUNTDOWN_LIMIT
+from goldmark.cases.expansion.model import Outputs
 from goldmark.training.draws import Draws
 
 if TYPE_CHECKING:
     from goldmark.cases.expansion import ExpansionSettings
-    from goldmark.cases.expansion.jade import JadeCompact, Outputs
 
 TERMS = ("type", "pointers", "span", "countdown")  # in the order of `log_sigma`
-POINTERS_DELTA = 0.08  # of the Huber loss
+POINTERS_DELTA = 0.08  # of the Huber loss, as in the record: in shares of a window, 8.4 of 105 bars
 _TRAINED = {"all": TERMS, "no_countdown": TERMS[:3], "span": ("span",)}
 _ZERO_AND_UNIT = {"bars": (0.0, 1.0), "unit": (-1.0 * COUNTDOWN_LIMIT, 2.0 * COUNTDOWN_LIMIT)}  # both in bars
 _LOG_SIGMA = {
@@ -57,7 +57,7 @@ def positive_weight(span: Tensor) -> Tensor:
 
 
 def scaled_countdown(countdown: Tensor, scale: str) -> Tensor:
-    """Bring a countdown in bars to a scale: `bars`, or `unit`, which maps [-20, 20] to [0, 1]."""
+    """Return a countdown in bars on a scale: `bars`, as it is, or `unit`, which maps [-20, 20] to [0, 1]."""
     zero, unit = _ZERO_AND_UNIT[scale]
     return (countdown - zero) / unit
 
@@ -73,7 +73,11 @@ def trained_terms(settings: ExpansionSettings) -> tuple[str, ...]:
 
 
 def huber(predictions: Tensor, targets: Tensor, delta: float | Tensor) -> Tensor:
-    """Return the mean Huber loss: quadratic up to delta, linear beyond."""
+    """Return the mean Huber loss: e^2 / 2 for errors |e| up to delta, delta (|e| - delta / 2) beyond (Huber, 1964).
+
+    The slope is never steeper than delta, which is why the raw share of such a term says little about its pull. It is
+    written out, as torch's own takes no tensor for delta, and deltas that differ between stacked models are one.
+    """
     error = (predictions - targets).abs()
     within = error.clamp(max=delta)
     return (within * (error - within / 2)).mean()
@@ -85,7 +89,7 @@ def term_losses(
     """Return all four terms, unweighted means over windows or bars, trained or not, and the outputs."""
     target = {name: data[f"{half}_{name}"][rows] for name in ("kind", "pointers", "span", "countdown")}
     outputs: Outputs = model(data[f"{half}_features"][rows], draws)
-    scales = cast("JadeCompact", model).scales
+    scales = cast("TermScales", model.scales)
     countdown = (target["countdown"] - scales.countdown_zero) / scales.countdown_unit
     span_loss = nn.functional.binary_cross_entropy_with_logits
     return {
@@ -97,7 +101,10 @@ def term_losses(
 
 
 def weighted(model: nn.Module, losses: Mapping[str, Tensor], settings: ExpansionSettings) -> dict[str, Tensor]:
-    """Return each trained term as it counts: times 1 / (2 sigma^2) (Kendall, Gal and Cipolla, 2018), or as it is."""
+    """Return each trained term as it counts: times 1 / (2 sigma^2), or as it is under `sum`.
+
+    Kendall, Gal and Cipolla, "Multi-task learning using uncertainty to weigh losses", CVPR 2018, equation 7.
+    """
     trained = {name: losses[name] for name in trained_terms(settings)}
     if settings.weighting == "sum":
         return trained
@@ -114,4 +121,4 @@ def total_loss(model: nn.Module, losses: Mapping[str, Tensor], settings: Expansi
 
 
 def _log_sigma(model: nn.Module, term: str) -> Tensor:
-    return cast("JadeCompact", model).log_sigma[TERMS.index(term)]
+    return cast("Tensor", model.log_sigma)[TERMS.index(term)]

@@ -1,4 +1,4 @@
-"""What is minimised: squared error and cosine by weight, with targets fed to the decoder as often as a run forces them.
+"""What is minimised: squared error and cosine by weight, with teacher forcing in as many steps as a run asks for.
 
 What tells one objective, or one way of forcing, from another is a tensor in the data: such runs train as one stack.
 """
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from goldmark.case import Data
-from goldmark.cases.poetry.decoder import Feed
+from goldmark.cases.poetry.decoder import TeacherForcing
+from goldmark.training._schedule import steps_per_epoch
 from goldmark.training.draws import Draws
-from goldmark.training.schedule import steps_per_epoch
 
 if TYPE_CHECKING:
     from goldmark.cases.poetry import PoetrySettings
@@ -25,9 +25,9 @@ WEIGHTS = {  # of 1 - cosine, of the squared error; targets are divided by their
     "sum": (1.0, 1.0, 0.0),
     "mse": (0.0, 1.0, 0.0),
     "cosine": (1.0, 0.0, 0.0),  # leaves the norm of an output free
-    "hybrid": (0.9, 0.1, 1.0),
+    "hybrid": (0.9, 0.1, 1.0),  # the record's "enhanced cosine"
 }
-PHASES = ((7, 0.9), (15, 0.7), (23, 0.3))  # last epoch of a phase, the share of steps that are forced in it
+PHASES = ((7, 0.9), (15, 0.7), (23, 0.3))  # the record's curriculum: last epoch of a phase, its share of forced steps
 LAST_SHARE = 0.1
 SMALLEST = 1e-16  # product of squared norms: the cosine of a zero vector is 0
 
@@ -37,13 +37,14 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
     return nn.functional.cosine_similarity(a, b, dim=-1)
 
 
-def loss(model: nn.Module, data: Data, rows: Tensor, draws: Draws, settings: PoetrySettings) -> Tensor:
-    """Return the weighted sum of 1 - mean token cosine and mean squared error.
+def loss(model: nn.Module, data: Data, rows: Tensor, draws: Draws) -> Tensor:
+    """Return the weighted sum of 1 - mean token cosine and mean squared error of a batch.
 
-    Both follow from the inner products o.o, o.t and t.t of outputs and targets: a third of the passes over outputs.
+    Both follow from the inner products o.o, o.t and t.t of outputs and targets, |o - t|^2 = o.o - 2 o.t + t.t: a third
+    of the passes over outputs.
     """
     tokens = data["train_tokens"][rows]
-    outputs = model(tokens, draws, drawn_feed(data, tokens, draws))
+    outputs = model(tokens, draws, draw_forcing(data, tokens, draws))
     oo, ot, tt = ((a * b).sum(dim=-1) for a, b in ((outputs, outputs), (outputs, tokens), (tokens, tokens)))
     cosines = ot * (oo * tt).clamp_min(SMALLEST).rsqrt()
     scale = tt ** (-0.5 * data["norm_power"])  # of the targets
@@ -52,21 +53,21 @@ def loss(model: nn.Module, data: Data, rows: Tensor, draws: Draws, settings: Poe
     return loss
 
 
-def drawn_feed(data: Data, tokens: Tensor, draws: Draws) -> Feed | None:
-    """Draw which steps of a batch are forced, a number a step whether it is used or not; None in free running."""
+def draw_forcing(data: Data, tokens: Tensor, draws: Draws) -> TeacherForcing | None:
+    """Return which steps of a batch are forced, from a draw a step whether it is used or not; None in free running."""
     if "step_forcing" not in data:
         return None
     places = draws.uniform("forcing", tokens.shape[1])
-    return Feed(places[data["drawn_at"]] < data["step_forcing"], tokens[:, data["fed_from"]])
+    return TeacherForcing(places[data["drawn_at"]] < data["step_forcing"], tokens[:, data["fed_from"]])
 
 
-def whole_feed(data: Data, tokens: Tensor) -> Feed:
-    """Force every step with what training feeds; free running is fed the last target."""
+def full_forcing(data: Data, tokens: Tensor) -> TeacherForcing:
+    """Return the forcing of every step, with the inputs of training; a model of free running gets the last target."""
     fed_from = data["fed_from"] if "fed_from" in data else _last_places(tokens.shape[1]).to(tokens.device)
-    return Feed(torch.ones(tokens.shape[1], dtype=torch.bool, device=tokens.device), tokens[:, fed_from])
+    return TeacherForcing(torch.ones(tokens.shape[1], dtype=torch.bool, device=tokens.device), tokens[:, fed_from])
 
 
-def weights(settings: PoetrySettings) -> dict[str, Tensor]:
+def objective_tensors(settings: PoetrySettings) -> dict[str, Tensor]:
     """Return the tensors that make the objective."""
     names = ("cosine_weight", "mse_weight", "norm_power")
     return {
@@ -75,12 +76,12 @@ def weights(settings: PoetrySettings) -> dict[str, Tensor]:
     }
 
 
-def forcing(settings: PoetrySettings) -> dict[str, Tensor]:
+def forcing_tensors(settings: PoetrySettings) -> dict[str, Tensor]:
     """Return the tensors that make teacher forcing, none in free running.
 
     `step_forcing` (S,) is the share of steps forced. Step t looks at draw `drawn_at[t]`, its own, or the first of all
-    where forcing is drawn once a batch. It is fed target `fed_from[t]`: the last one, or, where it leaks, the one that
-    it is to write.
+    where forcing is drawn once a batch. Its input is target `fed_from[t]`: the last one, or, where it leaks, the one
+    that it is to write.
     """
     if settings.forcing is None:
         return {}
@@ -93,7 +94,7 @@ def forcing(settings: PoetrySettings) -> dict[str, Tensor]:
 
 
 def _last_places(length: int) -> Tensor:
-    return torch.arange(-1, length - 1).clamp_min(0)  # the first step is fed the start token, whatever stands here
+    return torch.arange(-1, length - 1).clamp_min(0)  # the first input is the start token, whatever stands here
 
 
 def _forced_shares(settings: PoetrySettings) -> Tensor:

@@ -2,32 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Data
-from goldmark.cases.roast.transformer import Bean, Continuation, RoastFormer
-from goldmark.checks import skill
+from goldmark.case import Baseline, Data, Finding, Metric
+from goldmark.cases.roast.data import fahrenheit, scaled
+from goldmark.cases.roast.model import Bean, IncrementalDecoder, RoastFormer
+from goldmark.checks import collapsed_output, no_skill, skill, target_scale
 from goldmark.training.draws import Draws
 
 if TYPE_CHECKING:
     from goldmark.cases.roast import RoastSettings
 
-Side = Literal["input", "target"]
-
 _ROWS_AT_ONCE = 32  # of an evaluation: attention takes rows x heads x steps^2
 
-
-def scaled(temp_f: Tensor, data: Data, side: Side) -> Tensor:
-    """Bring degrees Fahrenheit to the scale of the inputs or of the targets."""
-    return (temp_f - data[f"{side}_offset"]) / data[f"{side}_unit"]
-
-
-def fahrenheit(temp: Tensor, data: Data) -> Tensor:
-    """Bring temperatures on the scale of the targets back to degrees Fahrenheit."""
-    return temp * data["target_unit"] + data["target_offset"]
+METRICS = (
+    Metric(name="val_loss_reduction", says="1 - last / first epoch's validation loss", better="higher", margin=0.01),
+    Metric(
+        name="rmse_f",
+        says="root mean square error, teacher-forced, valid cells",
+        unit="F",
+        better="lower",
+        scale="log",
+        margin=0.05,
+    ),
+    Metric(
+        name="teacher_forced_mae_f",
+        says="mean absolute error, teacher-forced, valid cells",
+        unit="F",
+        better="lower",
+        scale="log",
+        margin=0.05,
+    ),
+    Metric(name="skill_vs_mean", says="1 - RMSE / RMSE of the global training mean", better="higher", margin=0.03),
+    Metric(name="skill_vs_mean_curve", says="1 - RMSE / RMSE of the mean training curve", better="higher", margin=0.1),
+    Metric(name="skill_vs_persistence", says="1 - RMSE / RMSE of 'next is as now'", better="higher", margin=0.1),
+    Metric(
+        name="generated_variance",
+        says="variance of a free-running curve, start excluded, mean over curves",
+        unit="F^2",
+    ),
+    Metric(
+        name="distinct_values",
+        says="values of a free-running curve that differ by 0.1 F, start excluded",
+        unit="count",
+    ),
+    Metric(
+        name="generation_mae_f",
+        says="mean absolute error of the free-running curves",
+        unit="F",
+        better="lower",
+        scale="log",
+        margin=0.1,
+    ),
+    Metric(name="prediction_sd_f", says="sd of the teacher-forced predictions", unit="F"),
+    Metric(
+        name="prediction_mean_f",
+        says="mean of the teacher-forced predictions: of a collapsed model, its constant",
+        unit="F",
+    ),
+)
 
 
 def bean_of(data: Data, half: str, rows: Tensor | slice = slice(None)) -> Bean:
@@ -55,17 +92,17 @@ def valid_next_steps(model: nn.Module, data: Data, half: str) -> tuple[Tensor, T
 
 def generate_f(model: RoastFormer, data: Data, settings: RoastSettings) -> Tensor:
     """Return free-running validation curves (N, 1 + steps) from the true first temperature: outputs become inputs."""
-    steps = settings.generated_steps or data["val_temp_f"].shape[1] - 1
-    continuation = Continuation(model, bean_of(data, "val"), steps)
+    n_steps = settings.generated_steps or data["val_temp_f"].shape[1] - 1
+    decoder = IncrementalDecoder(model, bean_of(data, "val"), n_steps)
     curve_f = [data["val_temp_f"][:, :1]]
-    for _ in range(steps):
-        outputs = continuation.answer(scaled(curve_f[-1], data, "input"))
+    for _ in range(n_steps):
+        outputs = decoder.decode(scaled(curve_f[-1], data, "input"))
         curve_f.append(fahrenheit(outputs, data))
     return torch.cat(curve_f, dim=1)
 
 
-def score(model: nn.Module, data: Data, settings: RoastSettings) -> dict[str, float]:
-    """Return the teacher-forced metrics of a model on the validation half."""
+def score(model: nn.Module, data: Data) -> dict[str, float]:
+    """Return the teacher-forced metrics of a model on the validation half, and its loss there."""
     predictions, targets = valid_next_steps(model, data, "val")
     predicted_f = fahrenheit(predictions.double(), data)
     true_f = fahrenheit(targets.double(), data)
@@ -76,12 +113,13 @@ def score(model: nn.Module, data: Data, settings: RoastSettings) -> dict[str, fl
         "teacher_forced_mae_f": float((predicted_f - true_f).abs().mean()),
         **{f"skill_vs_{name}": skill(rmse_f, value) for name, value in baseline_rmses_f(data).items()},
         "prediction_sd_f": float(predicted_f.std()),
+        "prediction_mean_f": float(predicted_f.mean()),
     }
 
 
-def score_generation(model: nn.Module, data: Data, settings: RoastSettings) -> dict[str, float]:
+def score_generation(model: RoastFormer, data: Data, settings: RoastSettings) -> dict[str, float]:
     """Return the metrics of free-running validation curves, their given start left out."""
-    generated_f = generate_f(cast("RoastFormer", model), data, settings).double()[:, 1:]
+    generated_f = generate_f(model, data, settings).double()[:, 1:]
     true_f, valid = (data[f"val_{name}"][:, 1 : 1 + generated_f.shape[1]] for name in ("temp_f", "valid"))
     curves = [curve[cells] for curve, cells in zip(generated_f, valid, strict=True)]
     return {
@@ -106,7 +144,7 @@ def baseline_rmses_f(data: Data) -> dict[str, float]:
     return {name: float(error[valid].square().mean().sqrt()) for name, error in errors.items()}
 
 
-def baselines(data: Data, settings: RoastSettings) -> tuple[Baseline, ...]:
+def baselines(data: Data) -> tuple[Baseline, ...]:
     """Return the naive predictors of the next temperature."""
     says = {
         "mean": "the mean temperature of the training half, always",
@@ -116,9 +154,41 @@ def baselines(data: Data, settings: RoastSettings) -> tuple[Baseline, ...]:
     rmses_f = baseline_rmses_f(data)
     return tuple(
         Baseline(
-            name,
-            says[name],
-            {"rmse_f": rmse_f} | {f"skill_vs_{other}": skill(rmse_f, value) for other, value in rmses_f.items()},
+            name=name,
+            says=says[name],
+            metrics={"rmse_f": rmse_f}
+            | {f"skill_vs_{other}": skill(rmse_f, value) for other, value in rmses_f.items()},
         )
         for name, rmse_f in rmses_f.items()
     )
+
+
+def examine(fresh: nn.Module, trained: nn.Module, data: Data) -> tuple[Finding, ...]:
+    """Look for raw targets before training, and afterwards for collapse and for no skill over the mean."""
+    fresh_predictions, targets = valid_next_steps(fresh, data, "train")
+    predictions, val_targets = valid_next_steps(trained, data, "val")
+    errors_f = fahrenheit(predictions, data) - fahrenheit(val_targets, data)
+    return (
+        target_scale(fresh_predictions, targets),
+        collapsed_output(predictions, val_targets),
+        no_skill(float(errors_f.double().square().mean().sqrt()), baseline_rmses_f(data)["mean"]),
+    )
+
+
+def loss_reduction(history: Sequence[Mapping[str, float]]) -> float:
+    """Return by which share the validation loss falls from the first epoch to the last one.
+
+    Both losses are validation losses of evaluated epochs. The record's "76.9 %" divides the validation loss of one
+    epoch by the training loss of another: from validation to validation it is 56.7 %.
+    """
+    return 1 - history[-1]["val_loss"] / history[0]["val_loss"]
+
+
+def travel_unit_f(settings: RoastSettings, data: Data, rate_factors: Iterable[float]) -> float:
+    """Return learning rate * width, summed over steps with these rate factors, in degrees Fahrenheit.
+
+    It is the unit in which Adam moves an output while all gradients keep their signs, whatever the loss: a weight
+    moves by the learning rate a step (Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+    section 2.1), and the output layer adds up `width` entries that its LayerNorm keeps at a mean square of 1.
+    """
+    return settings.lr * settings.width * sum(rate_factors) * float(data["target_unit"])

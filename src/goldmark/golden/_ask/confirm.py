@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from goldmark.case import Case, Run, Scale, UsageError, find_variant
+from goldmark.case import Case, Run, Scale, UsageError
 from goldmark.golden._files.entries import Golden, Statistical
+from goldmark.runs import by_variant
 from goldmark.statistics import Shift, compare_values
-from goldmark.training import by_variant, train
+from goldmark.training import train
 
 FRESH_FROM = 1000  # first of the fresh seeds: no golden is made with so many
 
@@ -35,7 +37,7 @@ class Confirmation:
 
 
 def confirm(
-    case: Case,
+    case: Case[Any],
     golden: Golden,
     *,
     processes: int = 1,
@@ -46,7 +48,7 @@ def confirm(
 
     The golden's own code is not needed: its values stand for it. Raise `UsageError` for a golden without a guard.
     """
-    variant = find_variant(case, golden.name.partition("/")[2]).name
+    variant = case.variant(golden.name.partition("/")[2]).name
     entries = {metric: entry for metric, entry in golden.statistical.items() if entry.guard is not None}
     if not entries:
         raise UsageError(f"golden '{golden.name}' has no guarded metric, so it raises no alarm that could be confirmed")

@@ -1,0 +1,34 @@
+"""The words of the project: a case with its metrics, variants and claims, a run of it, and what runs bear out."""
+
+from __future__ import annotations
+
+from goldmark.case._case import Better, Case, Data, Metric, Recipe, Role, S, Scale, Variant, cosine_factor, recipe_of
+from goldmark.case._claim import AllOf, Check, Claim, Relation, Verdict
+from goldmark.case._run import Baseline, Failure, Finding, MatrixScale, Run, Runs, UsageError, find
+
+__all__ = [
+    "AllOf",
+    "Baseline",
+    "Better",
+    "Case",
+    "Check",
+    "Claim",
+    "Data",
+    "Failure",
+    "Finding",
+    "MatrixScale",
+    "Metric",
+    "Recipe",
+    "Relation",
+    "Role",
+    "Run",
+    "Runs",
+    "S",
+    "Scale",
+    "UsageError",
+    "Variant",
+    "Verdict",
+    "cosine_factor",
+    "find",
+    "recipe_of",
+]

@@ -1,0 +1,81 @@
+"""A run, what was seen in it, and how a thing is found by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+MatrixScale = Literal["smoke", "fast", "full"]
+T = TypeVar("T")
+
+
+class UsageError(ValueError):
+    """Wrong use or bad input: one clear line for a person, exit status 2 on the command line."""
+
+
+def find(named: Mapping[str, T], name: str, none: str) -> T:
+    """Return what is named so; raise `UsageError`, from `none` ("case 'x' has no variant") and the names, otherwise."""
+    if name not in named:
+        raise UsageError(f"{none} '{name}'; it has: {', '.join(named)}")
+    return named[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What a trivial predictor scores on the same data."""
+
+    name: str
+    says: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a check saw: its numbers, the threshold, whether that means trouble, and then what to do."""
+
+    name: str
+    trouble: bool
+    numbers: Mapping[str, float]
+    threshold: float
+    advice: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training of one variant with one seed."""
+
+    case: str
+    scale: MatrixScale
+    variant: str
+    seed: int
+    metrics: Mapping[str, float]  # of the trained model
+    history: tuple[Mapping[str, float], ...]  # a row an epoch: epoch, train_loss; first, middle and last: all metrics
+    learning_rates: tuple[tuple[float, ...], ...]  # used in each epoch's last step, one a parameter group
+    baselines: tuple[Baseline, ...]
+    findings: tuple[Finding, ...]
+    exact: Mapping[str, Any]  # parameter count, shapes, recipe: equal or not
+    close: Mapping[str, Any]  # numbers that follow from arithmetic, in float64
+    stream: str  # hash of batch order, draw keys, parameter names and shapes; never of floats
+    fingerprint: Mapping[str, str]
+    sources: Mapping[str, str]  # path -> sha256 of the code that can change the numbers
+    data: str  # "generated", or the sha256 of the user's file
+    seconds: float
+
+    def baseline(self, name: str) -> Baseline:
+        """Return the baseline of that name; raise `UsageError` with the known names otherwise."""
+        by_name = {baseline.name: baseline for baseline in self.baselines}
+        return find(by_name, name, f"a run of '{self.variant}' has no baseline")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A run that came to nothing: it diverged, its code raised, or its process died."""
+
+    case: str
+    variant: str
+    seed: int
+    error: str
+
+
+Runs = Mapping[str, Sequence[Run]]  # variant name -> its runs, by seed

@@ -1,0 +1,170 @@
+"""`goldmark matrix`: the record's experiments at their documented size, or a miniature of them, kept run by run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from goldmark.case import Case, MatrixScale, UsageError
+from goldmark.cases import CASES, case_at
+from goldmark.cli._json_file import write_json
+from goldmark.cli._outcome import Outcome, as_json, finish, outcome_of, show
+from goldmark.cli._plan import no_gpu_line, plan_table
+from goldmark.cli._progress import training_progress
+from goldmark.cli._tables import wide_console
+from goldmark.golden._catalogue import results_of
+from goldmark.golden._update.apply import apply_update
+from goldmark.runs import Job, alone, plan_jobs, stored_runs
+from goldmark.training import default_jobs, resolve_device
+from goldmark.training._machines import Machines
+from goldmark.training._matrix import train_matrix
+from goldmark.training._plan import group_jobs, miniature
+
+_INTERRUPTED = 130  # the exit status of a program that Ctrl-C stopped
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Where and how a matrix is trained, and where its runs are kept."""
+
+    device: str
+    machines: Machines
+    jobs: int
+    folder: Path
+
+
+@click.command("matrix")
+@click.argument("names", metavar="[CASE]...", nargs=-1)
+@click.option("--scale", type=click.Choice(["smoke", "fast", "full"]), default="full", show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--machines", type=click.Choice(["here", "processes", "ray"]), help="[default: processes; on a GPU: here]"
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes, or tasks on one GPU.  [default: the cores; 1]")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="matrix", show_default=True)
+@click.option("--only", metavar="PATTERN", help="Train variants that match, as in 'roast/*' or '*/*_raw'.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Train with seeds 0 ... N-1 instead of each variant's own.")
+@click.option(
+    "--golden-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where goldens lie.  [default: golden; golden-matrix at scale full]",
+)
+@click.option("--reason", help="Record the goldens of a full matrix; say why.")
+@click.option("--plan", is_flag=True, help="Print runs, parameters, operations and memory, and train nothing.")
+def matrix_command(
+    names: tuple[str, ...],
+    scale: MatrixScale,
+    device: str,
+    machines: Machines | None,
+    jobs: int | None,
+    out: Path,
+    only: str | None,
+    seeds: int | None,
+    golden_dir: Path | None,
+    reason: str | None,
+    *,
+    plan: bool,
+) -> None:
+    """Train whole matrices, variants x seeds, and keep every run in --out: stopped, the same command goes on.
+
+    \b
+    goldmark matrix                                all cases at their documented size, on a GPU
+    goldmark matrix --scale smoke --device cpu     every shape of that in miniature
+    goldmark matrix eeg --only '*/v8*' --seeds 4   a part of one case
+    goldmark matrix --machines ray                 on the cluster at RAY_ADDRESS, or one of this machine
+    goldmark matrix --plan                         what it would cost
+    goldmark matrix --reason "first run on a GPU"  record its goldens
+
+    Exit status: 0 all as it should be; 1 a run, claim or golden fails; 2 wrong use, or no GPU for scale full.
+    """
+    console, means = wide_console(), _means(device, machines, jobs, out)
+    matrices = _matrices(names, scale, means.device, only, seeds)
+    if reason is not None and scale != "full":
+        raise UsageError("--reason records scale full; for scale fast: goldmark golden update --reason ...")
+    if plan:
+        console.print(plan_table(matrices))
+        return
+    if scale == "full" and device == "auto" and means.device == "cpu":
+        raise UsageError(no_gpu_line([job for _, jobs_of_case in matrices for job in jobs_of_case]))
+    goldens = golden_dir or Path("golden-matrix" if scale == "full" else "golden")
+    with alone(out):
+        outcomes = [_outcome(console, case, jobs_of_case, means, goldens) for case, jobs_of_case in matrices]
+        write_json(out / "matrix.json", scale=scale, **as_json(outcomes))  # no times: equal runs give equal files
+    if reason is not None:
+        _record(console, outcomes, goldens, reason)
+    finish(console, outcomes)
+
+
+def _means(device: str, machines: Machines | None, jobs: int | None, folder: Path) -> _Means:
+    """Fill in what was not asked for; whether another machine of a cluster has a GPU cannot be seen from here."""
+    resolved = device if (machines, device) == ("ray", "cuda") else resolve_device(device)
+    return _Means(
+        resolved, machines or ("here" if resolved == "cuda" else "processes"), jobs or default_jobs(resolved), folder
+    )
+
+
+def _matrices(
+    names: Sequence[str], scale: MatrixScale, device: str, only: str | None, seeds: int | None
+) -> list[tuple[Case[Any], list[Job]]]:
+    """Return the cases with the jobs that are asked for; at scale smoke two of every shape, unless seeds are named."""
+    matrices = []
+    for name in dict.fromkeys(names) or CASES:
+        case = case_at(name, scale)
+        chosen = [v.name for v in case.variants if only is None or fnmatch(f"{name}/{v.name}", only)]
+        jobs = plan_jobs(case, chosen, None if seeds is None else range(seeds), device)
+        if scale == "smoke" and seeds is None:
+            jobs = [job for task in miniature(group_jobs(jobs)) for job in task]
+        if jobs:
+            matrices.append((case, jobs))
+    if not matrices:
+        raise UsageError(f"--only '{only}' matches no variant; patterns look like 'roast/*' or '*/*_raw'")
+    return matrices
+
+
+def _outcome(console: Console, case: Case[Any], jobs: Sequence[Job], means: _Means, goldens: Path) -> Outcome:
+    """Train what is not there yet, and judge the whole."""
+    progress, pending = stored_runs(means.folder, jobs)
+    for reason, n in progress.outdated.items():
+        console.print(Text(f"{case.name}: {n} runs are trained again: {reason}"))
+    if progress.kept:
+        console.print(Text(f"{case.name}: {progress.kept} of {len(jobs)} runs are there already"))
+    with training_progress(case.name, len(jobs), done=progress.kept) as on_run, _kept_on_interrupt(means.folder):
+        train_matrix(means.folder, pending, progress, machines=means.machines, processes=means.jobs, on_run=on_run)
+    runs = [progress.runs[job.variant, job.seed] for job in jobs if (job.variant, job.seed) in progress.runs]
+    folder = None if case.scale == "smoke" else goldens
+    outcome = outcome_of(case, runs, folder, sorted(progress.failures, key=lambda f: (f.variant, f.seed)))
+    show(console, outcome)
+    return outcome
+
+
+def _record(console: Console, outcomes: Sequence[Outcome], folder: Path, reason: str) -> None:
+    """Write the goldens of all cases in one transaction; a run or a claim that fails, or is not judged, forbids it.
+
+    The runs are not repeated, as the catalogue's are: on a GPU sums differ in order from one training to the next.
+    """
+    failing = [f"{o.case.name}/{claim.name}" for o in outcomes for claim, verdict in o.verdicts if not verdict.ok]
+    failing += [f"{f.case}/{f.variant} seed {f.seed}" for outcome in outcomes for f in outcome.failures]
+    if failing:
+        raise UsageError(f"no golden written: these fail or were not judged: {', '.join(failing)}")
+    results = [result for outcome in outcomes for result in results_of(list(chain(*outcome.runs.values())))]
+    review = apply_update(folder, {result.name: result for result in results}, reason)
+    console.print(Text(f"{review.counts()} in {folder}"))
+
+
+@contextmanager
+def _kept_on_interrupt(folder: Path) -> Iterator[None]:
+    """Say on Ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\nstopped; finished runs are kept in {folder}, and the same command goes on", err=True)
+        raise SystemExit(_INTERRUPTED) from None

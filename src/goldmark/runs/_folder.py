@@ -1,0 +1,118 @@
+"""A folder of finished runs, shared by whoever trains: what it holds of a matrix, what is outdated, and its locks."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from goldmark.case import Failure, Run, UsageError, recipe_of
+from goldmark.runs._jobs import Job, Task
+from goldmark.runs._sources import sources_of
+from goldmark.runs._store import read_run, run_path, write_run
+
+
+@dataclass
+class Progress:
+    """What has become of one case's matrix: it grows while the matrix is trained."""
+
+    kept: int = 0  # runs that were there already
+    outdated: Counter[str] = field(default_factory=Counter)  # why runs that were there are trained again -> how many
+    runs: dict[tuple[str, int], Run] = field(default_factory=dict)  # by variant and seed
+    failures: list[Failure] = field(default_factory=list)
+
+    def add(self, run: Run) -> None:
+        """Count a run among the results, or among the failures where it diverged."""
+        diverged = next((row["epoch"] for row in run.history if not math.isfinite(row["train_loss"])), None)
+        if diverged is None:
+            self.runs[run.variant, run.seed] = run
+        else:
+            error = f"diverged: the training loss of epoch {diverged:.0f} is not finite"
+            self.failures.append(Failure(case=run.case, variant=run.variant, seed=run.seed, error=error))
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Lock a folder of runs: two matrices in one would train each other's. Raise `UsageError` where another has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise UsageError(f"another goldmark matrix is at work in '{folder}'; wait, or name another folder") from None
+
+
+def stored_runs(folder: Path, jobs: Iterable[Job]) -> tuple[Progress, list[Job]]:
+    """Return what the folder holds of a matrix, and the jobs that are still to be trained."""
+    progress, pending = Progress(), []
+    for job in jobs:
+        path = run_path(folder, job)
+        run = _read_whole(path)
+        reason = _outdated(run, job) if run else "half-written" if path.exists() else None
+        if run and not reason:
+            progress.kept += 1
+            progress.add(run)
+        else:
+            pending.append(job)
+        if reason:
+            progress.outdated[reason] += 1
+    return progress, pending
+
+
+def keep(folder: Path, job: Job, run: Run) -> Run:
+    """Write a finished run and return it as it will be read again, infinities included."""
+    path = run_path(folder, job)
+    write_run(path, run)
+    return read_run(path)
+
+
+def trained_by_one(folder: Path, tasks: Sequence[Task], train: Callable[[Task], list[Run]]) -> None:
+    """Train tasks whose runs the folder lacks, each by one of all the processes that share the folder.
+
+    What nobody else is training is trained here first; only then are the others waited for.
+    """
+    pending = list(tasks)
+    for timeout_s in (0, -1):  # -1 waits for as long as it takes
+        pending = [task for task in pending if not _trained(folder, task, train, timeout_s)]
+
+
+def _trained(folder: Path, task: Task, train: Callable[[Task], list[Run]], timeout_s: float) -> bool:
+    """Train a task unless its runs are there; return False where another process holds its lock for too long."""
+    paths = [run_path(folder, job) for job in task]
+    if all(path.exists() for path in paths):
+        return True
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(paths[0].with_suffix(".lock"), timeout=timeout_s):
+            if not all(path.exists() for path in paths):
+                for path, run in zip(paths, train(task), strict=True):
+                    write_run(path, run)
+    except Timeout:
+        return False
+    return True
+
+
+def _read_whole(path: Path) -> Run | None:
+    """Return a run, or None where there is no file, or one that is cut off or of another version."""
+    try:
+        return read_run(path)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _outdated(run: Run, job: Job) -> str | None:
+    """Return what has changed since a run was trained: settings, code, data or device; None where nothing has."""
+    now = {
+        "settings": (run.exact["recipe"], recipe_of(job.case.settings_of(job.variant))),
+        "code": (run.sources, sources_of(job.case, job.engine)),
+        "data": (run.data, job.case.data_source),
+        "device": (run.fingerprint["device"], job.device),
+        "dtype": (run.fingerprint["dtype"], job.dtype),
+    }
+    changed = [name for name, (then, wanted) in now.items() if then != wanted]
+    return f"other {' and '.join(changed)}" if changed else None

@@ -1,0 +1,56 @@
+"""A run as a JSON file, written whole or not at all; NaN and infinities are null."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from goldmark.case import Baseline, Finding, Run
+from goldmark.runs._jobs import Job
+
+
+def run_path(folder: Path, job: Job) -> Path:
+    """Return the file of a job's run."""
+    return folder / job.case.scale / job.case.name / job.variant / f"{job.seed}.json"
+
+
+def write_run(path: Path, run: Run) -> None:
+    """Write a run as JSON in one step: a reader sees the whole file or none. NaN and infinities become null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_suffix(f".{os.getpid()}.tmp")
+    staged.write_text(json.dumps(finite(asdict(run)), allow_nan=False))
+    staged.replace(path)
+
+
+def read_run(path: Path) -> Run:
+    """Read a run; null metrics become NaN."""
+    stored = json.loads(path.read_text())
+    baselines = tuple(Baseline(**b | {"metrics": _numbers(b["metrics"])}) for b in stored["baselines"])
+    findings = tuple(Finding(**f | {"numbers": _numbers(f["numbers"])}) for f in stored["findings"])
+    return Run(
+        **stored
+        | {
+            "metrics": _numbers(stored["metrics"]),
+            "history": tuple(_numbers(row) for row in stored["history"]),
+            "learning_rates": tuple(map(tuple, stored["learning_rates"])),
+            "baselines": baselines,
+            "findings": findings,
+        }
+    )
+
+
+def finite(value: Any) -> Any:
+    """Return nested lists and dicts with None in the place of every float that is not finite."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(row: dict[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in row.items()}

@@ -1,0 +1,150 @@
+"""What is before and after the steps of a run, the same however they are taken: data, model, evaluation, the result."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from goldmark.case import Baseline, Case, Data, Recipe, Run, recipe_of
+from goldmark.fingerprint import fingerprint
+from goldmark.runs import Engine, Job, sources_of
+from goldmark.training import draws
+from goldmark.training._schedule import evaluated_epochs, train_size
+
+
+@dataclass
+class Prepared:
+    """A run that is ready to be trained, and what training leaves behind: it grows as the steps are taken."""
+
+    job: Job
+    settings: Recipe
+    data: Data  # floats in the dtype of training, on the device
+    model: nn.Module  # trained in place
+    fresh: nn.Module  # as it was at the start
+    baselines: tuple[Baseline, ...]
+    close: Mapping[str, Any]
+    stream: hashlib._Hash
+    history: list[dict[str, float]] = field(default_factory=list)
+    learning_rates: list[tuple[float, ...]] = field(default_factory=list)
+
+    @property
+    def case(self) -> Case[Any]:
+        """The case of the run."""
+        return self.job.case
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Compute in one thread, so that sums have one order, and convolve with all bits of float32; then put both back."""
+    threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
+    torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.cudnn.allow_tf32 = tf32
+
+
+def prepare(job: Job) -> Prepared:
+    """Make a run's data on its device and its initial weights on the CPU, from its seed."""
+    case, settings, dtype = job.case, job.case.settings_of(job.variant), getattr(torch, job.dtype)
+    with torch.device(job.device):
+        data64 = case.make_data(settings, job.seed)
+    data64 = {name: tensor.to(job.device) for name, tensor in data64.items()}
+    data = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in data64.items()}
+    with draws.initial_weights(job.seed):
+        model = _cast(case.make_model(settings, data), dtype).to(job.device)
+    baselines = case.baselines(data64, settings)
+    scores = {baseline.name: dict(baseline.metrics) for baseline in baselines}
+    shapes = [(name, tuple(parameter.shape)) for name, parameter in model.named_parameters()]
+    return Prepared(
+        job=job,
+        settings=settings,
+        data=data,
+        model=model,
+        fresh=copy.deepcopy(model),
+        baselines=baselines,
+        close={"baselines": scores, **case.close(data64, settings)},
+        stream=hashlib.sha256(repr(shapes).encode()),
+    )
+
+
+def _cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Return a model with weights of a dtype; buffers that a module keeps in float64 on purpose stay."""
+    return model if dtype == torch.float32 else model.to(dtype)
+
+
+def of_step(data: Data, step: int) -> Data:
+    """Return data with, in the place of each `step_` tensor (S, ...), what it holds for a step."""
+    return {name: tensor[step] if name.startswith("step_") else tensor for name, tensor in data.items()}
+
+
+def end_epoch(run: Prepared, epoch: int, train_loss: float, learning_rates: tuple[float, ...]) -> None:
+    """Add the row of an epoch, from 0, to a run's history, with all metrics where it is one of the evaluated epochs."""
+    row = {"epoch": epoch + 1.0, "train_loss": train_loss}
+    if epoch in evaluated_epochs(run.settings, train_size(run.data)):
+        row |= _evaluate(run)
+    run.history.append(row)
+    run.learning_rates.append(learning_rates)
+
+
+def _evaluate(run: Prepared) -> dict[str, float]:
+    run.model.eval()
+    with torch.no_grad():
+        metrics = run.case.evaluate(run.model, run.data, run.settings)
+    run.model.train()
+    return metrics
+
+
+def update_stream(run: Prepared, rows: Tensor, used: set[tuple[str, tuple[int, ...]]]) -> None:
+    """Add the rows and the draws of a step, its integers and never a float, to what is hashed as a run's stream."""
+    run.stream.update(rows.numpy().tobytes() + repr(sorted(used)).encode())
+
+
+def as_run(trained: Prepared, engine: Engine, seconds: float) -> Run:
+    """Return the run of a trained model: examined, scored where that is slow, and told whole."""
+    case, data, settings = trained.case, trained.data, trained.settings
+    with torch.no_grad():
+        findings = case.examine(trained.fresh.eval(), trained.model.eval(), data, settings)
+        slow_metrics = case.evaluate_trained(trained.model, data, settings)
+    job = trained.job
+    return Run(
+        case=case.name,
+        scale=case.scale,
+        variant=job.variant,
+        seed=job.seed,
+        metrics=_declared(case, trained.history[-1] | case.finish(trained.history) | slow_metrics),
+        history=tuple(trained.history),
+        learning_rates=tuple(trained.learning_rates),
+        baselines=trained.baselines,
+        findings=findings,
+        exact=_exact(trained),
+        close=trained.close,
+        stream=trained.stream.hexdigest(),
+        fingerprint=fingerprint(job.device, job.dtype) | {"engine": engine},
+        sources=sources_of(case, engine),
+        data=case.data_source,
+        seconds=seconds,
+    )
+
+
+def _declared(case: Case[Any], row: Mapping[str, float]) -> dict[str, float]:
+    """Keep what the case declares as its metrics; a missing one is a KeyError here, not a hole later."""
+    return {metric.name: row[metric.name] for metric in case.metrics}
+
+
+def _exact(trained: Prepared) -> Mapping[str, Any]:
+    """Return what must be equal, not close: the recipe, the shapes of the data and the number of parameters."""
+    return {
+        "recipe": recipe_of(trained.settings),
+        "shapes": {name: list(tensor.shape) for name, tensor in trained.data.items()},
+        "n_parameters": sum(p.numel() for p in trained.model.parameters() if p.requires_grad),
+    }

@@ -1,0 +1,67 @@
+"""Train one model after another: the plain loop that says what a run is, and the reference for every faster one."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor, nn
+
+from goldmark.case import Run
+from goldmark.runs import Job
+from goldmark.training import draws
+from goldmark.training._prepare import (
+    Prepared,
+    as_run,
+    end_epoch,
+    exact_arithmetic,
+    of_step,
+    prepare,
+    update_stream,
+)
+from goldmark.training._schedule import Batch, batches, train_size
+
+
+def train_single(job: Job) -> Run:
+    """Train one variant with one seed and return the run."""
+    started = time.perf_counter()
+    with exact_arithmetic():
+        run = prepare(job)
+        _fit(run)
+        return as_run(run, "single", time.perf_counter() - started)
+
+
+def _fit(run: Prepared) -> None:
+    """Train in place."""
+    optimizer, losses = _optimizer(run), []
+    for batch in batches(run.settings, train_size(run.data), run.job.seed):
+        step_draws = draws.Draws.at(run.job.seed, batch.step, run.job.device)
+        losses.append(_step(run, optimizer, batch, step_draws))
+        update_stream(run, batch.rows, step_draws.used)
+        if batch.ends_epoch:
+            rates = tuple(group["lr"] for group in optimizer.param_groups)
+            end_epoch(run, batch.epoch, float(torch.stack(losses).mean()), rates)
+            losses.clear()
+
+
+def _optimizer(run: Prepared) -> torch.optim.Optimizer:
+    """Build AdamW with a group for every peak learning rate; without weight decay it is Adam."""
+    rates: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in run.model.named_parameters():
+        rates.setdefault(run.case.learning_rate(run.settings, name), []).append(parameter)
+    groups = [{"params": parameters, "lr": rate, "peak": rate} for rate, parameters in rates.items()]
+    return torch.optim.AdamW(groups, weight_decay=run.settings.weight_decay, fused=True)
+
+
+def _step(run: Prepared, optimizer: torch.optim.Optimizer, batch: Batch, step_draws: draws.Draws) -> Tensor:
+    """Take one optimiser step and return the detached loss."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * run.case.rate_factor(run.settings, batch.step)
+    data, rows = of_step(run.data, batch.step), batch.rows.to(run.job.device)
+    loss = run.case.loss(run.model, data, rows, step_draws, run.settings)
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    if run.settings.clip is not None:
+        nn.utils.clip_grad_norm_(run.model.parameters(), run.settings.clip)
+    optimizer.step()
+    return loss.detach()

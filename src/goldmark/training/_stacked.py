@@ -1,0 +1,219 @@
+"""Train a group of runs of equal shapes as one: their weights, data and draws stacked on a replica axis R."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from goldmark.case import Run
+from goldmark.runs import Job
+from goldmark.training import draws
+from goldmark.training._adamw import Segment, bias_corrections, clipped, flat, segment, update
+from goldmark.training._graph import replayed
+from goldmark.training._prepare import (
+    Prepared,
+    as_run,
+    end_epoch,
+    exact_arithmetic,
+    of_step,
+    prepare,
+    update_stream,
+)
+from goldmark.training._schedule import (
+    Batch,
+    batches,
+    evaluated_epochs,
+    rates_at,
+    steps_per_epoch,
+    train_size,
+)
+from goldmark.training.recurrent import unroll
+
+Tensors = Mapping[str, Tensor]
+
+
+def train_stacked(jobs: Sequence[Job]) -> list[Run]:
+    """Train the runs of one group (see `plan.group_jobs`) together and return them in order.
+
+    A run does not depend on its neighbours, but for the rounding of a matrix product with one matrix instead of many:
+    a group of one is padded with a second copy of itself.
+    """
+    started = time.perf_counter()
+    with exact_arithmetic():
+        runs = [prepare(job) for job in (jobs if len(jobs) > 1 else [*jobs, *jobs])]
+        _fit(runs)
+        shared_s = (time.perf_counter() - started) / len(jobs)
+        return [_finished(run, shared_s) for run in runs[: len(jobs)]]
+
+
+def _finished(run: Prepared, shared_s: float) -> Run:
+    """Return the run of a trained model; its time is its share of the stack's and what is done for it alone."""
+    began = time.perf_counter()
+    finished = as_run(run, "stacked", shared_s)
+    return replace(finished, seconds=shared_s + time.perf_counter() - began)
+
+
+class _Loss(nn.Module):
+    """The case's loss as a module, so that `functional_call` can put a run's own tensors into the model."""
+
+    def __init__(self, run: Prepared) -> None:
+        super().__init__()
+        self.case, self.settings, self.model = run.case, run.settings, copy.deepcopy(run.model)
+        unroll(self.model)
+
+    def forward(self, data: Tensors, rows: Tensor, step_draws: draws.Draws) -> Tensor:
+        return self.case.loss(self.model, data, rows, step_draws, self.settings)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a step reads and writes, all on the device: no step waits for the host."""
+
+    loss: _Loss
+    segments: Sequence[Segment]  # parameters that the loss reaches
+    idle: Tensors  # the others, which keep their values
+    buffers: Tensors
+    data: Tensors  # of every run (R, ...)
+    per_step: Tensors  # (S, R, ...)
+    keys: Tensor  # (S, R)
+    rows: Tensor  # (S, R, B)
+    corrections: Tensor  # (S, 2)
+    limits: Tensor | None  # of the gradient norms (R,)
+    step: Tensor  # the counter, (1,)
+    losses: Tensor  # (S, R), filled step by step
+    used: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
+
+    @property
+    def trained(self) -> dict[str, Tensor]:
+        """The stacked parameters that are trained, by name."""
+        return {name: view for part in self.segments for name, view in part.views.items()}
+
+    @property
+    def state(self) -> list[Tensor]:
+        """What a step changes."""
+        moments = [tensor for part in self.segments for tensor in (part.values, part.mean, part.square)]
+        return [*moments, *self.buffers.values(), self.step, self.losses]
+
+
+def _fit(runs: Sequence[Prepared]) -> None:
+    """Train all models of a group in place."""
+    schedules = [list(batches(run.settings, train_size(run.data), run.job.seed)) for run in runs]
+    stack = lay_out(runs, schedules)
+    advance = replayed(lambda: take_step(stack), stack.state)
+    for together in zip(*schedules, strict=True):
+        advance()
+        for run, batch in zip(runs, together, strict=True):
+            update_stream(run, batch.rows, stack.used)
+        if together[0].ends_epoch:
+            _end_epoch(runs, stack, together[0])
+
+
+def lay_out(runs: Sequence[Prepared], schedules: Sequence[Sequence[Batch]]) -> Stack:
+    """Return runs of equal shapes side by side on a replica axis, with the keys, rows and rates of all their steps."""
+    first, device, dtype = runs[0], torch.device(runs[0].job.device), getattr(torch, runs[0].job.dtype)
+    parameters = _side_by_side([{name: p.detach() for name, p in run.model.named_parameters()} for run in runs])
+    data = _side_by_side([{name: t for name, t in run.data.items() if not name.startswith("val_")} for run in runs])
+    reached, steps = _reached(first, schedules[0][0]), torch.arange(first.settings.steps)
+    clips = [run.settings.clip for run in runs]
+    seeds = torch.tensor([run.job.seed for run in runs])
+    return Stack(
+        loss=_Loss(first).train(),
+        segments=_segments(runs, {name: parameters[name] for name in parameters if name in reached}),
+        idle={name: tensor for name, tensor in parameters.items() if name not in reached},
+        buffers=_side_by_side([dict(run.model.named_buffers()) for run in runs]),
+        data={name: tensor for name, tensor in data.items() if not name.startswith("step_")},
+        per_step={name: t.transpose(0, 1).contiguous() for name, t in data.items() if name.startswith("step_")},
+        keys=draws.step_key(seeds, steps[:, None]).to(device),
+        rows=torch.stack([torch.stack([batch.rows for batch in schedule]) for schedule in schedules], dim=1).to(device),
+        corrections=bias_corrections(len(steps)).to(device, dtype),
+        limits=None if clips[0] is None else torch.tensor(clips, dtype=dtype, device=device),
+        step=torch.zeros(1, dtype=torch.int64, device=device),
+        losses=torch.zeros(len(steps), len(runs), dtype=dtype, device=device),
+    )
+
+
+def _side_by_side(many: Sequence[Tensors]) -> dict[str, Tensor]:
+    """Return tensors (R, ...) for R dictionaries of tensors (...)."""
+    return {name: torch.stack([one[name] for one in many]) for name in many[0]}
+
+
+def _reached(run: Prepared, batch: Batch) -> set[str]:
+    """Return the names of the parameters that the loss has a gradient for; AdamW leaves the others alone."""
+    model, data = copy.deepcopy(run.model), of_step(run.data, batch.step)
+    step_draws = draws.Draws.at(run.job.seed, batch.step, run.job.device)
+    loss = run.case.loss(model, data, batch.rows.to(run.job.device), step_draws, run.settings)
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    grads = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return {name for name, grad in zip(names, grads, strict=True) if grad is not None}
+
+
+def _segments(runs: Sequence[Prepared], parameters: Tensors) -> list[Segment]:
+    """Lay parameters out by their peak learning rates, as the reference groups them."""
+    by_rates: dict[tuple[float, ...], dict[str, Tensor]] = {}
+    for name, tensor in parameters.items():
+        rates = tuple(run.case.learning_rate(run.settings, name) for run in runs)
+        by_rates.setdefault(rates, {})[name] = tensor
+    steps = range(runs[0].settings.steps)
+    factors = _exactly([[run.case.rate_factor(run.settings, step) for run in runs] for step in steps])
+    decay = _exactly([run.settings.weight_decay for run in runs])
+    return [segment(part, _exactly(rates) * factors, decay) for rates, part in by_rates.items()]
+
+
+def _exactly(numbers: Sequence[Any]) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def take_step(stack: Stack) -> None:
+    """Take one optimiser step with every run of the stack."""
+    losses, trained = losses_of(stack), stack.trained
+    grads = dict(zip(trained, torch.autograd.grad(losses.sum(), list(trained.values())), strict=True))
+    flats = [flat(grads[name] for name in part.views) for part in stack.segments]
+    if stack.limits is not None:
+        flats = clipped(flats, stack.limits)
+    update(stack.segments, flats, stack.step, stack.corrections)
+    stack.losses.index_copy_(0, stack.step, losses.detach()[None])
+    stack.step.add_(1)
+
+
+def losses_of(stack: Stack) -> Tensor:
+    """Return the loss of every run (R,) on its batch of the step that the counter stands at."""
+    at = {name: tensor.index_select(0, stack.step)[0] for name, tensor in stack.per_step.items()}
+    rows, keys = (tensor.index_select(0, stack.step)[0] for tensor in (stack.rows, stack.keys))
+
+    def loss(parameters: Tensors, buffers: Tensors, data: Tensors, rows: Tensor, key: Tensor) -> Tensor:
+        tensors = {f"model.{name}": tensor for name, tensor in {**parameters, **buffers}.items()}
+        result: Tensor = functional_call(stack.loss, tensors, (data, rows, draws.Draws(key, stack.used)))
+        return result
+
+    parameters = {**stack.idle, **stack.trained}
+    losses: Tensor = vmap(loss)(parameters, stack.buffers, {**stack.data, **at}, rows, keys)
+    return losses
+
+
+def _end_epoch(runs: Sequence[Prepared], stack: Stack, batch: Batch) -> None:
+    """Write an epoch into every run's history; only an evaluated epoch needs the models."""
+    settings, n_train = runs[0].settings, train_size(runs[0].data)
+    if batch.epoch in evaluated_epochs(settings, n_train):
+        _write_back(runs, stack)
+    first = batch.epoch * steps_per_epoch(settings, n_train)
+    # run by run: the order of a sum over rows depends on how many columns there are
+    losses = stack.losses[first : batch.step + 1].T.contiguous().mean(dim=1).tolist()
+    for run, loss in zip(runs, losses, strict=True):
+        end_epoch(run, batch.epoch, loss, rates_at(run.case, run.settings, run.model, batch.step))
+
+
+def _write_back(runs: Sequence[Prepared], stack: Stack) -> None:
+    """Copy the stacked parameters and buffers into each run's own model."""
+    stacked = {**stack.trained, **stack.buffers}
+    with torch.no_grad():
+        for place, run in enumerate(runs):
+            own = dict(run.model.named_parameters()) | dict(run.model.named_buffers())
+            for name, tensor in stacked.items():
+                own[name].copy_(tensor[place])

@@ -1,0 +1,104 @@
+"""The generator of EEG windows, against a second implementation and against what it says of itself."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from goldmark.cases.eeg import EegSettings
+from goldmark.cases.eeg.data import generate, pink_noise
+from goldmark.training.draws import key, normal, uniform
+
+FOUR_SE = 4  # a mean of independent draws lies this many standard errors off once in 16,000 times
+SMALL = {"n_train": 6, "n_val": 4, "train_subjects": 3, "val_subjects": 2, "channels": 4, "samples": 20}
+
+
+def test_generator_is_a_function_of_settings_and_seed():
+    """The same seed repeats bitwise; another seed moves every number that is drawn."""
+    first, again, other = (generate(EegSettings(), seed) for seed in (3, 3, 4))
+    for name in first:
+        assert torch.equal(first[name], again[name])
+        assert name.endswith("subject") or not torch.isin(first[name], other[name]).any()
+
+
+def test_windows_have_the_stated_shapes_in_float64():
+    """32 + 64 windows of 16 channels x 100 samples, with a response time and a subject each."""
+    data = generate(EegSettings(), 0)
+    assert {
+        "train_eeg": (32, 16, 100),
+        "train_response_s": (32,),
+        "train_subject": (32,),
+        "val_eeg": (64, 16, 100),
+        "val_response_s": (64,),
+        "val_subject": (64,),
+    } == {name: tuple(tensor.shape) for name, tensor in data.items()}
+    assert {torch.float64} == {tensor.dtype for name, tensor in data.items() if not name.endswith("subject")}
+
+
+def test_halves_share_no_subject():
+    """Validation asks for subjects that training has not seen; all of them are there."""
+    data = generate(EegSettings(), 0)
+    assert set(range(8)) == set(data["train_subject"].tolist())
+    assert set(range(8, 24)) == set(data["val_subject"].tolist())
+
+
+def test_response_times_are_those_of_the_competition():
+    """Mean 1.56 s, sd 0.4 s, within four standard errors over 1,920 responses of 30 seeds."""
+    response_s = torch.cat([generate(EegSettings(), seed)["val_response_s"] for seed in range(30)])
+    assert pytest.approx(1.56, abs=FOUR_SE * 0.4 / 1920**0.5) == float(response_s.mean())
+    assert pytest.approx(0.4, abs=FOUR_SE * 0.4 / (2 * 1920) ** 0.5) == float(response_s.std())
+
+
+def drawn(site, *shape):
+    """Standard normal numbers of a site of seed 7, as numpy has them."""
+    return normal(key(7, 0, f"eeg {site}"), shape).numpy()
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"amplitude": 1.0, "topography_sd": 0.1}, {"gain_sd": 1.0, "rhythm": 3.0}], ids=str
+)
+def test_windows_equal_a_second_implementation(changes):
+    """Window by window in numpy, from the same draws: bump at 1 s of width 0.15 s, rhythm of 8 to 12 Hz, pink noise."""
+    settings = EegSettings(input_scale="volts", **SMALL, **changes)
+    data = generate(settings, 7)
+    z, gain = drawn("response", 10), np.exp(settings.gain_sd * drawn("gain of subjects", 5))
+    topography = drawn("topography", 4)
+    topography *= 2 / np.sqrt((topography**2).sum())  # mean square 1 over four channels
+    own, of_rhythm = drawn("topography of subjects", 5, 4), drawn("rhythm topography of subjects", 5, 4)
+    hz = 8 + 4 * uniform(key(7, 0, "eeg rhythm of subjects"), (5,)).numpy()
+    phase = 2 * np.pi * uniform(key(7, 0, "eeg rhythm phase"), (10,)).numpy()
+    noise, at_s = pink_noise(normal(key(7, 0, "eeg noise"), (10, 4, 20))).numpy(), np.arange(20) / 10
+    for i, subject in enumerate([0, 1, 2, 0, 1, 2, 3, 4, 3, 4]):
+        pattern = gain[subject] * (topography + settings.topography_sd * own[subject])
+        bump = settings.amplitude * z[i] * np.outer(pattern, np.exp(-((at_s - 1.0) ** 2) / (2 * 0.15**2)))
+        rhythm = settings.rhythm * np.outer(of_rhythm[subject], np.sin(2 * np.pi * hz[subject] * at_s + phase[i]))
+        half, place = ("train", i) if i < 6 else ("val", i - 6)
+        # sums of three terms near 1e-5 V, rounded in float64
+        np.testing.assert_allclose(data[f"{half}_eeg"][place].numpy(), 1e-5 * (bump + rhythm + noise[i]), atol=1e-18)
+        assert pytest.approx(1.56 + 0.4 * z[i], rel=1e-12) == float(data[f"{half}_response_s"][place])
+        assert subject == int(data[f"{half}_subject"][place])
+
+
+def test_z_scores_are_volts_scaled_by_the_training_half():
+    """One mean and one sd, of the training windows: computed here by numpy; rounding of float64 only."""
+    volts = generate(EegSettings(input_scale="volts"), 0)
+    scaled = generate(EegSettings(), 0)
+    train = volts["train_eeg"].numpy()
+    for half in ("train", "val"):
+        expected = (volts[f"{half}_eeg"].numpy() - train.mean()) / train.std(ddof=1)
+        np.testing.assert_allclose(scaled[f"{half}_eeg"].numpy(), expected, rtol=1e-9, atol=1e-12)
+    assert 1e-5 < float(volts["train_eeg"].std()) < 3e-5  # pink noise of 1e-5 V, the rhythm on top
+
+
+def test_pink_noise_has_power_1_over_f():
+    """Frequency times power is flat, no constant part, variance 1: 4,000 series of 100 samples, numpy's FFT."""
+    series = pink_noise(normal(key(0, 0, "test"), (4000, 100))).numpy()
+    power = (np.abs(np.fft.rfft(series)) ** 2).mean(axis=0)
+    assert pytest.approx(0, abs=1e-20) == power[0]
+    flat = power[1:50] * np.arange(1, 50)
+    # the mean of 4,000 exponential powers has a relative standard error of 4000^-0.5
+    np.testing.assert_allclose(flat / flat.mean(), 1.0, atol=FOUR_SE / math.sqrt(4000))
+    assert pytest.approx(1.0, rel=0.02) == series.var()
