@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -11,8 +12,9 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 
 LINTED = ["src", "tests", "noxfile.py"]
-BENCH = ["tests/bench/bench_golden.py", "tests/bench/bench_engine.py", "-p", "no:randomly", "-s"]
+BENCH = [*(f"tests/bench/bench_{name}.py" for name in ("golden", "engine", "start")), "-p", "no:randomly", "-s"]
 OLDEST_TORCH = "torch==2.4.0"  # the first whose fused AdamW runs on a CPU; as in pyproject.toml
+TEXTS = ["tests/golden/compare/test_texts.py", "tests/cli/test_help.py", "tests/cli/test_run.py"]  # held by syrupy
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -66,14 +68,15 @@ def costs(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Kill matrices and nodes of a real Ray cluster on this machine, and see that nothing is lost."""
     session.install("-c", "constraints.txt", "-e", ".[dev,ray]")
-    pytest(session, "-m", "slow", "--durations", "5")
+    pytest(session, "-m", "slow", "-n", "logical", "--durations", "5")
 
 
 @nox.session
 def update(session: nox.Session) -> None:
-    """Write the goldens anew: nox -s update -- --reason "why the results are meant to change"."""
+    """Write the goldens anew, and the texts: nox -s update -- --reason "why the results are meant to change"."""
     install(session)
     session.run("goldmark", "golden", "update", *session.posargs)
+    session.run("pytest", *TEXTS, "--snapshot-update", env=ONE_THREAD)
 
 
 @nox.session
@@ -108,13 +111,18 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build the wheel, install it as a user does, and train from an empty folder."""
-    folder = Path(session.create_tmp())
-    for old in folder.iterdir():
-        old.unlink()
-    session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder), ".")
-    wheel_file = str(next(folder.glob("*.whl")))
+    """Build the wheel, install it as a user does, record and hold a golden, and train from an empty folder."""
+    folder = Path(session.create_tmp()).resolve()
+    shutil.rmtree(folder)
+    for part in ("wheel", "tests", "empty"):
+        (folder / part).mkdir(parents=True)
+    session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder / "wheel"), ".")
+    wheel_file = str(next((folder / "wheel").glob("*.whl")))
     session.install("-c", "constraints.txt", wheel_file)
     session.install("--force-reinstall", "--no-deps", wheel_file)  # of the same version, but perhaps of other content
-    with session.chdir(folder):
+    (folder / "tests" / "test_wheel.py").write_text("def test_golden(golden):\n    golden.close({'x': 0.5})\n")
+    with session.chdir(folder / "tests"):
+        session.run("pytest", "--golden-update", "--golden-reason", "recorded without syrupy")
+        session.run("pytest")
+    with session.chdir(folder / "empty"):
         session.run("goldmark", "run", "roast", "--seeds", "1", env=ONE_THREAD)

@@ -28,23 +28,20 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def runs_of(session_folder: Path) -> RunsOf:
-    """`runs_of(case, variants=None)`: the runs by variant, trained once a session by whichever worker asks.
-
-    With `again=True` they are those of a second training, to be compared with the first.
-    """
+    """`runs_of(case, variants=None)`: the runs by variant, trained once a session by whichever worker asks."""
     from goldmark.cases import find_case
     from goldmark.runs import by_variant
     from goldmark.training import trained_once
 
-    read: dict[tuple[str, str, bool], list[Run]] = {}
+    read: dict[tuple[str, str], list[Run]] = {}
 
-    def runs(case_name: str, variants: Sequence[str] | None = None, *, again: bool = False) -> dict[str, list[Run]]:
-        case, folder = find_case(case_name), session_folder / ("again" if again else "once")
+    def runs(case_name: str, variants: Sequence[str] | None = None) -> dict[str, list[Run]]:
+        case = find_case(case_name)
         names = variants or [variant.name for variant in case.variants]
-        missing = [name for name in names if (case_name, name, again) not in read]
-        for name, trained in by_variant(trained_once(folder, case, missing)).items():
-            read[case_name, name, again] = trained
-        return {name: read[case_name, name, again] for name in names}
+        missing = [name for name in names if (case_name, name) not in read]
+        for name, trained in by_variant(trained_once(session_folder, case, missing)).items():
+            read[case_name, name] = trained
+        return {name: read[case_name, name] for name in names}
 
     return runs
 
@@ -76,13 +73,16 @@ def _loaded_libraries() -> None:
 def run(
     _loaded_libraries: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., pytest.RunResult]:
-    """Run a session of tests within the test, in this process, without what only costs time."""
+    """Run a session of tests within the test, in this process, without what only costs time.
+
+    `once=False` runs recorded tests a second time, in a process of its own.
+    """
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # syrupy keeps silent where it sees a worker
 
-    def run(*arguments: str) -> pytest.RunResult:
+    def run(*arguments: str, once: bool = True) -> pytest.RunResult:
         quiet = ("no:cacheprovider", "no:xdist", "no:randomly", "no:hypothesispytest", "no:benchmark")
         options = [part for plugin in quiet for part in ("-p", plugin)]
-        return pytester.runpytest_inprocess(*options, *arguments)
+        return pytester.runpytest_inprocess(*options, *(["--golden-once"] if once else []), *arguments)
 
     return run
 

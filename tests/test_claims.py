@@ -40,6 +40,13 @@ def test_every_seed_shows_the_worst_one():
     assert 0 == claims.every_seed("good", "score", "<=", 0.6)(RUNS).worst_seed
 
 
+@pytest.mark.parametrize("value", [0.5, math.nan])
+def test_of_equal_values_the_lowest_seed_is_the_worst(value):
+    """Whatever the order of the runs, so that a verdict reads the same however they were trained."""
+    runs = {"v": [run(seed, score=value) for seed in (3, 1, 2)]}
+    assert {1} == {claims.every_seed("v", "score", relation, 0.5)(runs).worst_seed for relation in (">=", "<=")}
+
+
 @pytest.mark.parametrize(("relation", "at_the_limit"), [(">=", True), ("<=", True), (">", False), ("<", False)])
 def test_relations_differ_at_the_limit_itself(relation, at_the_limit):
     """A value that is the limit keeps it where the relation says 'or equal'."""
@@ -144,6 +151,13 @@ def test_claim_with_too_few_seeds_is_not_judged():
     assert (None, 2) == (verdict.ok, verdict.n_seeds)
     assert "claim 'better': not judged on 2 seeds" == repr(verdict)
     assert claim(claims.mean("other", "score", ">=", 0.5)).verdict(RUNS).ok is None
+
+
+def test_claim_counts_the_seeds_of_the_variant_that_has_fewest():
+    """Eight seeds of one side do not make up for two of the other."""
+    runs = {**RUNS, "good": [run(seed, score=0.9) for seed in range(8)]}
+    verdict = claim(claims.mean_difference("good", "bad", "score", ">=", 0.5), fewest_seeds=8).verdict(runs)
+    assert (None, 2) == (verdict.ok, verdict.n_seeds)
 
 
 def test_asserted_verdict_tells_claim_value_limit_and_worst_seed():

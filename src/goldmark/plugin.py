@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
@@ -12,36 +13,70 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from goldmark.case import UsageError
-from goldmark.golden._files.entries import update_command
+from goldmark.golden._files.entries import listed, update_command
 
 if TYPE_CHECKING:
     from goldmark.golden._fixture.check import GoldenCheck
     from goldmark.golden._fixture.session import GoldenSession, Outcome
-    from goldmark.golden._update.review import Review
+    from goldmark.golden._update.unused import KnownTests
 
 # Nothing heavy is imported here: every pytest run of every project that has goldmark installed would pay for it.
 _PASSED = pytest.StashKey[bool]()
 _FAILED = pytest.StashKey[bool]()
-_OUTCOMES = pytest.StashKey["list[Outcome]"]()  # there once the test has asked for the fixture
+_CHECK = pytest.StashKey["GoldenCheck"]()  # there once the test has asked for the fixture
+_OUTCOMES = pytest.StashKey["list[Outcome]"]()  # likewise
+_MESSAGE = pytest.StashKey[bool]()  # there where goldens failed the test
 _LEDGER = pytest.StashKey["Ledger"]()
 _SESSION = pytest.StashKey["GoldenSession"]()
-_DESELECTED, _STAGING = "goldmark_deselected", "goldmark_staging"  # keys of what xdist carries between processes
-_ROWS = 40  # of a review on the terminal
+_COLLECTION, _STAGING = "goldmark_collection", "goldmark_staging"  # keys of what xdist carries between processes
+_EXPECTED = "does not hold, as the test expects"
+_NO_RESULT = "nothing to record: the test was skipped, or failed as it expects"
+
+# Numbers are text: pytest has number options only from 8.4 on.
+INI_OPTIONS = (
+    ("golden_dir", "folder of the goldens, relative to the root", "golden"),
+    ("golden_margin", "margin of metrics for which a test gives none, such as 2%", None),
+    ("golden_alpha", "false-alarm rate of each gating metric for which a test gives none", "0.001"),
+    ("golden_rel", "relative tolerance of close numbers for which a test gives none", "1e-9"),
+    ("golden_device", "kind of device that tests train on: cpu, cuda or mps", "cpu"),
+    ("golden_budget", "what the alphas of all gating metrics may add up to, such as 4%; none: no limit", None),
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of goldens; `--snapshot-update` itself is syrupy's."""
+    """Add the options of goldens; `--snapshot-update` is that of syrupy or pytest-snapshot, and read where it is."""
     group = parser.getgroup("goldmark", "golden results")
     group.addoption("--golden-dir", metavar="DIR", help="folder of the goldens (ini: golden_dir; default: golden)")
+    group.addoption("--golden-update", action="store_true", help="record the goldens of all selected tests anew")
     group.addoption("--golden-reason", metavar="TEXT", help="why goldens change; no reason, no update")
+    group.addoption(
+        "--golden-partial", action="store_true", help="allow checks with fewer seeds than their goldens need"
+    )
     group.addoption("--golden-weaken", "--weaken", action="store_true", help="allow an update to weaken goldens")
-    group.addoption("--golden-repeat", action="store_true", help="update: run golden tests twice, refuse what differs")
+    group.addoption("--golden-once", action="store_true", help="update: do not run the recorded tests a second time")
+    group.addoption("--golden-again", metavar="FOLDER", help=argparse.SUPPRESS)  # of that second run, which reads it
     group.addoption("--golden-prune", action="store_true", help="delete unused goldens after a complete green run")
-    parser.addini("golden_dir", "folder of the goldens, relative to the root", default="golden")
+    for name, says, default in INI_OPTIONS:
+        parser.addini(name, says, default=default)
+    parser.addini("goldmark_cases", "cases whose goldens the command line updates: module:ATTRIBUTE", type="linelist")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Open the session's ledger; xdist workers stage where the controller says."""
+    """Open the session's ledger; xdist workers stage where the controller says.
+
+    Raise `pytest.UsageError` for an update without a reason, and for a reason without an update.
+    """
+    if config.option.golden_again:
+        from goldmark.golden._fixture.again import SecondRun
+
+        config.pluginmanager.register(SecondRun(config), "goldmark-second-run")
+    reason = (config.option.golden_reason or "").strip()
+    if config.option.golden_update and not reason:
+        raise pytest.UsageError(f"no golden was written: an update needs a reason: {update_command()}")
+    if reason and not _may_write(config):
+        raise pytest.UsageError(
+            f"--golden-reason is the reason of an update, and none was asked for: {update_command()}"
+        )
     config.stash[_LEDGER] = _open_ledger(config)
     config.pluginmanager.register(config.stash[_LEDGER], "goldmark-ledger")
 
@@ -49,30 +84,72 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Throw away what was staged and not committed."""
     ledger = config.stash.get(_LEDGER, None)
-    if ledger is not None and ledger.staging is not None and not _is_worker(config):
+    if ledger is not None and ledger.staging is not None and not _is_worker(config) and not ledger.again:
         shutil.rmtree(ledger.staging, ignore_errors=True)
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Iterator[GoldenCheck]:
     """Compare numbers of this test with its golden: `golden.exact({...})`, `.close({...})`, `.statistical({...})`."""
+    from goldmark.golden._fixture.body import address_of, is_repeated, own_nodeid, refuse_shared_id
     from goldmark.golden._fixture.check import GoldenCheck
 
-    session = _golden_session(request.config)
-    if session.updating and not request.config.option.golden_reason:
-        pytest.fail(f"no golden was written: an update needs a reason: {update_command()}", pytrace=False)
-    check = GoldenCheck(session, request.node.nodeid, request.node.path)
-    request.node.stash[_OUTCOMES] = []
+    item, session = request.node, _golden_session(request.config)
+    if session.staging is not None and is_repeated(item):
+        pytest.fail("no golden was written: pytest-repeat runs this test several times; record it once", pytrace=False)
+    refuse_shared_id(item)
+    nodeid = own_nodeid(item)
+    check = GoldenCheck(session, nodeid, item.path, address=address_of(item, nodeid))
+    item.stash[_CHECK], item.stash[_OUTCOMES] = check, []
+    item.stash[_PASSED] = item.stash[_MESSAGE] = False  # of an earlier run (pytest-rerunfailures)
     yield check
+    _end_of(item, check)
+
+
+def _end_of(item: pytest.Item, check: GoldenCheck) -> None:
+    """Stage what a test that passed has recorded; where its body never ran, say what its fixtures have seen."""
     try:
-        if request.node.stash.get(_PASSED, False):
+        lines = [] if check.over else check.judge(complete=False)
+        if lines:
+            pytest.fail("\n".join(lines), pytrace=False)
+        if item.stash[_PASSED]:
             check.finish()
     finally:
-        request.node.stash[_OUTCOMES] = check.outcomes()
+        item.stash[_OUTCOMES] = check.outcomes()
+        del item.stash[_CHECK]  # with all that it holds
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Compare a test's goldens after its body: what differs fails it, or is added to what the body raised."""
+    try:
+        answer = yield
+    except Exception as error:
+        _judge(item, error)
+        raise
+    except (pytest.skip.Exception, pytest.fail.Exception) as error:
+        _judge(item, error)
+        raise
+    _judge(item, None)
+    return answer
+
+
+def _judge(item: pytest.Item, raised: BaseException | None) -> None:
+    check = item.stash.get(_CHECK, None)
+    if check is None or check.over:
+        return
+    from goldmark.golden._fixture.body import fail_or_add, raised_in
+
+    raised = raised or raised_in(item)
+    lines = check.judge(complete=raised is None)
+    if lines:
+        item.stash[_MESSAGE] = True
+        fail_or_add(item, lines, raised)
 
 
 def _golden_session(config: pytest.Config) -> GoldenSession:
-    """Return what all checks of this session share; no session fixture, because `--golden-repeat` tears those down."""
+    """Return what all checks of this session share."""
+    from goldmark.golden._fixture.defaults import Defaults
     from goldmark.golden._fixture.session import GoldenSession
 
     if _SESSION not in config.stash:
@@ -81,9 +158,12 @@ def _golden_session(config: pytest.Config) -> GoldenSession:
             root=config.rootpath,
             folder=ledger.folder,
             staging=ledger.staging,
-            updating=getattr(option, "update_snapshots", False),
-            new_only=getattr(option, "update_new_snapshots_only", False),
-            repeat=option.golden_repeat,
+            updating=_updating(config),
+            new_only=not _updating(config) and _may_write(config),
+            again=ledger.again,
+            partial=option.golden_partial,
+            every_drift=config.get_verbosity() >= 2,
+            defaults=Defaults.from_ini(config.getini),
         )
     return config.stash[_SESSION]
 
@@ -92,12 +172,17 @@ def _golden_session(config: pytest.Config) -> GoldenSession:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Tell the fixture whether its test passed; put what became of the goldens on the report, which xdist carries."""
     report = yield
+    if item.stash.get(_MESSAGE, False):
+        from goldmark.golden._fixture.body import one_line
+
+        one_line(report)
     item.stash[_FAILED] = report.failed or (report.when != "setup" and item.stash.get(_FAILED, False))
     if report.when == "call":
         item.stash[_PASSED] = report.passed
     if _may_use_golden(item):
         outcomes = item.stash.get(_OUTCOMES, []) if report.when == "teardown" else []
-        report.goldens = [_as_reported(outcome, failed=item.stash[_FAILED]).to_plain() for outcome in outcomes]
+        failed, passed = item.stash[_FAILED], item.stash.get(_PASSED, False)
+        report.goldens = [_as_reported(outcome, failed=failed, passed=passed).to_plain() for outcome in outcomes]
     return report
 
 
@@ -122,30 +207,15 @@ def _takes_request(item: pytest.Item) -> bool:
     return "request" in info.argnames or any("request" in fixture.argnames for fixture in foreign)
 
 
-def _as_reported(outcome: Outcome, *, failed: bool) -> Outcome:
-    """Return an outcome that agrees with the test's own: a failure that the test caught or expected is not counted."""
-    if failed or outcome.ok is not False:
+def _as_reported(outcome: Outcome, *, failed: bool, passed: bool) -> Outcome:
+    """Return an outcome that agrees with the test's own: of one that was skipped or failed as expected none failed."""
+    if failed:
         return outcome
-    why = "not checked: it does not hold, which the test caught or expected"
-    return replace(outcome, ok=None, reasons=(*outcome.reasons, why))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """With `--golden-repeat`, run a test that records goldens twice, all its fixtures anew, and show the second run."""
-    if not (item.config.option.golden_repeat and _may_write(item.config) and _may_use_golden(item)):
-        return None
-    from _pytest.runner import runtestprotocol  # as pytest-rerunfailures does: pytest has no public way
-
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = runtestprotocol(item, log=False, nextitem=None)
-    if all(report.passed for report in reports) and item.stash.get(_OUTCOMES, []):
-        item.stash[_PASSED] = False
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
+    if outcome.recorded and not passed:
+        return replace(outcome, ok=None, recorded=False, reasons=(_NO_RESULT,))
+    if outcome.ok is False:
+        return replace(outcome, ok=None, reasons=(*outcome.reasons, _EXPECTED))
+    return outcome
 
 
 @dataclass(eq=False)  # pytest keeps plugins in sets
@@ -156,25 +226,57 @@ class Ledger:
     folder: Path
     staging: Path | None  # where results wait for the end of the session; None outside updates
     outcomes: list[tuple[str, Outcome]] = field(default_factory=list)  # node id, outcome
-    skipped: int = 0  # tests with goldens, or whole files, that did not run to their end
-    deselected: int = 0
+    started: set[str] = field(default_factory=set)  # node ids of tests with goldens
+    items: set[str] = field(default_factory=set)  # node ids of all tests, selected or not
+    collectors: set[str] = field(default_factory=set)  # of files and classes
+    collected: set[str] = field(default_factory=set)  # of those whose contents are known
+    ran: set[str] = field(default_factory=set)  # of the tests that passed
     committed: bool = False  # what was recorded has become goldens
     lines: list[str] = field(default_factory=list)  # the summary of what happened at the end
 
+    @property
+    def again(self) -> bool:
+        """Whether this is the second run of tests that recorded goldens: it stages, and writes nothing."""
+        return bool(self.config.option.golden_again)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add up what became of the goldens of each test."""
+        """Add up what became of the goldens of each test; of one that is run again (pytest-rerunfailures) the last."""
+        if report.when == "call" and report.passed:
+            self.ran.add(report.nodeid)
         outcomes = getattr(report, "goldens", None)  # plain values, as xdist sends them
-        if outcomes is not None:
-            self.skipped += report.skipped
-            self.outcomes += [(report.nodeid, _from_plain(values)) for values in outcomes]
+        if outcomes is None:
+            return
+        if report.when == "setup" and report.nodeid in self.started:
+            self.outcomes = [(nodeid, outcome) for nodeid, outcome in self.outcomes if nodeid != report.nodeid]
+        self.started.add(report.nodeid)
+        self.outcomes += [(report.nodeid, _from_plain(values)) for values in outcomes]
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Count a file that was skipped as a whole: its goldens are not unused."""
-        self.skipped += report.skipped
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
+        """Note what there is, before anything is selected: the goldens of a test that does not run are not unused."""
+        report = yield
+        if report.passed:
+            self.collected.add(collector.nodeid)
+            for node in report.result:
+                (self.items if isinstance(node, pytest.Item) else self.collectors).add(node.nodeid)
+        return report
 
-    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Count tests left out by any plugin: their goldens are not unused."""
-        self.deselected += len(items)
+    def tests(self) -> KnownTests:
+        """Return the tests as this session came to know them."""
+        from goldmark.golden._update.unused import KnownTests
+
+        ungrouped = {nodeid.rpartition("@")[0] for nodeid in self.ran - self.items}  # xdist appends a test's group
+        return KnownTests(
+            root=self.config.rootpath,
+            items=self.items,
+            collectors=self.collectors,
+            collected=self.collected,
+            ran=self.ran | ungrouped,
+        )
+
+    def touched(self) -> set[str]:
+        """Return the names of the goldens that tests have asked for."""
+        return {outcome.name for _, outcome in self.outcomes}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -183,14 +285,18 @@ class Ledger:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Take over what an xdist worker has counted that its reports do not tell."""
-        self.deselected += (getattr(node, "workeroutput", None) or {}).get(_DESELECTED, 0)
+        """Take over what an xdist worker has collected."""
+        for name, nodeids in (getattr(node, "workeroutput", None) or {}).get(_COLLECTION, {}).items():
+            getattr(self, name).update(nodeids)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write all recorded goldens or none, once every test of every process has been heard."""
         if _is_worker(self.config):
-            cast("Any", self.config).workeroutput[_DESELECTED] = self.deselected
+            names = ("items", "collectors", "collected") if self.folder.is_dir() else ()
+            output = {name: sorted(getattr(self, name)) for name in names}
+            cast("Any", self.config).workeroutput[_COLLECTION] = output
+        if _is_worker(self.config) or self.again:
             return
         try:
             if any(outcome.recorded for _, outcome in self.outcomes):
@@ -201,8 +307,12 @@ class Ledger:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the project's own counts: syrupy's would say "generated" after a refusal."""
+        """Print how many goldens hold, and what was not compared, recorded or used."""
         lines = [*_counts(self.outcomes, committed=self.committed), *self.lines]
+        if self.outcomes and _snapshots_update(self.config) and self.staging is None:
+            lines.append(
+                f"compared, not recorded: --snapshot-update came without a reason; to record: {update_command()}"
+            )
         if lines and not _is_worker(self.config):
             terminalreporter.write_sep("-", "goldens")
             for line in lines:
@@ -215,13 +325,28 @@ def _open_ledger(config: pytest.Config) -> Ledger:
     if _is_worker(config):
         told = cast("Any", config).workerinput[_STAGING]
         return Ledger(config, folder, None if told is None else Path(told))
+    if config.option.golden_again:
+        from goldmark.golden._fixture.again import staging_of
+
+        return Ledger(config, folder, staging_of(config.option.golden_again))
     return Ledger(config, folder, Path(tempfile.mkdtemp(prefix="goldmark-")) if _may_write(config) else None)
 
 
-def _may_write(config: pytest.Config) -> bool:
-    """Tell whether this session was asked to record; without syrupy (`-p no:syrupy`) there are no such options."""
+def _updating(config: pytest.Config) -> bool:
+    """Tell whether all goldens are recorded: by our own switch, or with a reason by that of other snapshots."""
     option = config.option
-    return getattr(option, "update_snapshots", False) or getattr(option, "update_new_snapshots_only", False)
+    return option.golden_update or option.golden_again or (bool(option.golden_reason) and _snapshots_update(config))
+
+
+def _may_write(config: pytest.Config) -> bool:
+    """Tell whether this session records: with syrupy's `--snapshot-update-new-only` and a reason, what is missing."""
+    new_only = getattr(config.option, "update_new_snapshots_only", False)
+    return _updating(config) or (bool(config.option.golden_reason) and new_only)
+
+
+def _snapshots_update(config: pytest.Config) -> bool:
+    """Tell whether syrupy, or pytest-snapshot, was asked to update; neither need be there."""
+    return getattr(config.option, "update_snapshots", False) or getattr(config.option, "snapshot_update", False)
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -230,100 +355,44 @@ def _is_worker(config: pytest.Config) -> bool:
 
 def _commit(ledger: Ledger, session: pytest.Session) -> list[str]:
     """Write the recorded goldens and return the review; nothing is written where any selected test failed."""
-    from goldmark.golden._fixture.session import staged_results
-    from goldmark.golden._update.apply import apply_update
+    from goldmark.golden._fixture.recording import write_recorded
 
     if session.exitstatus != 0 or ledger.staging is None:
         why = f"{session.testsfailed} selected tests failed" if session.testsfailed else "the session was interrupted"
         return [f"nothing written: {why}; goldens change only after a green run"]
-    option = ledger.config.option
-    staged = staged_results(ledger.staging)
-    _refuse_shared_names(ledger.outcomes)
-    lost = sorted({outcome.name for _, outcome in ledger.outcomes if outcome.recorded} - set(staged))
-    if lost:
-        raise UsageError(
-            f"nothing written: the results of {_listed(lost)} were recorded and are not in {ledger.staging}"
-        )
-    review = apply_update(ledger.folder, staged, option.golden_reason or "", weaken=option.golden_weaken)
+    lines = write_recorded(ledger.config, ledger.folder, ledger.staging, ledger.outcomes, ledger.tests())
     ledger.committed = True
-    return review_lines(review, ledger.folder)
-
-
-def review_lines(review: Review, folder: Path) -> list[str]:
-    """Return an update's review for the terminal; of a long table the beginning."""
-    from goldmark.golden._update.review import terminal_table
-
-    table = terminal_table(review.rows)
-    more = [f"and {len(table) - _ROWS} more"] if len(table) > _ROWS else []
-    counts = f"{review.counts()} in {folder}"
-    return [counts, *table[:_ROWS], *more] if review.written else [counts]
-
-
-def _refuse_shared_names(outcomes: Sequence[tuple[str, Outcome]]) -> None:
-    owners: dict[str, str] = {}
-    for nodeid, outcome in outcomes:
-        owner = owners.setdefault(outcome.name, nodeid)
-        if owner != nodeid and outcome.recorded:
-            raise UsageError(
-                f"nothing written: golden '{outcome.name}' is recorded by two tests, {owner} and {nodeid}; "
-                "give each a name of its own: golden(name)"
-            )
+    return lines
 
 
 def _unused(ledger: Ledger, session: pytest.Session) -> list[str]:
-    """Name the goldens that no test of a complete green run used, and delete them where that was asked for."""
-    prune_asked = ledger.config.option.golden_prune
-    partial = _why_partial(ledger, session)
-    if partial and prune_asked:
-        raise UsageError(f"nothing pruned: {partial}; only a complete green run knows which goldens are unused")
-    if partial or not ledger.outcomes or not ledger.folder.is_dir():
-        return []
-    from goldmark.golden._files.folder import golden_names
+    """Name the goldens that no test uses any more, and delete them where that was asked for."""
+    from goldmark.golden._fixture.ending import pruned, unused_lines
 
-    used = {outcome.name for _, outcome in ledger.outcomes}
-    unused = [name for name in golden_names(ledger.folder) if name not in used]
-    if prune_asked:
-        from goldmark.golden._update.apply import prune
-
-        return [f"{len(unused)} pruned: {_listed(prune(ledger.folder, used))}"] if unused else ["nothing to prune"]
-    return [f"{len(unused)} unused: {_listed(unused)} (delete with --golden-prune)"] if unused else []
-
-
-def _why_partial(ledger: Ledger, session: pytest.Session) -> str | None:
-    """Return why this run does not show which goldens are in use, or None for a complete green one."""
-    config, option = ledger.config, ledger.config.option
-    named = config.args_source is pytest.Config.ArgsSource.ARGS
-    here = config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR
-    below = here and config.invocation_params.dir != config.rootpath
-    reasons = {
-        "the run was not green": session.exitstatus != 0,
-        "tests were selected on the command line": named or below or option.keyword or option.markexpr,
-        "tests were ignored": option.ignore or option.ignore_glob or option.collectonly or getattr(option, "lf", False),
-        f"{ledger.deselected} tests were deselected": ledger.deselected,
-        f"{ledger.skipped} tests were skipped": ledger.skipped,
-    }
-    return next((reason for reason, holds in reasons.items() if holds), None)
+    if ledger.config.option.golden_prune:
+        return pruned(ledger.config, ledger.folder, ledger.tests(), ledger.touched(), green=session.exitstatus == 0)
+    return (
+        unused_lines(ledger.config, ledger.folder, ledger.tests(), ledger.touched()) if ledger.folder.is_dir() else []
+    )
 
 
 def _counts(outcomes: Sequence[tuple[str, Outcome]], *, committed: bool) -> list[str]:
     """Return how many goldens hold, failed, were not checked and were recorded, and the reasons of each."""
     touched = [outcome for _, outcome in outcomes]
+    left_out = sum(_NO_RESULT in outcome.reasons for outcome in touched)
+    expected = sum(_EXPECTED in outcome.reasons for outcome in touched)
+    recorded = sum(outcome.ok is True and outcome.recorded for outcome in touched)
     counts = {
         "hold": sum(outcome.ok is True and not outcome.recorded for outcome in touched),
         "failed": sum(outcome.ok is False for outcome in touched),
-        "not checked": sum(outcome.ok is None for outcome in touched),
-        "recorded" if committed else "not recorded": sum(
-            outcome.ok is True and outcome.recorded for outcome in touched
-        ),
+        "not checked in full": sum(outcome.ok is None for outcome in touched) - expected - left_out,
+        "expected to fail": expected,
+        "recorded": recorded if committed else 0,
+        "not recorded": left_out if committed else left_out + recorded,
     }
     reasons: dict[str, list[str]] = {}
     for outcome in touched:
         for reason in outcome.reasons:
             reasons.setdefault(reason, []).append(outcome.name)
     summary = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return [summary, *(f"{why}: {_listed(names)}" for why, names in reasons.items())] if summary else []
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return [summary, *(f"{why}: {listed(names)}" for why, names in reasons.items())] if summary else []

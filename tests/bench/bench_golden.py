@@ -45,7 +45,7 @@ PLUGINS = {
 }
 RECORD = {
     "plain": [],
-    "goldmark": ["--snapshot-update", "--golden-reason", "bench"],
+    "goldmark": ["--golden-update", "--golden-once", "--golden-reason", "bench"],
     "syrupy": ["--snapshot-update"],
     "regressions": ["--force-regen"],
 }

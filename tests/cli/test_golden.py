@@ -1,58 +1,116 @@
-"""`goldmark golden`: status, diff, update and confirm on short real trainings."""
+"""`goldmark golden` in a project of its own: one case, which fits a line in well under a second."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import pytest
+import torch
 from click.testing import CliRunner
 
-from goldmark.cases import find_case
-from goldmark.claims import every_seed
+from goldmark.case import Case, Claim, Metric, Variant
+from goldmark.claims import mean
 from goldmark.cli import program
-from goldmark.golden._files.folder import find_golden
-from goldmark.golden._files.format import read, to_bytes
+from goldmark.golden import Golden, Result
+from goldmark.golden._files.folder import find_golden, golden_names
+from goldmark.golden._files.format import to_bytes
+from goldmark.golden._update.apply import apply_update
 
-CLAIMS = {"holds": "raw_loss_hardly_falls", "fails": "normalized_beats_mean"}
+
+@dataclass(frozen=True)
+class Settings:
+    """How a line is fitted."""
+
+    lr: float = 0.1
+    lr_min: float | None = None
+    weight_decay: float = 0.0
+    clip: float | None = None
+    steps: int = 30
+    batch: int = 8
 
 
-def brief(claim="holds", guard=None, **settings):
-    """The roast case cut down to two variants, seven seeds and 14 steps."""
-    roast = find_case("roast")
-    kept = [v for v in roast.variants if v.name in ("normalized", "raw_targets")]
-    variants = [replace(v, guards=(guard or {"rmse_f": "raw_targets"}) if v.role == "fixed" else {}) for v in kept]
-    claims = [roast.claim(CLAIMS[claim])]
-    if claim == "holds":
-        claims = [replace(claims[0], check=every_seed("raw_targets", "val_loss_reduction", "<=", 0.1))]
-    short = replace(
-        roast.settings, **{"steps": 14, "n_train": 8, "n_val": 4, "length": 12, "layers": 1, "lr": 1e-2} | settings
+@dataclass(frozen=True, kw_only=True)
+class Line(Case[Settings]):
+    """y = x1 - 2 x2 and noise."""
+
+    def make_data(self, settings, seed):
+        """Two halves of 64 points."""
+        generator = torch.Generator().manual_seed(seed)
+        x, noise = (torch.randn(2, 64, n, generator=generator, dtype=torch.float64) for n in (2, 1))
+        y = x @ torch.tensor([[1.0], [-2.0]], dtype=torch.float64) + 0.1 * noise
+        return {"train_x": x[0], "train_y": y[0], "val_x": x[1], "val_y": y[1]}
+
+    def make_model(self, settings, data):
+        """A line through nothing."""
+        model = torch.nn.Linear(2, 1)
+        torch.nn.init.zeros_(model.weight)
+        return model
+
+    def loss(self, model, data, rows, draws, settings):
+        """Squared error."""
+        return ((model(data["train_x"][rows]) - data["train_y"][rows]) ** 2).mean()
+
+    def evaluate(self, model, data, settings):
+        """Its root on the other half."""
+        return {"rmse": float(((model(data["val_x"]) - data["val_y"]) ** 2).mean().sqrt())}
+
+    def baselines(self, data, settings):
+        """None."""
+        return ()
+
+    def examine(self, fresh, trained, data, settings):
+        """Nothing."""
+        return ()
+
+
+def line(limit=0.5, guard="slow", **settings):
+    """The case, with a claim at that limit, a guard, and other settings of the fitted variant."""
+    metric = Metric(name="rmse", says="error", better="lower", margin=0.05)
+    fitted = Variant(name="fitted", says="fitted", role="fixed", guards={"rmse": guard} if guard else {})
+    slow = Variant(name="slow", says="hardly moves", role="broken", changes={"lr": 1e-4}, gates=("rmse",))
+    fits = Claim(
+        name="fits", says="it fits", source="arithmetic", documented=None, check=mean("fitted", "rmse", "<=", limit)
     )
-    return replace(roast, seeds=7, settings=short, variants=tuple(variants), claims=tuple(claims))
+    return Line(
+        name="line",
+        title="a line",
+        says="a line is fitted",
+        settings=Settings(**settings),
+        seeds=7,
+        variants=(fitted, slow),
+        metrics=(metric,),
+        claims=(fits,),
+    )
 
 
-def call(monkeypatch, folder, *arguments, case=None):
-    """Run `goldmark golden` in a folder on a shortened case."""
-    chosen = case or brief()
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr("goldmark.cli._golden.find_case", lambda name: chosen)
-    monkeypatch.setattr("goldmark.golden._catalogue.case_at", lambda name, scale: chosen)
+INI = "[pytest]\ngoldmark_cases = line_case:CASE\ngolden_dir = tests/golden\n"
+
+
+def call(monkeypatch, folder, *arguments, case=None, ini=INI):
+    """Run `goldmark golden` in a folder below the project's root."""
+    monkeypatch.setitem(sys.modules, "line_case", SimpleNamespace(CASE=case or line()))
+    (folder / "tests").mkdir(exist_ok=True)
+    (folder / "pytest.ini").write_text(ini)
+    monkeypatch.chdir(folder / "tests")
     return CliRunner(env={"COLUMNS": "160"}).invoke(program, ["golden", *arguments], catch_exceptions=False)
 
 
 @pytest.fixture
 def invoke(tmp_path, monkeypatch):
-    """Run `goldmark golden` in an empty folder."""
-    return lambda *arguments, case=None: call(monkeypatch, tmp_path, *arguments, case=case)
+    """Run `goldmark golden` in a project without goldens."""
+    return lambda *arguments, **changes: call(monkeypatch, tmp_path, *arguments, **changes)
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """A folder with goldens written by `update`, and what it printed."""
+    """A project with goldens written by `update`, and what it printed."""
     folder = tmp_path_factory.mktemp("recorded")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        done = call(monkeypatch, folder, "update", "roast", "--reason", "first", "--jobs", "1")
+        done = call(monkeypatch, folder, "update", "line", "--reason", "first", "--jobs", "1")
     assert 0 == done.exit_code, done.output
     return folder, done.output
 
@@ -60,60 +118,137 @@ def recorded(tmp_path_factory):
 @pytest.fixture
 def invoke_recorded(recorded, monkeypatch):
     """Run `goldmark golden` beside the recorded goldens."""
-    return lambda *arguments, case=None: call(monkeypatch, recorded[0], *arguments, case=case)
+    return lambda *arguments, **changes: call(monkeypatch, recorded[0], *arguments, **changes)
 
 
 def test_update_writes_goldens_and_prints_its_review(recorded):
-    """Both variants, with the reason in the file, and one line of the table for each."""
+    """Both variants, in the folder of the ini file, with the reason, and one line of the table for each."""
     folder, output = recorded
-    assert "2 written, 0 unchanged" in output
+    assert "2 written, 0 unchanged in golden" in output
     assert 2 == output.count("(new)")
-    assert ["roast"] == sorted(path.name for path in (folder / "golden").iterdir() if path.name != ".update")
-    assert "first" == find_golden(folder / "golden", "roast/normalized").provenance[0].reason
+    assert ["line/fitted", "line/slow"] == golden_names(folder / "tests" / "golden")
+    assert "first" == find_golden(folder / "tests" / "golden", "line/fitted").provenance[0].reason
+
+
+@pytest.mark.parametrize("command", ["update", "diff", "confirm"])
+def test_a_project_without_cases_trains_nothing(invoke, tmp_path, command):
+    """Exit status 2 and one line with the way out, also where the catalogue has a case of that name."""
+    (tmp_path / "golden" / "roast").mkdir(parents=True)
+    (tmp_path / "golden" / "roast" / "normalized.json").write_text("{}" if command != "confirm" else golden_text())
+    reason = ("--reason", "x") if command == "update" else ()
+    name = "roast/normalized" if command == "confirm" else "roast"
+    done = invoke(command, name, *reason, ini="[pytest]\n")
+    assert 2 == done.exit_code
+    assert 1 == done.output.count("\n"), done.output
+    assert "has no cases: name them in its pytest configuration, goldmark_cases = module:ATTRIBUTE" in done.output
+
+
+def golden_text():
+    """A golden of nothing but a name."""
+    return to_bytes(Golden(name="roast/normalized", exact={"n": 1})).decode()
+
+
+@pytest.mark.parametrize(
+    ("ini", "says"),
+    [
+        ("goldmark_cases = no_such_module:CASE", "goldmark_cases names 'no_such_module:CASE' (No module named"),
+        ("goldmark_cases = line_case:OTHER", "goldmark_cases names 'line_case:OTHER' ("),
+        (
+            "goldmark_cases = json:dumps",
+            "goldmark_cases names 'json:dumps', which is a function; write module:ATTRIBUTE",
+        ),
+        ("goldmark_cases =\n line_case:CASE\n line_case:CASE", "names two cases 'line'"),
+        ("golden_budget = lots", "golden_budget is 'lots'; give what all alphas may add up to, such as 0.04 or 4%"),
+        ("minversion = 99", "pytest cannot read its configuration"),
+        ("required_plugins = no-such-plugin", "pytest cannot read its configuration"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_named(invoke, ini, says):
+    """Exit status 2 and what to write instead."""
+    done = invoke("update", "line", "--reason", "x", ini=f"[pytest]\n{ini}\n")
+    assert (2, True) == (done.exit_code, says in done.output), done.output
+
+
+def test_an_unknown_case_is_answered_with_the_known_ones(invoke):
+    """Those of the project, not of the catalogue."""
+    done = invoke("update", "roast", "--reason", "x")
+    assert (2, True) == (done.exit_code, "has no case 'roast'; it has: line" in done.output), done.output
+
+
+@pytest.mark.parametrize("where", ["ini", "addopts", "environment", "option"])
+def test_the_folder_is_that_of_the_project(recorded, monkeypatch, where):
+    """The ini option counts from the root; `--golden-dir` from here, wherever it is said."""
+    ini = "[pytest]\naddopts = --no-such-option" + (" --golden-dir=golden" if where == "addopts" else "")
+    ini += "\ngolden_dir = tests/golden\n" if where == "ini" else "\ngolden_dir = elsewhere\n"
+    if where == "environment":
+        monkeypatch.setenv("PYTEST_ADDOPTS", "-q --golden-dir golden")
+    option = ("--golden-dir", "golden") if where == "option" else ()
+    assert 0 == call(monkeypatch, recorded[0], "status", *option, ini=ini).exit_code
 
 
 def test_status_shows_what_goldens_see(invoke_recorded):
-    """Each golden, its guard, and how many detectable effects away the bug is."""
+    """Each metric that gates, the bug that it is shown to see or nothing, and how far away that is."""
     done = invoke_recorded("status")
     assert 0 == done.exit_code
-    for text in ("roast/normalized", "roast/raw_targets", "raw_targets, ", "detectable effects", "1 guarded metrics"):
+    for text in (
+        "line/fitted",
+        "line/slow",
+        "slow, ",
+        "nothing",
+        "detectable effects",
+        "2 gating metrics, alphas of 0.002",
+    ):
         assert text in done.output
 
 
+@pytest.mark.parametrize(("budget", "status"), [("0.2%", 0), ("0.002", 0), ("0.0013", 1)])
+def test_status_holds_the_alphas_against_the_budget(invoke_recorded, tmp_path, budget, status):
+    """Past it the exit status is 1 and the alpha is named that would fit; nothing is changed."""
+    written = tmp_path / "status.json"
+    done = invoke_recorded("status", "--json", str(written), ini=f"{INI}golden_budget = {budget}\n")
+    assert status == done.exit_code
+    assert bool(status) == ("over budget: the alphas of 2 gating metrics add up to 0.002, more than" in done.output)
+    assert bool(status) == ("golden_budget = 0.0013; an alpha of 0.00065 for each would fit" in done.output)
+    document = json.loads(written.read_text())
+    assert pytest.approx(0.002) == document["alphas"]
+    assert bool(status) == (document["over_budget"] is not None)
+
+
 def test_status_as_json_says_what_the_table_says(recorded, invoke_recorded, tmp_path):
-    """Schema 1, every golden, the guarded metric with its numbers, the rate, and no doubt."""
+    """Schema 1, every golden, the gating metrics with their numbers, the rate, no budget and no doubt."""
     assert 0 == invoke_recorded("status", "--json", str(tmp_path / "status.json")).exit_code
-    said = json.loads((tmp_path / "status.json").read_text())
-    assert (1, ["roast/normalized", "roast/raw_targets"]) == (said["schema"], [g["name"] for g in said["goldens"]])
-    entry = find_golden(recorded[0] / "golden", "roast/normalized").statistical["rmse_f"]
-    (guarded,) = said["goldens"][0]["guarded"]
-    assert ("rmse_f", "raw_targets", 7) == (guarded["metric"], guarded["guard"], guarded["n_seeds"])
+    document = json.loads((tmp_path / "status.json").read_text())
+    assert (1, ["line/fitted", "line/slow"]) == (document["schema"], [g["name"] for g in document["goldens"]])
+    entry = find_golden(recorded[0] / "tests" / "golden", "line/fitted").statistical["rmse"]
+    (proven,), (unproven,) = (golden["gating"] for golden in document["goldens"])
+    assert ("rmse", "slow", 7) == (proven["metric"], proven["guard"], proven["n_seeds"])
     stated = (entry.margin, entry.detectable, entry.effect, entry.effect / entry.detectable)
-    assert stated == tuple(guarded[name] for name in ("margin", "detectable", "effect", "effects_away"))
-    assert (pytest.approx(entry.alpha), []) == (said["false_alarm_rate"], said["doubts"])
-    assert "first" == said["goldens"][0]["written"]["reason"]
+    assert stated == tuple(proven[name] for name in ("margin", "detectable", "effect", "effects_away"))
+    assert (None, None, None) == tuple(unproven[name] for name in ("guard", "effect", "effects_away"))
+    assert (pytest.approx(1 - (1 - entry.alpha) ** 2), []) == (document["false_alarm_rate"], document["doubts"])
+    assert (None, "first") == (document["budget"], document["goldens"][0]["written"]["reason"])
 
 
 def test_status_names_goldens_in_doubt(recorded, monkeypatch, tmp_path):
     """One edited and sealed again, one truncated: both are named, the exit status is 1, the others are shown."""
-    folder = shutil.copytree(recorded[0] / "golden", tmp_path / "golden")
-    path = folder / "roast" / "normalized.json"
-    golden = read(path)
-    metric = golden.statistical["rmse_f"]
-    edited = {**golden.statistical, "rmse_f": replace(metric, values={**metric.values, "0": 1.0})}
+    folder = shutil.copytree(recorded[0] / "tests" / "golden", tmp_path / "tests" / "golden")
+    path = folder / "line" / "fitted.json"
+    golden = find_golden(folder, "line/fitted")
+    metric = golden.statistical["rmse"]
+    edited = {**golden.statistical, "rmse": replace(metric, values={**metric.values, "0": 1.0})}
     path.write_bytes(to_bytes(replace(golden, statistical=edited)))
     done = call(monkeypatch, tmp_path, "status", "--json", "status.json")
     assert 1 == done.exit_code
-    assert "in doubt: roast/normalized: rmse_f: sd, detectable, effect are not what its values give" in done.output
-    doubtful = json.loads((tmp_path / "status.json").read_text())["doubts"]
-    assert {"roast/normalized"} == {doubt.partition(":")[0] for doubt in doubtful}
+    assert "in doubt: line/fitted: rmse: sd, detectable, effect are not what its values give" in done.output
+    doubtful = json.loads((tmp_path / "tests" / "status.json").read_text())["doubts"]
+    assert {"line/fitted"} == {doubt.partition(":")[0] for doubt in doubtful}
     path.write_text("{")
     done = call(monkeypatch, tmp_path, "status")
-    assert "normalized.json is not a golden that can be trusted" in done.output
-    assert "1 goldens, 0 guarded metrics" in done.output
+    assert "fitted.json is not a golden that can be trusted" in done.output
+    assert "1 goldens, 1 gating metrics" in done.output
 
 
-@pytest.mark.parametrize("command", ["status", "diff", "update", "confirm", "prune", "migrate"])
+@pytest.mark.parametrize("command", ["status", "diff", "update", "confirm", "mv", "prune", "migrate"])
 def test_help_has_an_example(invoke, command):
     """Each command shows how it is called."""
     assert f"goldmark golden {command}" in invoke(command, "--help").output
@@ -121,73 +256,102 @@ def test_help_has_an_example(invoke, command):
 
 def test_json_into_a_missing_folder_is_wrong_use(invoke_recorded):
     """It is said before anything is trained."""
-    done = invoke_recorded("diff", "roast", "--json", "nowhere/diff.json")
+    done = invoke_recorded("diff", "line", "--json", "nowhere/diff.json")
     assert (2, True) == (done.exit_code, "there is no folder" in done.output)
 
 
 def test_diff_of_unchanged_code_is_empty(invoke_recorded):
     """Nothing would change: exit status 0."""
-    done = invoke_recorded("diff", "roast", "--jobs", "1")
+    done = invoke_recorded("diff", "--jobs", "1")
     assert (0, "nothing would change") == (done.exit_code, done.output.splitlines()[-1])
 
 
 def test_diff_tells_a_change_and_writes_nothing(recorded, invoke_recorded, tmp_path):
     """Another learning rate: exit status 1, the recipe named, the golden as it was."""
     written = ("--json", str(tmp_path / "diff.json"))
-    done = invoke_recorded("diff", "roast", "--jobs", "1", *written, case=brief(lr=2e-2))
+    done = invoke_recorded("diff", "line", "--jobs", "1", *written, case=line(lr=5e-2))
     assert 1 == done.exit_code
     assert "recipe" in done.output
-    said = json.loads((tmp_path / "diff.json").read_text())
-    assert (1, []) == (said["schema"], said["unchanged"])
-    for change in said["changes"]:
-        assert any(all(text in line for text in change.values()) for line in done.output.splitlines())
-    assert 1 == len(find_golden(recorded[0] / "golden", "roast/normalized").provenance)
+    document = json.loads((tmp_path / "diff.json").read_text())
+    assert (1, ["line/slow"]) == (document["schema"], document["unchanged"])
+    for change in document["changes"]:
+        assert any(all(text in row for text in change.values()) for row in done.output.splitlines())
+    assert 1 == len(find_golden(recorded[0] / "tests" / "golden", "line/fitted").provenance)
 
 
 def test_update_without_reason_trains_and_writes_nothing(invoke, tmp_path):
-    """Exit status 2, the way out, an empty folder."""
-    done = invoke("update", "roast")
+    """Exit status 2, the way out, no golden."""
+    done = invoke("update", "line")
     assert 2 == done.exit_code
     assert 'nothing written: no reason was given; say why the results change: --reason "..."' in done.output
-    assert [] == list(tmp_path.iterdir())
+    assert [] == list(tmp_path.rglob("*.json"))
 
 
 def test_failing_claim_cannot_be_blessed(invoke, tmp_path):
     """A claim that fails stops the update, whatever the reason."""
-    done = invoke("update", "roast", "--reason", "please", "--jobs", "1", case=brief("fails", steps=3, lr=1e-4))
+    done = invoke("update", "line", "--reason", "please", "--jobs", "1", case=line(limit=0.01))
     assert 1 == done.exit_code
-    assert "nothing written: claims of case 'roast' fail:" in done.output
-    assert "normalized_beats_mean" in done.output
-    assert [] == list(tmp_path.iterdir())
+    assert "nothing written: claims of case 'line' fail:" in done.output
+    assert "fits: it fits" in done.output
+    assert [] == list(tmp_path.rglob("*.json"))
 
 
 def test_golden_that_cannot_see_its_bug_is_refused(invoke, tmp_path):
-    """A metric that the bug does not move is no guard."""
-    done = invoke(
-        "update", "roast", "--reason", "x", "--jobs", "1", case=brief(guard={"prediction_sd_f": "normalized"}, steps=2)
-    )
+    """A bug that does not move the metric is no guard."""
+    done = invoke("update", "line", "--reason", "x", "--jobs", "1", case=line(guard="fitted"))
     assert 2 == done.exit_code
-    assert "cannot see its bug" in done.output
+    assert "nothing written: this must not be recorded:" in done.output
     assert [] == list(tmp_path.rglob("*.json"))
 
 
 def test_confirm_tells_a_real_shift_from_none(invoke_recorded):
-    """On fresh seeds an unchanged variant is not confirmed, one trained on raw targets is, and is the guarded bug.
+    """On fresh seeds an unchanged variant is not confirmed; one that hardly moves is, and is the guarded bug.
 
     One that learns too slowly is confirmed too, and is another.
     """
-    done = invoke_recorded("confirm", "roast/normalized", "--jobs", "1")
+    done = invoke_recorded("confirm", "line/fitted", "--jobs", "1")
     assert 0 == done.exit_code, done.output
     assert "on the fresh seeds 1000 ... 1006" in done.output
-    assert "rmse_f: not confirmed" in done.output
-    done = invoke_recorded("confirm", "roast/normalized", "--jobs", "1", case=brief(target_scale="raw"))
+    assert "rmse: not confirmed" in done.output
+    done = invoke_recorded("confirm", "line/fitted", "--jobs", "1", case=line(lr=1e-4))
     assert 1 == done.exit_code
-    assert "rmse_f: REAL" in done.output
-    assert "not told from 'raw_targets'" in done.output
-    done = invoke_recorded("confirm", "roast/normalized", "--jobs", "1", case=brief(lr=1.6e-3))
+    assert "rmse: REAL" in done.output
+    assert "not told from 'slow'" in done.output
+    done = invoke_recorded("confirm", "line/fitted", "--jobs", "1", case=line(lr=2e-2))
     assert 1 == done.exit_code
-    assert "rmse_f: REAL" in done.output
-    assert "; not 'raw_targets' (p " in done.output
+    assert "rmse: REAL" in done.output
+    assert "; not 'slow' (p " in done.output
+
+
+def test_confirm_tells_a_shift_without_a_guard(invoke_recorded):
+    """A metric that gates without a guard alarms too, and is tried again by its golden alone."""
+    broken = line()
+    slow = replace(broken.variant("slow"), changes={"lr": 1e-1, "steps": 31})
+    done = invoke_recorded(
+        "confirm", "line/slow", "--jobs", "1", case=replace(broken, variants=(broken.variants[0], slow))
+    )
+    assert 1 == done.exit_code
+    assert "rmse: REAL" in done.output
+    assert "; it has no guard" in done.output
+
+
+def test_prune_runs_the_tests_of_the_project(invoke, tmp_path):
+    """From a folder below the root: the golden of a test outside `testpaths` stays, that of one that is gone goes."""
+    for path in ("unit/test_u.py", "slow/test_s.py"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_text("def test_x(golden):\n    golden.exact({'n': 1})\n")
+    names = {"unit/test_u/test_x": "unit/test_u.py", "slow/test_s/test_x": "slow/test_s.py", "gone/test_x": "gone.py"}
+    results = {name: Result(name=name, exact={"n": 1}, recorded_by=f"{file}::test_x") for name, file in names.items()}
+    apply_update(tmp_path / "tests" / "golden", results, "first")
+    ini = "[pytest]\ntestpaths = unit\ngolden_dir = tests/golden\n"
+    quiet = [
+        part
+        for plugin in ("cacheprovider", "xdist", "randomly", "hypothesispytest", "benchmark")
+        for part in ("-p", f"no:{plugin}")
+    ]
+    done = invoke("prune", *quiet, ini=ini)
+    assert 0 == done.exit_code
+    assert ["slow/test_s/test_x", "unit/test_u/test_x"] == golden_names(tmp_path / "tests" / "golden")
 
 
 def test_migrate_counts_what_it_rewrote(invoke_recorded):
@@ -196,9 +360,20 @@ def test_migrate_counts_what_it_rewrote(invoke_recorded):
     assert (0, "0 of 2 goldens migrated in golden\n") == (done.exit_code, done.output)
 
 
-@pytest.mark.parametrize("arguments", [("status",), ("migrate",), ("confirm", "roast/normalized")])
+@pytest.mark.parametrize(
+    "arguments", [("status",), ("migrate",), ("confirm", "line/fitted"), ("mv", "line/fitted", "line/good")]
+)
 def test_missing_goldens_are_wrong_use(invoke, arguments):
     """Exit status 2, with the folder and the way out."""
     done = invoke(*arguments)
     assert 2 == done.exit_code
     assert "no goldens in 'golden'; name their folder with --golden-dir" in done.output
+
+
+def test_a_golden_that_is_not_there_is_answered_with_those_that_are(invoke_recorded):
+    """Exit status 2 and the names."""
+    for arguments in (("confirm", "line/good"), ("mv", "line/good", "line/better")):
+        done = invoke_recorded(*arguments)
+        assert 2 == done.exit_code
+        assert "there is no golden 'line/good' in " in done.output
+        assert "; it has: line/fitted, line/slow" in done.output

@@ -121,12 +121,21 @@ def test_run_exits_1_where_a_golden_fails(invoke, tmp_path):
     assert "recipe.lr" in done.output
 
 
-def test_json_has_the_documented_layout(invoke, tmp_path):
+def layout(value):
+    """JSON with the kind of every value in its place, and of a list its first entry."""
+    if isinstance(value, dict):
+        return {key: layout(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [layout(entry) for entry in value[:1]]
+    return type(value).__name__
+
+
+def test_json_has_the_documented_layout(invoke, tmp_path, snapshot):
     """Schema 1: means, extremes and values of every seed, baselines, claims, goldens, fingerprint; strict JSON."""
     done = invoke("run", "roast", "--seeds", "1", "--jobs", "1", "--json", "out.json")
     assert 0 == done.exit_code, done.output
     whole = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
-    assert {"schema", "cases", "fingerprint"} == set(whole)
+    assert snapshot == json.dumps(layout(whole), indent=1)
     assert 1 == whole["schema"]
     roast = whole["cases"]["roast"]
     assert {"says", "seeds", "variants", "baselines", "claims", "goldens", "failures"} == set(roast)
@@ -276,6 +285,12 @@ def test_help_gives_examples():
         done = CliRunner().invoke(program, [*arguments, "--help"])
         assert 0 == done.exit_code
         assert "goldmark " in done.output
+
+
+def test_goldens_are_those_of_the_project(invoke, tmp_path):
+    """The folder is the one of the pytest configuration that is found upwards."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\ngolden_dir = approved\n")
+    assert "no folder 'approved'" in invoke("run", "roast", "--seeds", "1", "--jobs", "1").output
 
 
 def test_usage_errors_are_values_too():

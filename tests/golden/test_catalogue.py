@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from goldmark import check_case
+from goldmark.case import UsageError
 from goldmark.cases import find_case
-from goldmark.golden._catalogue import differing_repetitions, result_of, results_of
+from goldmark.golden._catalogue import result_of, results_of
 from goldmark.golden._fixture.check import GoldenCheck
 from goldmark.golden._fixture.session import GoldenSession, staged_results
 from goldmark.golden._update.apply import apply_update
@@ -48,6 +49,24 @@ def test_tiers_hold_what_they_should(runs):
     assert {metric.name for metric in brief().metrics} == set(result.statistical)
     guarded = {name: entry.guard for name, entry in result.statistical.items() if entry.guard}
     assert {"skill_vs_mean": "raw_targets", "val_loss_reduction": "raw_targets"} == guarded
+    gating = {name for name, entry in result.statistical.items() if entry.margin is not None}
+    assert set(brief().variant("normalized").gating) == gating >= set(guarded)
+
+
+def test_a_variant_declares_on_what_it_gates(runs):
+    """Beside its guarded metrics those named in `gates`; a metric without a margin cannot gate, and is named."""
+    case = brief()
+    first, *others = case.variants
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        metrics = tuple(replace(m, margin=0.5 if m.name == "rmse_f" else None) for m in case.metrics)
+        gated = replace(case, metrics=metrics, variants=(replace(first, guards={}, gates=("rmse_f",)), *others))
+        monkeypatch.setattr("goldmark.golden._catalogue.case_at", lambda name, scale: gated)
+        entries = result_of(runs, first.name).statistical
+        assert {"rmse_f": 0.5} == {name: e.margin for name, e in entries.items() if e.margin is not None}
+        nothing = replace(gated, metrics=tuple(replace(metric, margin=None) for metric in case.metrics))
+        monkeypatch.setattr("goldmark.golden._catalogue.case_at", lambda name, scale: nothing)
+        with pytest.raises(UsageError, match=f"variant '{first.name}' gates on 'rmse_f', which has no margin"):
+            result_of(runs, first.name)
 
 
 def test_guard_values_and_first_epoch_come_from_real_runs(runs):
@@ -81,22 +100,26 @@ def test_padding_or_data_that_change_fail_in_the_close_tier(runs, folder):
 
 def fixture_of(folder, staging=None):
     """Return what a test gets as `golden`: it holds to the goldens of a folder, or records into another."""
-    session = GoldenSession(
-        root=folder, folder=folder, staging=staging, updating=staging is not None, new_only=False, repeat=False
-    )
+    session = GoldenSession(root=folder, folder=folder, staging=staging, updating=staging is not None, new_only=False)
     return GoldenCheck(session, "test_it.py::test_it", folder / "test_it.py")
 
 
 def test_the_fixture_sees_what_check_case_sees(runs, folder):
     """One evaluator: the comparison of a pytest test is that of the command line, and its failure says the same."""
-    assert check_case(runs, folder)[0] == fixture_of(folder).case(runs, "normalized")
+    held = fixture_of(folder)
+    assert check_case(runs, folder)[0] == held.case(runs, "normalized")
+    assert [] == held.judge(complete=True)
     few = fixture_of(folder)
     assert check_case(runs[:3], folder)[0] == few.case(runs[:3], "normalized")
-    assert [None] == [outcome.ok for outcome in few.outcomes()]
+    (line,) = [line for line in few.judge(complete=True) if "seeds were run" in line]
+    assert check_case(runs[:3], folder)[0].reason in line
+    assert [False] == [outcome.ok for outcome in few.outcomes()]
     moved = [replace(run, close={**run.close, "baselines": {}}) for run in runs]
-    with pytest.raises(pytest.fail.Exception, match="if the change is meant: do update") as failed:
-        fixture_of(folder).case(moved, "normalized", update_command="do update")
-    assert check_case(moved, folder)[0].reason in str(failed.value)
+    other = fixture_of(folder)
+    other.case(moved, "normalized", update_command="do update")
+    lines = other.judge(complete=True)
+    assert "if the change is meant: do update" in lines
+    assert f"  {check_case(moved, folder)[0].reason}" in lines
 
 
 def test_the_fixture_records_and_misses_a_case(runs, tmp_path):
@@ -104,29 +127,68 @@ def test_the_fixture_records_and_misses_a_case(runs, tmp_path):
     (tmp_path / "staged").mkdir()
     recording = fixture_of(tmp_path / "golden", tmp_path / "staged")
     recording.case(runs, "normalized")
+    assert [] == recording.judge(complete=True)
     recording.finish()
-    assert {"roast/normalized": results_of(runs)[0]} == staged_results(tmp_path / "staged")
-    with pytest.raises(pytest.fail.Exception, match="'roast/normalized' does not exist; create it"):
-        fixture_of(tmp_path / "golden").case(runs, "normalized")
+    staged = staged_results(tmp_path / "staged")
+    assert ["roast/normalized"] == list(staged)
+    assert results_of(runs)[0] == replace(staged["roast/normalized"], versions={})
+    assert "torch" in staged["roast/normalized"].versions
+    missing = fixture_of(tmp_path / "golden")
+    missing.case(runs, "normalized")
+    (line,) = missing.judge(complete=True)
+    assert line.startswith("golden 'roast/normalized' does not exist; create it")
 
 
 @pytest.mark.parametrize(
     ("change", "where", "reason"),
     [
-        (lambda runs: [replace(run, data="abc") for run in runs], "", "a user's data"),
         (lambda runs: runs, "missing", "no folder"),
         (lambda runs: [replace(run, variant="zscore") for run in runs[:5]], "", "no golden in"),
         (lambda runs: runs[:3], "", "3 of the golden's 5 seeds"),
         (lambda runs: [replace(run, seed=run.seed + 50) for run in runs], "", "none of the golden's seeds"),
-        (lambda runs: [replace(r, fingerprint={**r.fingerprint, "device": "cuda"}) for r in runs], "", "made on cpu"),
+        (lambda runs: [replace(r, fingerprint={**r.fingerprint, "device": "cuda"}) for r in runs], "", "none recorded"),
     ],
-    ids=["data", "folder", "golden", "fewer", "others", "device"],
+    ids=["folder", "golden", "fewer", "others", "device"],
 )
-def test_nothing_to_compare_with_is_null_with_its_reason(runs, folder, change, where, reason):
-    """Neither holds nor fails, and says why."""
+def test_nothing_to_compare_with_fails_with_its_reason(runs, folder, change, where, reason):
+    """A gate that measured nothing is not green: no such folder or golden, fewer seeds or others, another device."""
     comparison = check_case(change(runs), folder / where if where else folder)[0]
-    assert comparison.ok is None, comparison.reason
+    assert comparison.ok is False
     assert reason in comparison.reason
+
+
+@pytest.mark.parametrize(
+    ("scale", "named", "way_out"),
+    [
+        ("fast", False, '; create it: goldmark golden update roast --reason "..."'),
+        ("fast", True, '; create it: goldmark golden update roast --golden-dir {folder} --reason "..."'),
+        ("full", False, '; create it: goldmark matrix roast --reason "..."'),
+        ("smoke", False, ""),
+    ],
+)
+def test_missing_golden_names_the_command_that_records_it(runs, tmp_path, monkeypatch, scale, named, way_out):
+    """Of the scale and the folder that were asked for; a miniature is not recorded."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "golden").mkdir()
+    scaled = [replace(run, scale=scale) for run in runs]
+    comparison = check_case(scaled, tmp_path / "golden" if named else None)[0]
+    assert comparison.reason.endswith(f"'{way_out.format(folder=tmp_path / 'golden')}")
+
+
+def test_what_was_asked_for_in_words_is_null(runs, folder, tmp_path, monkeypatch):
+    """A user's data; no folder where none was named; fewer seeds, which are compared all the same."""
+    monkeypatch.chdir(tmp_path)
+    on_data = [replace(run, data="abc") for run in runs]
+    for comparison, reason in (
+        (check_case(on_data, folder)[0], "a user's data"),
+        (check_case(runs)[0], "no folder 'golden'"),
+        (check_case(runs, default=tmp_path / "none")[0], "no folder"),
+        (check_case(runs[:3], folder, allow_fewer=True)[0], "3 of the golden's 5 seeds were run"),
+    ):
+        assert comparison.ok is None, comparison
+        assert reason in comparison.reason
+    worse = [replace(run, metrics={**run.metrics, "skill_vs_mean": run.metrics["skill_vs_mean"] - 50}) for run in runs]
+    assert check_case(worse[:3], folder, allow_fewer=True)[0].ok is False
 
 
 def test_damaged_golden_fails_and_spares_the_others(runs, folder):
@@ -154,12 +216,3 @@ def test_seeds_beyond_the_goldens_are_left_out(runs, folder):
     """More seeds than the golden has do not stand in its way."""
     extra = [replace(run, seed=run.seed + 50) for run in runs]
     assert [True, True] == [comparison.ok for comparison in check_case([*runs, *extra], folder)]
-
-
-def test_repetition_that_differs_is_named(runs):
-    """A metric that moves by more than 1e-6 between two trainings is said with both values."""
-    assert [] == differing_repetitions(runs, runs)
-    metric = {**runs[0].metrics, "rmse_f": runs[0].metrics["rmse_f"] * 1.00001}
-    differing = differing_repetitions(runs, [replace(runs[0], metrics=metric), *runs[1:]])
-    assert 1 == len(differing)
-    assert differing[0].startswith("roast/normalized seed 0: rmse_f ")

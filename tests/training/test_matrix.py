@@ -54,7 +54,7 @@ def test_half_written_run_is_trained_again(tmp_path):
         ]
 
 
-def test_changed_settings_code_data_or_device_are_trained_again(tmp_path, monkeypatch):
+def test_changed_settings_code_data_device_or_dtype_are_trained_again(tmp_path, monkeypatch):
     """Each reason is told with its count."""
     trained(tmp_path, brief())
     other, seen = trained(tmp_path, brief(lr=0.1))
@@ -67,6 +67,8 @@ def test_changed_settings_code_data_or_device_are_trained_again(tmp_path, monkey
     other, _ = trained(tmp_path, replace(brief(), data_source="0" * 64))
     assert {"other device": 4} == other.outdated
     trained(tmp_path, brief())
+    in_float64 = [replace(job, dtype="float64") for job in plan_jobs(brief(), None, range(2), "cpu")]
+    assert {"other dtype": 4} == stored_runs(tmp_path, in_float64)[0].outdated
     monkeypatch.setattr("goldmark.runs._folder.sources_of", lambda case, engine: {"a": "other"})
     progress, pending = stored_runs(tmp_path, plan_jobs(brief(), None, range(2), "cpu"))
     assert ({"other code": 4}, 4) == (progress.outdated, len(pending))

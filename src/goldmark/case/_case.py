@@ -76,7 +76,8 @@ class Metric:
     """A number that a case measures of a trained model, and how two values of it are compared.
 
     `margin` is the change that nobody would mind: a number on the metric's scale (in its unit, or in log), or a
-    percentage such as "2%", which needs seeds that agree to a third of their mean. `dead_seeds` says that single
+    percentage such as "2%", which needs seeds that agree to a third of their mean; without one no variant gates on the
+    metric. `dead_seeds` says that single
     seeds can fail outright (an F1 of 0), so that means are compared by permutation instead of by t.
     """
 
@@ -85,7 +86,7 @@ class Metric:
     unit: str = "1"
     better: Better = "neither"
     scale: Scale = "identity"
-    margin: float | str = 0.0
+    margin: float | str | None = None
     dead_seeds: bool = False
 
 
@@ -101,7 +102,13 @@ class Variant:
     seen_by: str = "none"  # the metric that tells it from its healthy twin, "contract" or "none"
     seeds: int | None = None  # it trains with seeds 0 ... seeds - 1; None: the case's count
     guards: Mapping[str, str] = field(default_factory=dict)  # metric -> the variant whose bug the golden must see
-    alpha: float = 1e-3  # false-alarm rate of each guarded metric of its golden
+    gates: tuple[str, ...] = ()  # further metrics of its golden that fail beyond their margins; the others are shown
+    alpha: float = 1e-3  # false-alarm rate of each metric that gates
+
+    @property
+    def gating(self) -> tuple[str, ...]:
+        """The metrics on which its golden gates: those with a guard, and those named in `gates`."""
+        return tuple(dict.fromkeys((*self.guards, *self.gates)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ class Check:
             raise ValueError(f"{self.says}: there is no seed to judge it on; train {' and '.join(self.variants)}")
         sign = 1 if self.relation in (">=", ">") else -1
         # NaN is worse than any number, and of equal values the lowest seed is named
-        worst = min(by_seed, key=lambda seed: (not math.isnan(by_seed[seed]), sign * by_seed[seed]))
+        worst = min(sorted(by_seed), key=lambda seed: (not math.isnan(by_seed[seed]), sign * by_seed[seed]))
         values = list(by_seed.values())
         value = by_seed[worst] if self.statistic is None else self.statistic(values)
         return Verdict(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from itertools import chain
 from pathlib import Path
@@ -14,14 +14,18 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from goldmark.case import Case, MatrixScale, UsageError
+from goldmark.case import Case, MatrixScale, Run, UsageError
 from goldmark.cases import CASES, case_at
 from goldmark.cli._json_file import write_json
 from goldmark.cli._outcome import Outcome, as_json, finish, outcome_of, show
 from goldmark.cli._plan import no_gpu_line, plan_table
 from goldmark.cli._progress import training_progress
 from goldmark.cli._tables import wide_console
+from goldmark.golden import Comparison, check_case
 from goldmark.golden._catalogue import results_of
+from goldmark.golden._files.devices import name_to_record
+from goldmark.golden._project import find_project
+from goldmark.golden._record.repetition import with_repetition
 from goldmark.golden._update.apply import apply_update
 from goldmark.runs import Job, alone, plan_jobs, stored_runs
 from goldmark.training import default_jobs, resolve_device
@@ -56,7 +60,7 @@ class _Means:
 @click.option(
     "--golden-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where goldens lie.  [default: golden; golden-matrix at scale full]",
+    help="Where goldens lie.  [default: the project's; golden-matrix at scale full]",
 )
 @click.option("--reason", help="Record the goldens of a full matrix; say why.")
 @click.option("--plan", is_flag=True, help="Print runs, parameters, operations and memory, and train nothing.")
@@ -95,12 +99,18 @@ def matrix_command(
         return
     if scale == "full" and device == "auto" and means.device == "cpu":
         raise UsageError(no_gpu_line([job for _, jobs_of_case in matrices for job in jobs_of_case]))
-    goldens = golden_dir or Path("golden-matrix" if scale == "full" else "golden")
+    default = Path("golden-matrix") if scale == "full" else find_project().folder_from_here
+
+    def goldens_of(runs: Sequence[Run]) -> list[Comparison]:
+        if scale == "smoke" or reason is not None:  # of no golden's size, or about to be recorded
+            return []
+        return check_case(runs, golden_dir, default=default, allow_fewer=seeds is not None)
+
     with alone(out):
-        outcomes = [_outcome(console, case, jobs_of_case, means, goldens) for case, jobs_of_case in matrices]
+        outcomes = [_outcome(console, case, jobs_of_case, means, goldens_of) for case, jobs_of_case in matrices]
         write_json(out / "matrix.json", scale=scale, **as_json(outcomes))  # no times: equal runs give equal files
     if reason is not None:
-        _record(console, outcomes, goldens, reason)
+        _record(console, outcomes, golden_dir or default, reason)
     finish(console, outcomes)
 
 
@@ -130,7 +140,13 @@ def _matrices(
     return matrices
 
 
-def _outcome(console: Console, case: Case[Any], jobs: Sequence[Job], means: _Means, goldens: Path) -> Outcome:
+def _outcome(
+    console: Console,
+    case: Case[Any],
+    jobs: Sequence[Job],
+    means: _Means,
+    goldens_of: Callable[[Sequence[Run]], list[Comparison]],
+) -> Outcome:
     """Train what is not there yet, and judge the whole."""
     progress, pending = stored_runs(means.folder, jobs)
     for reason, n in progress.outdated.items():
@@ -140,8 +156,7 @@ def _outcome(console: Console, case: Case[Any], jobs: Sequence[Job], means: _Mea
     with training_progress(case.name, len(jobs), done=progress.kept) as on_run, _kept_on_interrupt(means.folder):
         train_matrix(means.folder, pending, progress, machines=means.machines, processes=means.jobs, on_run=on_run)
     runs = [progress.runs[job.variant, job.seed] for job in jobs if (job.variant, job.seed) in progress.runs]
-    folder = None if case.scale == "smoke" else goldens
-    outcome = outcome_of(case, runs, folder, sorted(progress.failures, key=lambda f: (f.variant, f.seed)))
+    outcome = outcome_of(case, runs, goldens_of(runs), sorted(progress.failures, key=lambda f: (f.variant, f.seed)))
     show(console, outcome)
     return outcome
 
@@ -156,7 +171,10 @@ def _record(console: Console, outcomes: Sequence[Outcome], folder: Path, reason:
     if failing:
         raise UsageError(f"no golden written: these fail or were not judged: {', '.join(failing)}")
     results = [result for outcome in outcomes for result in results_of(list(chain(*outcome.runs.values())))]
-    review = apply_update(folder, {result.name: result for result in results}, reason)
+    names = [name_to_record(folder, result.name, result.fingerprint.get("device", "cpu")) for result in results]
+    untried = [with_repetition(result, None) for result in results]
+    named = {name: replace(result, name=name) for name, result in zip(names, untried, strict=True)}
+    review = apply_update(folder, named, reason)
     console.print(Text(f"{review.counts()} in {folder}"))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -20,7 +19,6 @@ from goldmark.cli._tables import (
     summary,
     variant_tables,
 )
-from goldmark.golden import check_case
 from goldmark.golden._compare.drift import Comparison
 from goldmark.runs import by_variant
 
@@ -43,12 +41,11 @@ class Outcome:
 
 
 def outcome_of(
-    case: Case[Any], runs: Sequence[Run], golden_dir: Path | None, failures: Sequence[Failure] = ()
+    case: Case[Any], runs: Sequence[Run], goldens: Sequence[Comparison], failures: Sequence[Failure] = ()
 ) -> Outcome:
-    """Judge the claims of a case on its runs, and compare them with the goldens in a folder, where one is given."""
+    """Judge the claims of a case on its runs, beside what the comparison with its goldens gave."""
     grouped = by_variant(runs)
-    verdicts = case.judge(grouped)
-    return Outcome(case, grouped, verdicts, check_case(runs, golden_dir) if golden_dir else (), failures)
+    return Outcome(case, grouped, case.judge(grouped), goldens, failures)
 
 
 def show(console: Console, outcome: Outcome) -> None:

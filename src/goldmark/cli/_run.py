@@ -15,6 +15,8 @@ from goldmark.cli._json_file import json_option, write_json
 from goldmark.cli._outcome import Outcome, as_json, finish, outcome_of, show
 from goldmark.cli._progress import training_progress
 from goldmark.cli._tables import before_and_after, wide_console
+from goldmark.golden import check_case
+from goldmark.golden._project import find_project
 from goldmark.runs import n_runs
 from goldmark.training import default_jobs, resolve_device, train
 
@@ -27,7 +29,10 @@ from goldmark.training import default_jobs, resolve_device, train
 @click.option("--data", type=click.Path(path_type=Path), help="Run one case on your own data (roast: JSON Lines).")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True)
 @click.option(
-    "--golden-dir", type=click.Path(file_okay=False, path_type=Path), show_default="golden", help="Where goldens lie."
+    "--golden-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="the project's",
+    help="Where goldens lie.",
 )
 def run_command(
     names: tuple[str, ...],
@@ -55,7 +60,7 @@ def run_command(
     console = wide_console()
     outcomes = []
     for case in cases:
-        outcomes.append(_outcome(case, seeds, processes, resolved, golden_dir or Path("golden")))
+        outcomes.append(_outcome(case, seeds, processes, resolved, golden_dir))
         show(console, outcomes[-1])
     console.print()
     for line in before_and_after([(outcome.case, outcome.runs) for outcome in outcomes]):
@@ -74,8 +79,10 @@ def _on_file(cases: Sequence[Case[Any]], path: Path) -> Case[Any]:
     return cases[0].on_file(path)
 
 
-def _outcome(case: Case[Any], seeds: int | None, jobs: int, device: str, golden_dir: Path) -> Outcome:
+def _outcome(case: Case[Any], seeds: int | None, jobs: int, device: str, golden_dir: Path | None) -> Outcome:
+    """Train and judge a case; who names the seeds asks for fewer than the goldens have."""
     chosen = None if seeds is None else range(seeds)
     with training_progress(case.name, n_runs(case, chosen)) as on_run:
         runs = train(case, seeds=chosen, device=device, jobs=jobs, on_run=on_run)
-    return outcome_of(case, runs, golden_dir)
+    default = find_project().folder_from_here
+    return outcome_of(case, runs, check_case(runs, golden_dir, default=default, allow_fewer=seeds is not None))

@@ -185,3 +185,8 @@ def _folded(metric: Metric) -> str:
             lines.append("")
         lines[-1] += part
     return "\n".join(lines if metric.unit == "1" else [*lines, metric.unit])
+
+
+def amount(shift: float, scale: str) -> str:
+    """Return a shift in the metric's unit, or in percent on the log scale."""
+    return f"{100 * math.expm1(shift):.3g} %" if scale == "log" else f"{shift:.3g}"

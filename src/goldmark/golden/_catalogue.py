@@ -10,53 +10,68 @@ from typing import Any
 from goldmark.case import Baseline, Case, Metric, Run, Runs, UsageError
 from goldmark.cases import case_at
 from goldmark.golden._compare.drift import Comparison
-from goldmark.golden._compare.rounding import repeats
 from goldmark.golden._compare.tiers import compare
+from goldmark.golden._files.devices import golden_on
 from goldmark.golden._files.entries import BadGolden, Close, Golden, Result, Statistical
 from goldmark.golden._files.folder import find_golden
 from goldmark.golden._record.entry import statistical_entry
 from goldmark.runs import by_variant
 
 
-def check_case(runs: Sequence[Run], folder: Path) -> list[Comparison]:
+def check_case(
+    runs: Sequence[Run], folder: Path | None = None, *, default: Path = Path("golden"), allow_fewer: bool = False
+) -> list[Comparison]:
     """Compare runs of a catalogue case with the goldens in a folder: a comparison per variant.
 
-    Seeds that a golden does not have are left out. `ok` is None, with the reason, where there is nothing to compare
-    with: no folder, no golden, fewer seeds than the golden, another kind of device, a user's data. A file that cannot
-    be trusted fails, with what is wrong with it as the reason.
+    Seeds that a golden does not have are left out. `ok` is None, with the reason, where nobody named a folder and the
+    default one is not there, for a user's data, and for fewer seeds than a check must have where `allow_fewer` asks for
+    it and those hold. A golden that is missing, of another kind of device, or that cannot be trusted fails.
     """
-    return [_check_variant(runs, variant, folder) for variant in dict.fromkeys(run.variant for run in runs)]
+    variants = dict.fromkeys(run.variant for run in runs)
+    return [_check_variant(runs, variant, folder, default, allow_fewer=allow_fewer) for variant in variants]
 
 
-def _check_variant(runs: Sequence[Run], variant: str, folder: Path) -> Comparison:
-    name = f"{runs[0].case}/{variant}"
+def _check_variant(
+    runs: Sequence[Run], variant: str, named: Path | None, default: Path, *, allow_fewer: bool
+) -> Comparison:
+    name, folder = f"{runs[0].case}/{variant}", named or default
     if runs[0].data != "generated":
         return Comparison(name=name, ok=None, reason="a user's data")
     if not folder.is_dir():
-        return Comparison(name=name, ok=None, reason=f"no folder '{folder}'")
+        return Comparison(name=name, ok=None if named is None else False, reason=f"no folder '{folder}'")
     try:
-        golden = find_golden(folder, name)
+        golden = golden_on(folder, name, runs[0].fingerprint.get("device", "cpu"))
     except BadGolden as error:
         return Comparison(name=name, ok=False, reason=str(error))
     if golden is None:
-        return Comparison(name=name, ok=None, reason=f"no golden in '{folder}'")
+        return Comparison(name=name, ok=False, reason=f"no golden in '{folder}'{_way_out(runs[0], named)}")
     known = [run for run in runs if golden.stream is None or str(run.seed) in golden.stream]
     if variant not in {run.variant for run in known}:
-        return Comparison(name=name, ok=None, reason="none of the golden's seeds was run")
-    return compare(golden, result_of(known, variant))
+        return Comparison(name=name, ok=None if allow_fewer else False, reason="none of the golden's seeds was run")
+    return compare(golden, result_of(known, variant), allow_fewer=allow_fewer)
 
 
-def results_of(runs: Sequence[Run]) -> list[Result]:
-    """Return a result per variant of the runs of one case."""
-    return [result_of(runs, variant) for variant in by_variant(runs)]
+def _way_out(run: Run, named: Path | None) -> str:
+    """Return how a golden that is missing is recorded; nothing for a miniature, which has none."""
+    if run.scale == "smoke":
+        return ""
+    command = f"goldmark golden update {run.case}" if run.scale == "fast" else f"goldmark matrix {run.case}"
+    where = "" if named is None else f" --golden-dir {named}"
+    return f'; create it: {command}{where} --reason "..."'
 
 
-def result_of(runs: Sequence[Run], variant: str) -> Result:
+def results_of(runs: Sequence[Run], case: Case[Any] | None = None) -> list[Result]:
+    """Return a result per variant of the runs of one case, by default the catalogue's case of that name."""
+    return [result_of(runs, variant, case) for variant in by_variant(runs)]
+
+
+def result_of(runs: Sequence[Run], variant: str, case: Case[Any] | None = None) -> Result:
     """Return the result of one variant; the values of its guards are taken from their own runs, where those are given.
 
-    Exact entries and learning rates are the first run's: they do not depend on the seed.
+    Exact entries and learning rates are the first run's: they do not depend on the seed. Without a case the catalogue's
+    of that name is meant.
     """
-    case, grouped = case_at(runs[0].case, runs[0].scale), by_variant(runs)
+    case, grouped = case or case_at(runs[0].case, runs[0].scale), by_variant(runs)
     own = grouped[variant]
     first = own[0]
     per_seed = {key: Close({str(run.seed): run.close[key] for run in own}) for key in first.close}
@@ -72,15 +87,19 @@ def result_of(runs: Sequence[Run], variant: str) -> Result:
 
 
 def _statistical(case: Case[Any], variant: str, metric: Metric, runs: Runs) -> Statistical:
-    own, guard = runs[variant], case.variant(variant).guards.get(metric.name)
+    """Return a metric's entry: with its margin where the variant declares that it gates, and else only shown."""
+    declared = case.variant(variant)
+    own, guard, gates = runs[variant], declared.guards.get(metric.name), metric.name in declared.gating
+    if gates and metric.margin is None:
+        raise UsageError(f"variant '{variant}' gates on '{metric.name}', which has no margin; give Metric.margin")
     if guard not in runs:
         guard = None
     streams = [run.stream for run in own]
     return statistical_entry(
         _values(own, metric.name),
         scale=metric.scale,
-        margin=metric.margin,
-        alpha=case.variant(variant).alpha,
+        margin=metric.margin if gates else None,
+        alpha=declared.alpha,
         test="permutation" if metric.dead_seeds else "t",
         better=metric.better,
         guard=guard,
@@ -142,14 +161,4 @@ def _runs_of(case: Case[Any], variant: str, golden: Golden) -> list[Run]:
             seconds=math.nan,
         )
         for seed, stream in (golden.stream or {}).items()
-    ]
-
-
-def differing_repetitions(runs: Sequence[Run], again: Sequence[Run]) -> list[str]:
-    """Return the metrics in which a second training of the same runs differs by more than relative 1e-6."""
-    return [
-        f"{run.case}/{run.variant} seed {run.seed}: {metric} {value!r}, then {second.metrics[metric]!r}"
-        for run, second in zip(runs, again, strict=True)
-        for metric, value in run.metrics.items()
-        if not repeats(value, second.metrics[metric])
     ]

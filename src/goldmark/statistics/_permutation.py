@@ -79,7 +79,11 @@ class _Sums:
 
 
 def _pairs_within(left: _Sums, right: _Sums, limit: float) -> float:
-    """Count the pairs of a left and a right subset whose sums add up to at most the limit; both are sorted by sum."""
+    """Count the pairs of a left and a right subset whose sums add up to at most the limit; both are sorted by sum.
+
+    Meet in the middle (Horowitz and Sahni, "Computing partitions with applications to the knapsack problem", Journal of
+    the ACM 21, 1974): 2^(n / 2) sums of each half and a search stand for the 2^n sums of the whole.
+    """
     below = np.concatenate([[0.0], np.cumsum(right.ways)])
     return float(left.ways @ below[np.searchsorted(right.sums, limit - left.sums, side="right")])
 

@@ -68,4 +68,6 @@ def _spread_bound(df: int) -> float:
     """Return the 80 % upper bound of an sd over its estimate."""
     from scipy import special
 
+    # df s^2 / sigma^2 is chi-square with df degrees of freedom: with probability .8 it exceeds its .2 quantile, and
+    # then sigma < s sqrt(df / quantile). `chdtri` takes the upper tail.
     return math.sqrt(df / float(special.chdtri(df, 0.8)))

@@ -20,7 +20,7 @@ TestName = Literal["paired t", "Welch", "paired permutation", "permutation", "eq
 _FEWEST_SEEDS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shift:
     """How far new values lie from golden ones on the metric's scale, and whether that is more than the margin."""
 
@@ -71,19 +71,32 @@ def compare_values(
     alpha: float,
     test: Literal["t", "permutation"],
     paired: bool,
+    allow_few: bool = False,
 ) -> Shift:
     """Compare the values of every seed with a golden's: `paired` by seed, on the same stream, or as two groups.
 
-    Raise `UsageError` for seeds that differ, for too few of them, and for values that are not finite.
+    Raise `UsageError` for seeds that differ, for too few of them, and for values that are not finite. `allow_few` takes
+    as few as the test can be computed with, two: it keeps its level, but a spread from so few is a guess.
     """
-    _refuse_seeds(new, golden, why_too_few(len(golden), test, alpha, paired=paired))
+    few_enough = allow_few and len(golden) > 1
+    _refuse_seeds(new, golden, None if few_enough else why_too_few(len(golden), test, alpha, paired=paired))
     x = on_scale([new[seed] for seed in golden], scale)
     y = on_scale(list(golden.values()), scale)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise UsageError("values that are not finite cannot be compared; find out why training left them")
     core = {"t": paired_t if paired else welch, "permutation": sign_flip if paired else permutation}[test]
     shift, sd, p = (float(number) for number in core(x, y, margin))
-    return Shift(p <= alpha, shift, margin, sd, len(y), p, _test_name(test, sd, paired=paired), alpha, paired)
+    return Shift(
+        alarm=p <= alpha,
+        shift=shift,
+        margin=margin,
+        sd=sd,
+        n=len(y),
+        p=p,
+        test=_test_name(test, sd, paired=paired),
+        alpha=alpha,
+        paired=paired,
+    )
 
 
 def _refuse_seeds(new: Mapping[str, float], golden: Mapping[str, float], too_few: str | None) -> None:
@@ -112,11 +125,12 @@ def paired_t(x: Array, y: Array, margin: float) -> tuple[Array, Array, Array]:
 def welch(x: Array, y: Array, margin: float) -> tuple[Array, Array, Array]:
     """Return shift, pooled sd and two-sided p of |mean x - mean y| <= margin for equal group sizes: (..., n) -> (...).
 
-    Degrees of freedom by Welch, Biometrika 34 (1947).
+    The variances need not be equal. Degrees of freedom by Welch, Biometrika 34 (1947).
     """
     n = x.shape[-1]
     shift = x.mean(axis=-1) - y.mean(axis=-1)
     u, v = x.var(axis=-1, ddof=1), y.var(axis=-1, ddof=1)
+    # Welch and Satterthwaite, with equal n: df = (u + v)^2 / ((u^2 + v^2) / (n - 1)); 0 / 0 where nothing varies
     with np.errstate(invalid="ignore"):
         df = np.nan_to_num((n - 1) * (u + v) ** 2 / (u**2 + v**2), nan=n - 1.0)
     return shift, np.sqrt((u + v) / 2), _p_of_t(shift, np.sqrt((u + v) / n), df, margin)

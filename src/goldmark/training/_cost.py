@@ -58,7 +58,7 @@ def _model_and_batch(job: Job) -> tuple[nn.Module, Data]:
     settings = job.case.settings_of(job.variant)
     data = job.case.make_data(_one_batch(settings), job.seed)
     data = {name: t.float() if t.is_floating_point() else t for name, t in data.items()}
-    with draws.initial_weights(job.seed):
+    with torch.device("meta"):  # of the weights nothing but their shapes is asked
         return job.case.make_model(settings, data), data
 
 

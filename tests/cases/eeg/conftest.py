@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 from torch import nn
 
@@ -24,10 +26,11 @@ def mean_model():
 
 @pytest.fixture(scope="session")
 def float_data():
-    """`float_data(settings, seed=0)`: the data of a seed in float32."""
+    """`float_data(settings, seed=0)`: the data of a seed in float32, made once, in a dict of the test's own."""
 
-    def make(settings, seed=0):
+    @cache
+    def made(settings, seed):
         data = CASE.make_data(settings, seed)
         return {name: x.float() if x.is_floating_point() else x for name, x in data.items()}
 
-    return make
+    return lambda settings, seed=0: dict(made(settings, seed))

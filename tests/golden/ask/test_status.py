@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 
 import pytest
 
-from goldmark.golden._ask.status import age_days, doubts, false_alarm_rate, guarded_metrics
+from goldmark.golden._ask.status import age_days, doubts, false_alarm_rate, gating_metrics, over_budget
 from goldmark.golden._files.entries import Golden, Provenance, Result
 from goldmark.golden._files.format import to_bytes
 from goldmark.golden._record.entry import statistical_entry
@@ -24,9 +24,10 @@ ENTRY = statistical_entry(
     guard="broken",
     guard_values={seed: value + 2 + 0.001 * int(seed) for seed, value in VALUES.items()},
 )
+UNPROVEN = replace(ENTRY, guard=None, guard_values=None, effect=None)
 GOLDEN = Golden(
     name="a/b",
-    statistical={"loss": ENTRY, "shown": replace(ENTRY, guard=None, guard_values=None, effect=None)},
+    statistical={"loss": ENTRY, "unproven": UNPROVEN, "shown": replace(UNPROVEN, margin=None)},
     provenance=(
         Provenance(
             date="2026-01-01T00:00:00+00:00", reason="first", commit=None, versions={}, fingerprint={}, sources={}
@@ -35,19 +36,39 @@ GOLDEN = Golden(
 )
 
 
-def test_only_guarded_metrics_gate():
-    """The shown metric is left out; the guarded one tells its distance from the bug."""
-    (metric,) = guarded_metrics(GOLDEN)
-    assert ("loss", 8, "broken", 0.01) == (metric.metric, metric.n_seeds, metric.guard, metric.alpha)
-    assert pytest.approx(2.0035) == metric.effect
-    assert pytest.approx(metric.effect / metric.detectable) == metric.effects_away
-    assert metric.effects_away > 1
+def test_metrics_with_a_margin_gate():
+    """The shown metric is left out; a guard tells how far the bug is, none that the metric is shown to see nothing."""
+    proven, unproven = gating_metrics(GOLDEN)
+    assert ("loss", 8, "broken", 0.01) == (proven.metric, proven.n_seeds, proven.guard, proven.alpha)
+    assert pytest.approx(2.0035) == proven.effect
+    assert pytest.approx(proven.effect / proven.detectable) == proven.effects_away
+    assert proven.effects_away > 1
+    assert ("unproven", None, None) == (unproven.metric, unproven.guard, unproven.effects_away)
+
+
+def test_a_guard_that_diverges_is_infinitely_far_away():
+    """NaN is no distance, and no golden holds infinity: the effect is not known, and is larger than any."""
+    (metric,) = gating_metrics(replace(GOLDEN, statistical={"loss": replace(ENTRY, effect=None)}))
+    assert math.inf == metric.effects_away
 
 
 def test_false_alarms_add_up_over_metrics():
     """Three metrics at 1 % alarm in 1 - .99^3 of innocent changes at most; none never."""
-    assert pytest.approx(1 - 0.99**3) == false_alarm_rate(guarded_metrics(GOLDEN) * 3)
+    assert pytest.approx(1 - 0.99**3) == false_alarm_rate([*gating_metrics(GOLDEN), gating_metrics(GOLDEN)[0]])
     assert 0.0 == false_alarm_rate([])
+
+
+@pytest.mark.parametrize(
+    ("n", "budget", "fits"),
+    [(4, 0.04, None), (4, None, None), (5, 0.04, "0.008"), (7, 0.04, "0.0057"), (3, 0.02, "0.0066")],
+)
+def test_alphas_are_held_against_the_budget(n, budget, fits):
+    """Metrics of 1 % each: their sum counts, rounding apart, and the alpha that would fit is named, never more."""
+    excess = over_budget(gating_metrics(GOLDEN)[:1] * n, budget)
+    assert (fits is None) == (excess is None)
+    if fits:
+        assert f"add up to {0.01 * n:.3g}, more than golden_budget = {budget:g}; an alpha of {fits} for each" in excess
+        assert float(fits) * n <= budget
 
 
 def test_a_folder_that_updates_wrote_is_in_no_doubt(tmp_path):

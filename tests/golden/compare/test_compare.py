@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldmark.case import UsageError
+from goldmark.golden._compare.drift import Length
 from goldmark.golden._compare.messages import attribution, message
 from goldmark.golden._compare.tiers import compare
 from goldmark.golden._files.entries import Close, Golden, Provenance, Result
@@ -24,7 +26,7 @@ STREAM = {str(seed): f"stream {seed}" for seed in range(12)}
 MOVED = {str(seed): f"moved {seed}" for seed in range(12)}
 FINGERPRINT = {"device": "cpu", "torch": "2.13.0", "cpu": "EPYC"}
 SOURCES = {"src/a.py": "11", "src/b.py": "22"}
-UPDATE = 'pytest tests/test_a.py --snapshot-update --golden-reason "..."'
+UPDATE = 'pytest tests/test_a.py --golden-update --golden-reason "..."'
 
 
 def by_seed(values):
@@ -38,9 +40,14 @@ def entry(values=HEALTHY, **rule):
     return statistical_entry(by_seed(values), **{"scale": "identity", "margin": 0.1, "better": "lower"} | guard | rule)
 
 
-def shown(values=HEALTHY):
-    """Return a metric without a guard."""
+def unguarded(values=HEALTHY):
+    """Return a metric with a margin and without a guard."""
     return entry(values, guard=None, guard_values=None)
+
+
+def shown(values=HEALTHY):
+    """Return a metric without a margin."""
+    return entry(values, guard=None, guard_values=None, margin=None)
 
 
 def approved(result):
@@ -49,7 +56,7 @@ def approved(result):
         date="2026-01-02",
         reason="first",
         commit=None,
-        versions={},
+        versions=result.versions,
         fingerprint=result.fingerprint,
         sources=result.sources,
     )
@@ -62,6 +69,7 @@ SAME = Result(
     close={"shares": Close([i / 50 + 0.01 for i in range(50)]), "trace": Close({"a": 1.0, "b": [2.0, 0.0]}, rel=1e-3)},
     statistical={"rmse": entry(), "loss": shown()},
     stream=STREAM,
+    versions={"scipy": "1.11"},
     fingerprint=FINGERPRINT,
     sources=SOURCES,
 )
@@ -96,7 +104,7 @@ def test_identical_entries_hold():
         ("recipe.lr", 0.1 + 2**-56, {"recipe": {"lr": 0.1 + 2**-56, "clip": None, "warm": True}}),
         ("recipe.clip", 0, {"recipe": {"lr": 0.1, "clip": 0, "warm": True}}),
         ("shapes[0][1]", 3, {"shapes": [[1, 3], [3]]}),
-        ("shapes[1]", [3, 4], {"shapes": [[1, 2], [3, 4]]}),
+        ("shapes[1]", Length(2), {"shapes": [[1, 2], [3, 4]]}),
         ("recipe", [], {"recipe": []}),
     ],
 )
@@ -104,6 +112,15 @@ def test_exact_entries_are_equal_in_value_and_type(key, got, change):
     """A bit, a type, a length or a structure is enough, and the entry is named by its path."""
     (drift,) = compared(exact={**SAME.exact, **change}).drifts
     assert ("exact", key, got, math.inf) == (drift.tier, drift.key, drift.got, drift.size)
+
+
+def test_lists_of_other_lengths_say_so_and_what_else_differs():
+    """Two long lists that begin alike would be shown alike; their common part is compared as well."""
+    longer = compared(close={**SAME.close, "shares": Close([*SAME.close["shares"].value, 1.0])})
+    assert ["close shares: golden 50 values, got 51 values (the lengths differ)"] == [d.text for d in longer.drifts]
+    first = [2.0, *SAME.close["shares"].value[1:-1]]
+    shorter = compared(close={**SAME.close, "shares": Close(first)})
+    assert ["shares", "shares[0]"] == [drift.key for drift in shorter.drifts]
 
 
 @pytest.mark.parametrize(
@@ -185,11 +202,26 @@ def test_two_of_fifty_entries_adrift_are_both_shown_worst_first():
 
 
 def test_many_drifts_are_counted_and_the_worst_shown():
-    """Four entries, how many more, the cause and the way out make eight lines."""
+    """The list has eight lines, the last of which says how many more there are; all of them are shown where asked."""
     moved = Close([x * (1 + i / 100) for i, x in enumerate(SAME.close["shares"].value)])
-    lines = message(compared(close={**SAME.close, "shares": moved}), UPDATE)
-    assert [8, "  and 45 more", f"if the change is meant: {UPDATE}"] == [len(lines), lines[5], lines[7]]
+    comparison = compared(close={**SAME.close, "shares": moved})
+    lines = message(comparison, UPDATE)
+    assert [11, "  and 42 more: -vv shows all"] == [len(lines), lines[8]]
+    assert f"if the change is meant: {UPDATE}" == lines[-1]
     assert "shares[49]" in lines[1]
+    assert 49 == sum("close shares" in line for line in message(comparison, UPDATE, every_drift=True))
+
+
+def test_drifts_of_all_tiers_are_in_one_list():
+    """The worst first, whatever its tier; eight fit without a count."""
+    comparison = compared(
+        exact={**SAME.exact, "n": 4},
+        close={**SAME.close, "shares": Close([0.5, *SAME.close["shares"].value[1:]])},
+        statistical={"rmse": entry(HEALTHY + 1 + NOISE), "loss": shown()},
+        sources={},
+    )
+    assert ["exact", "close", "statistical"] == [drift.tier for drift in comparison.drifts]
+    assert 6 == len(message(comparison, UPDATE))
 
 
 def test_a_shift_beyond_the_margin_fails_with_its_numbers():
@@ -219,17 +251,24 @@ def test_a_shift_within_the_margin_holds():
     assert elsewhere(rmse=entry(HEALTHY + 0.05)).ok is True
 
 
-def test_only_metrics_with_a_guard_gate():
-    """A metric without one is shown and does not fail, whatever it says."""
-    assert elsewhere(loss=shown(HEALTHY + 100)).ok is True
+def test_a_metric_gates_by_its_margin():
+    """With or without a guard it fails beyond it; what has none is shown, whatever it says."""
+    golden = approved(replace(SAME, statistical={"rmse": unguarded(), "loss": shown()}))
+    moved = replace(SAME, statistical={"rmse": unguarded(HEALTHY + 1), "loss": shown(HEALTHY + 100)}, sources={})
+    (drift,) = compare(golden, moved).drifts
+    assert ("statistical", "rmse") == (drift.tier, drift.key)
+    assert "12 seeds, detects shifts of 0.297" in drift.text
+    assert elsewhere(loss=shown([math.nan] * 12)).ok is True
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_one_seed_without_a_number_fails_a_guarded_metric(value):
+@pytest.mark.parametrize("metric", [entry, unguarded])
+def test_one_seed_without_a_number_fails_a_metric_that_gates(value, metric):
     """A diverged seed is not averaged away."""
     values = HEALTHY.copy()
     values[3] = value
-    (drift,) = elsewhere(rmse=entry(values)).drifts
+    golden = approved(replace(SAME, statistical={"rmse": metric()}))
+    (drift,) = compare(golden, replace(SAME, statistical={"rmse": metric(values)}, sources={})).drifts
     assert "rmse, seed 3" in drift.text
     assert math.isinf(drift.size)
 
@@ -280,13 +319,69 @@ def test_a_golden_that_went_blind_with_its_stream_fails():
     assert compare(golden, replace(moved, stream=STREAM)).ok is True
 
 
-def test_fewer_seeds_are_not_checked_and_that_is_said():
-    """A subset of the seeds gives null with its reason; recipe and arithmetic are still held."""
-    few = {"rmse": entry(HEALTHY[:3] + 9), "loss": shown(HEALTHY[:3])}
-    comparison = compared(statistical=few)
-    assert (None, ("rmse", "loss")) == (comparison.ok, comparison.not_checked)
-    assert comparison.reason == "3 of the golden's 12 seeds were run"
-    assert compared(statistical=few, exact={**SAME.exact, "n": 4}).ok is False
+FEWER = {"rmse": entry(HEALTHY[:7]), "loss": shown(HEALTHY[:7])}
+
+
+def test_fewer_seeds_fail_with_how_many_are_needed():
+    """Whatever their values: a check that measured less than its golden is not green."""
+    (drift,) = compared(statistical=FEWER).drifts
+    assert ("key", "seeds") == (drift.tier, drift.key)
+    assert drift.text.startswith("statistical: 7 of the golden's 12 seeds were run: they detect shifts of 0.")
+    assert drift.text.endswith("run the others too, or say allow_fewer=True or --golden-partial")
+
+
+def test_fewer_seeds_that_are_allowed_are_compared_and_named():
+    """Where they hold `ok` is null and the reason says what they still detect; a shift in them fails."""
+    comparison = compare(GOLDEN, replace(SAME, statistical=FEWER), allow_fewer=True)
+    assert (None, (), ("rmse", "loss")) == (comparison.ok, comparison.drifts, comparison.not_checked)
+    assert comparison.reason.startswith("7 of the golden's 12 seeds were run: they detect shifts of 0.")
+    assert " instead of 0.2" in comparison.reason
+    other_n = compare(GOLDEN, replace(SAME, statistical=FEWER, exact={**SAME.exact, "n": 4}), allow_fewer=True)
+    assert [("exact", "n")] == [(drift.tier, drift.key) for drift in other_n.drifts]
+
+
+@pytest.mark.parametrize("metric", [entry, unguarded])
+def test_fewer_seeds_never_detect_more(metric):
+    """What is said of seven seeds follows from the same spread as what twelve are stated to detect."""
+    golden = approved(replace(SAME, statistical={"rmse": metric()}))
+    reason = compare(golden, replace(SAME, statistical={"rmse": metric(HEALTHY[:7])}), allow_fewer=True).reason
+    few, all_of_them = map(float, re.findall(r"0\.\d+", reason))
+    assert few > all_of_them
+
+
+@pytest.mark.parametrize("n", [3, 4, 7, 11])
+@pytest.mark.parametrize("stream", [STREAM, MOVED])
+def test_a_large_shift_in_a_few_seeds_is_seen(n, stream):
+    """In pairs and without, below the five that a golden needs too, a metric ten times worse fails."""
+    few = {"rmse": entry(10 * HEALTHY[:n]), "loss": shown(HEALTHY[:n])}
+    (drift,) = compare(GOLDEN, replace(SAME, statistical=few, stream=stream, sources={}), allow_fewer=True).drifts
+    assert ("statistical", "rmse") == (drift.tier, drift.key)
+    assert f"{n} seeds, detects shifts of" in drift.text
+
+
+@pytest.mark.parametrize(("n", "rule"), [(1, {}), (10, {"test": "permutation"})])
+def test_seeds_too_few_for_any_test_are_said_to_be(n, rule):
+    """One seed has no spread, and ten pairs no permutation of alpha .001; NaN among them fails."""
+    golden = approved(replace(SAME, statistical={"rmse": entry(**rule)}))
+    few = replace(SAME, statistical={"rmse": entry(10 * HEALTHY[:n], **rule)}, sources={})
+    comparison = compare(golden, few, allow_fewer=True)
+    assert (None, f"{n} of the golden's 12 seeds were run: too few for a test") == (comparison.ok, comparison.reason)
+    diverged = replace(few, statistical={"rmse": entry([math.nan] * n, **rule)})
+    assert compare(golden, diverged, allow_fewer=True).ok is False
+
+
+def test_a_golden_states_how_many_of_its_seeds_a_check_must_have():
+    """Further seeds are reference values: any eight of twelve are a whole check, and seven are not."""
+    golden = approved(replace(SAME, statistical={"rmse": entry(check_seeds=8)}))
+    some = {str(seed): float(HEALTHY[seed]) for seed in range(2, 10)}
+    whole = replace(SAME, statistical={"rmse": replace(entry(check_seeds=8), values=some)})
+    assert compare(golden, whole).ok is True
+    assert compare(golden, replace(SAME, statistical={"rmse": entry(check_seeds=8)})).ok is True
+    seven = replace(SAME, statistical={"rmse": entry(HEALTHY[:7], check_seeds=8)})
+    (drift,) = compare(golden, seven).drifts
+    assert "7 of the golden's 12 seeds were run, and a check needs 8" in drift.text
+    all_of_them = replace(SAME, statistical={"rmse": entry()}, sources={})
+    assert ["rmse.check_seeds"] == [drift.key for drift in compare(golden, all_of_them).drifts]
 
 
 def test_close_entries_by_seed_are_held_for_the_seeds_that_ran():
@@ -294,8 +389,10 @@ def test_close_entries_by_seed_are_held_for_the_seeds_that_ran():
     golden = approved(replace(SAME, close={"ceiling": Close(by_seed(HEALTHY))}))
     two = {"0": "stream 0", "1": "stream 1"}
     few = replace(SAME, stream=two, statistical={"rmse": entry(HEALTHY[:2]), "loss": shown(HEALTHY[:2])})
-    assert compare(golden, replace(few, close={"ceiling": Close(by_seed(HEALTHY[:2]))})).ok is None
-    assert compare(golden, replace(few, close={"ceiling": Close(by_seed(HEALTHY[:2] + 1))})).ok is False
+    held = replace(few, close={"ceiling": Close(by_seed(HEALTHY[:2]))})
+    assert compare(golden, held, allow_fewer=True).ok is None
+    moved = replace(few, close={"ceiling": Close(by_seed(HEALTHY[:2] + 1))})
+    assert compare(golden, moved, allow_fewer=True).ok is False
 
 
 @pytest.mark.parametrize("values", [[], [*HEALTHY, 3.0]])
@@ -307,36 +404,31 @@ def test_other_seeds_than_the_golden_s_fail(values):
     assert "train the same" in drift.text
 
 
-def test_another_kind_of_device_is_not_checked():
-    """A golden made on a CPU says nothing about a GPU's metrics, and everything about the recipe."""
+def test_another_kind_of_device_fails():
+    """A golden made on a CPU says nothing about a GPU's metrics: none is recorded, whatever the values."""
     on_gpu = {"fingerprint": {**FINGERPRINT, "device": "cuda"}, "statistical": {"rmse": entry(BROKEN), "loss": shown()}}
-    comparison = compared(**on_gpu)
-    assert (None, ("rmse", "loss")) == (comparison.ok, comparison.not_checked)
-    assert comparison.reason == "the golden was made on cpu, this ran on cuda"
-    lines = message(compared(**on_gpu, exact={**SAME.exact, "n": 4}), UPDATE)
-    assert lines[-1] == "not checked: rmse, loss (the golden was made on cpu, this ran on cuda)"
+    (drift,) = compared(**on_gpu).drifts
+    assert "statistical: none recorded for cuda; this golden was made on cpu" == drift.text
+    assert ["n", "device"] == [drift.key for drift in compared(**on_gpu, exact={**SAME.exact, "n": 4}).drifts]
 
 
-@pytest.mark.parametrize("metric", ["rmse", "loss"])
+@pytest.mark.parametrize("metric", [entry, unguarded])
 def test_unchanged_code_and_environment_repeat_every_seed(metric):
-    """Where nothing changed, one seed of any metric that moves by more than 1e-6 fails, though no mean is far off."""
+    """Where nothing changed, one seed that moves by more than 1e-6 fails, though no mean is far off."""
     values = HEALTHY.copy()
     values[5] *= 1 + 2e-6
-    metric_entry = entry(values) if metric == "rmse" else shown(values)
-    comparison = compared(statistical={**SAME.statistical, metric: metric_entry})
+    golden = approved(replace(SAME, statistical={"rmse": metric()}))
+    comparison = compare(golden, replace(SAME, statistical={"rmse": metric(values)}))
     (drift,) = comparison.drifts
-    assert ("repeat", f"{metric}, seed 5") == (drift.tier, drift.key)
+    assert ("repeat", "rmse, seed 5") == (drift.tier, drift.key)
     assert "1 of 12 seeds moved" in drift.text
-    assert comparison.cause == "neither code nor environment changed"
+    assert comparison.cause.startswith("nothing that goldmark watches changed: ")
+    assert compared(statistical={**SAME.statistical, "loss": shown(values)}).ok is True  # only shown
 
 
-def test_numbers_repeat_to_rounding_and_nan_repeats_nan():
-    """A diverged variant diverges again; a number that becomes NaN does not repeat."""
-    diverged = [math.nan, *HEALTHY[1:]]
-    golden = approved(replace(SAME, statistical={"loss": shown(diverged)}))
-    assert compare(golden, replace(SAME, statistical={"loss": shown(np.array(diverged) * (1 + 5e-7))})).ok is True
-    assert compare(golden, replace(SAME, statistical={"loss": shown()})).ok is False
-    assert compared(statistical={**SAME.statistical, "loss": shown(diverged)}).ok is False
+def test_numbers_repeat_to_rounding():
+    """All seeds may differ in the seventh digit: the load of a machine does that."""
+    assert compared(statistical={**SAME.statistical, "rmse": entry(HEALTHY * (1 + 5e-7))}).ok is True
 
 
 @pytest.mark.parametrize("repeats", [False, None])
@@ -348,10 +440,13 @@ def test_repetition_is_not_asked_of_a_metric_that_was_not_recorded_to_repeat(rep
     assert compare(GOLDEN, replace(SAME, statistical=moved)).ok is False
 
 
-@pytest.mark.parametrize("unknown", [{"sources": {}}, {"fingerprint": {}}, {"sources": {"src/a.py": "other"}}])
+@pytest.mark.parametrize(
+    "unknown",
+    [{"sources": {}}, {"fingerprint": {}}, {"sources": {"src/a.py": "other"}}, {"versions": {"scipy": "1.12"}}],
+)
 def test_repetition_is_not_asked_of_changed_or_unknown_code(unknown):
     """Only known and equal sources and environment make a number repeat."""
-    moved = replace(SAME, statistical={**SAME.statistical, "loss": shown(HEALTHY * 2)}, **unknown)
+    moved = replace(SAME, statistical={**SAME.statistical, "rmse": entry(HEALTHY * (1 + 2e-6))}, **unknown)
     assert compare(GOLDEN, moved).ok is True
     if not all(unknown.values()):  # unknown on both sides is not known to be equal
         assert compare(approved(replace(SAME, **unknown)), moved).ok is True
@@ -370,17 +465,36 @@ def test_a_rule_changed_without_an_update_fails(change):
     """The stored rule decides, so a new one in the code has to be said to have no effect yet."""
     comparison = elsewhere(rmse=entry(**change))
     assert {"rule"} == {drift.tier for drift in comparison.drifts}
-    assert elsewhere(loss=replace(shown(), margin=9.0)).ok is True
+    assert elsewhere(loss=replace(shown(), alpha=0.5, test="permutation")).ok is True  # it is judged by none
+
+
+def test_a_margin_that_only_one_side_has_fails():
+    """A metric that shall gate is recorded to; one that shall be shown no longer gates by an update alone."""
+    (drift,) = elsewhere(loss=unguarded()).drifts
+    assert "rule loss.margin: golden None, now 0.1; a rule changes by an update of the golden" == drift.text
+    assert ["rmse.margin"] == [drift.key for drift in elsewhere(rmse=shown()).drifts]
+
+
+def test_a_guard_may_be_left_out_and_is_not_looked_at():
+    """It was judged when it was recorded; one that the golden does not have would guard nothing."""
+    assert elsewhere(rmse=unguarded()).ok is True
+    assert elsewhere(rmse=entry(guard="another", guard_values=by_seed(HEALTHY))).ok is True
+    golden = approved(replace(SAME, statistical={"rmse": unguarded()}))
+    stated = replace(entry(), guard_values=None)  # as a test states it
+    (drift,) = compare(golden, replace(SAME, statistical={"rmse": stated}, sources={})).drifts
+    assert "rmse.guard" == drift.key
 
 
 @pytest.mark.parametrize(
     ("text", "changes"),
     [
-        ("neither code nor environment changed", {}),
+        ("nothing that goldmark watches changed: 2 files of code, 1 version, processor and flags, no data (name", {}),
         ("code changed: src/a.py", {"sources": {**SOURCES, "src/a.py": "33"}}),
         ("code changed: src/b.py, src/c.py", {"sources": {"src/a.py": "11", "src/c.py": "33"}}),
         ("environment changed: torch 2.13.0 -> 2.11.0", {"fingerprint": {**FINGERPRINT, "torch": "2.11.0"}}),
-        ("environment changed: gpu unknown -> H200", {"fingerprint": {**FINGERPRINT, "gpu": "H200"}}),
+        ("environment changed: device cpu -> cuda", {"fingerprint": {**FINGERPRINT, "device": "cuda", "gpu": "H200"}}),
+        ("environment changed: scipy 1.11 -> 1.12", {"versions": {"scipy": "1.12", "rich": "13"}}),
+        ("data changed: data/x.csv", {"sources": {**SOURCES, "data/x.csv": "44"}}),
         (
             "code changed: src/a.py; environment changed: torch 2.13.0 -> 2.11.0",
             {"sources": {**SOURCES, "src/a.py": "33"}, "fingerprint": {**FINGERPRINT, "torch": "2.11.0"}},
@@ -390,9 +504,12 @@ def test_a_rule_changed_without_an_update_fails(change):
     ],
 )
 def test_the_cause_names_what_changed(text, changes):
-    """The source files and the parts of the environment that differ from the last record, or that neither does."""
-    assert text == attribution(GOLDEN, replace(SAME, **changes))
-    assert text in message(compare(GOLDEN, replace(SAME, exact={}, **changes)), UPDATE)
+    """Files of code and of data and parts of the environment that differ from the record, or what was looked at.
+
+    What one side alone knows of the environment is no change: torch is described where something has loaded it.
+    """
+    assert attribution(GOLDEN, replace(SAME, **changes)).startswith(text)
+    assert text in str(message(compare(GOLDEN, replace(SAME, exact={}, **changes)), UPDATE))
 
 
 def test_a_golden_with_too_few_seeds_for_its_test_is_an_error():

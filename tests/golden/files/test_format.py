@@ -38,9 +38,9 @@ def entry(**changes):
     return replace(guarded, **changes)
 
 
-def unguarded(**changes):
-    """Return a metric that is shown and gates on repeat alone."""
-    return entry(guard=None, guard_values=None, effect=None, **changes)
+def shown(**changes):
+    """Return a metric that is only shown."""
+    return entry(margin=None, guard=None, guard_values=None, effect=None, **changes)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def golden():
         name="roast/normalized",
         exact={"n": 3, "recipe": {"lr": 0.1, "clip": None, "amsgrad": False}, "shapes": [[1, 2], []]},
         close={"shares": Close([0.1, 1e-300, 1 / 3]), "trace": Close({"a": 1.0, "b": [2.0]}, rel=1e-6)},
-        statistical={"rmse": entry(), "loss": unguarded(values={"0": 1.0, "1": math.nan})},
+        statistical={"rmse": entry(), "loss": shown(values={"0": 1.0, "1": math.nan})},
         stream={"0": "abc", "1": "def"},
         provenance=(provenance, replace(provenance, commit="1234", reason="second")),
     )
@@ -72,7 +72,7 @@ def resealed(document):
 
 
 def test_what_is_written_is_read_back(golden):
-    """Every field survives, floats to the last bit, NaN of an unguarded metric as NaN."""
+    """Every field survives, floats to the last bit, NaN of a metric that is only shown as NaN."""
     stored = from_bytes(to_bytes(golden), "x.json")
     assert math.isnan(stored.statistical["loss"].values["1"])
     assert to_bytes(golden) == to_bytes(stored)
@@ -128,7 +128,7 @@ def mutations():
     yield "duplicate key", lambda b: b.replace(b'"n": 3', b'"n": 3, "n": 3'), "the key 'n' comes twice"
     yield "a list", lambda b: b"[]", "not a JSON object"
     yield "too deep", lambda b: b"[" * 100_000, "nested too deep"
-    yield "conflict of a merge", lambda b: b"<<<<<<< HEAD\n" + b, "not JSON"
+    yield "half a conflict of a merge", lambda b: b"<<<<<<< HEAD\n" + b, "not JSON"
 
 
 @pytest.mark.parametrize(("damage", "reason"), [pytest.param(*rest, id=name) for name, *rest in mutations()])
@@ -140,7 +140,23 @@ def test_a_damaged_file_is_refused_with_its_name_and_the_way_out(golden, damage,
     assert text.startswith("golden/x.json is not a golden")
     assert reason in text
     assert "`git checkout -- golden/x.json`" in text
-    assert "--snapshot-update --golden-reason" in text
+    assert "--golden-update --golden-reason" in text
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_conflict_of_a_merge_names_both_sides_and_the_ways_out(golden, end):
+    """The marks that git leaves are told from damage, whatever lies between them and however lines end."""
+    seals = b'<<<<<<< HEAD\n  "seal": "1",\n||||||| 12ab\n  "seal": "0",\n=======\n  "seal": "2",\n>>>>>>> bob/lr\n'
+    with pytest.raises(BadGolden) as refused:
+        from_bytes((to_bytes(golden) + seals).replace(b"\n", end), "golden/x.json")
+    text = str(refused.value)
+    assert text.startswith("golden/x.json holds a conflict of a merge: 'HEAD' and 'bob/lr' both changed it.")
+    for way in (
+        "git checkout --ours -- golden/x.json` for 'HEAD'",
+        "git checkout --theirs -- golden/x.json` for 'bob/lr'",
+    ):
+        assert way in text
+    assert "--golden-reason" in text
 
 
 def places(value, path=()):
@@ -207,11 +223,32 @@ def test_a_metric_repeats_or_not_or_nobody_knows(golden, wrong):
         from_bytes(resealed(with_value(document, ("statistical", "rmse", "repeats"), wrong)), "x.json")
 
 
-def test_a_guarded_metric_holds_no_null(golden):
-    """NaN in a metric that gates would compare as nothing at all."""
-    document = with_value(json.loads(to_bytes(golden)), ("statistical", "rmse", "values", "0"), None)
+@pytest.mark.parametrize("guard", ["raw", None])
+def test_a_metric_that_gates_holds_no_null(golden, guard):
+    """NaN in a metric with a margin would compare as nothing at all, whether a guard proves it or not."""
+    rmse = entry() if guard else entry(guard=None, guard_values=None, effect=None)
+    document = json.loads(to_bytes(replace(golden, statistical={"rmse": rmse})))
+    damaged = with_value(document, ("statistical", "rmse", "values", "0"), None)
     with pytest.raises(BadGolden, match=r"rmse\.values\.0' is None, not a number"):
-        from_bytes(resealed(document), "x.json")
+        from_bytes(resealed(damaged), "x.json")
+
+
+def test_a_guard_may_diverge(golden):
+    """A bug that ends in NaN is a bug: its guard's values come back as they were."""
+    diverged = entry(guard_values={str(seed): math.nan for seed in range(5)}, effect=math.inf)
+    with pytest.raises(UsageError, match=r"rmse\.effect"):
+        to_bytes(replace(golden, statistical={"rmse": diverged}))
+    stored = from_bytes(to_bytes(replace(golden, statistical={"rmse": replace(diverged, effect=None)})), "x.json")
+    assert all(math.isnan(value) for value in stored.statistical["rmse"].guard_values.values())
+
+
+def test_a_metric_without_a_margin_is_only_shown(golden):
+    """No margin is null in the file and None in the entry; a guard without a margin could prove nothing."""
+    document = json.loads(to_bytes(golden))
+    assert document["statistical"]["loss"]["margin"] is None
+    assert from_bytes(to_bytes(golden), "x.json").statistical["loss"].margin is None
+    with pytest.raises(BadGolden, match="'rmse' has a guard and no margin"):
+        from_bytes(resealed(with_value(document, ("statistical", "rmse", "margin"), None)), "x.json")
 
 
 @given(st.binary())
@@ -225,7 +262,7 @@ GOLDEN = Golden(
     name="a",
     exact={"n": [1, {"x": None}]},
     close={"c": Close([0.5])},
-    statistical={"m": entry(), "u": unguarded()},
+    statistical={"m": entry(), "u": shown()},
     stream={"0": "s"},
     provenance=(Provenance(date="d", reason="r", commit=None, versions={"v": "1"}, fingerprint={}, sources={}),),
 )
@@ -258,17 +295,19 @@ def test_a_file_is_read_by_its_path(golden, tmp_path):
     path = golden_path(tmp_path, golden.name)
     path.parent.mkdir()
     path.write_bytes(to_bytes(golden))
-    assert golden.exact == read(path).exact
+    assert golden.exact == read(path, golden.name).exact
     copy = path.with_name("zscore.json")
     copy.write_bytes(to_bytes(golden))
-    with pytest.raises(BadGolden, match=r"zscore\.json holds the golden 'roast/normalized'"):
-        read(copy)
+    with pytest.raises(
+        BadGolden, match=r"zscore\.json holds .* 'roast/normalized'; .* mv roast/normalized roast/zscore`"
+    ):
+        read(copy, "roast/zscore")
 
 
 def test_a_file_that_is_not_there_is_no_bad_golden(tmp_path):
     """A missing golden is the caller's question; a folder in its place is a bad one."""
     with pytest.raises(FileNotFoundError):
-        read(tmp_path / "a.json")
+        read(tmp_path / "a.json", "a")
     (tmp_path / "a.json").mkdir()
     with pytest.raises(BadGolden, match="cannot be read"):
-        read(tmp_path / "a.json")
+        read(tmp_path / "a.json", "a")

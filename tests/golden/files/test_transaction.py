@@ -17,9 +17,8 @@ import pytest
 
 from goldmark.case import UsageError
 from goldmark.golden._files import transaction
-from goldmark.golden._files.entries import Close, Result
+from goldmark.golden._files.entries import Close, Result, as_result
 from goldmark.golden._files.folder import find_golden, golden_names
-from goldmark.golden._fixture.session import as_result
 from goldmark.golden._update.apply import apply_update
 
 GOLDENS = 8  # two sub-folders, several files each

@@ -12,7 +12,8 @@ import pytest
 from goldmark.case import UsageError
 from goldmark.golden._files.entries import Close, Golden, Result
 from goldmark.golden._record.entry import golden_from, statistical_entry
-from goldmark.golden._record.refusals import refusals, weakenings
+from goldmark.golden._record.refusals import name_clashes, refusals, weakenings
+from goldmark.golden._record.selftest import blind_spots
 from goldmark.statistics import detectable_effect
 
 GENERATOR = np.random.default_rng(0)
@@ -89,9 +90,53 @@ def test_building_an_entry_refuses_no_values():
 
 
 def test_a_golden_that_sees_its_bug_may_be_recorded():
-    """A guarded metric with a clear effect, and metrics without a guard, whatever their values."""
-    shown = statistical_entry(by_seed([math.nan] * 5), scale="identity", margin=0.0)
-    assert [] == refusals(result(rmse=entry(), loss=shown))
+    """A guarded metric with a clear effect, one without a guard, and those without a margin, whatever their values."""
+    shown = statistical_entry(by_seed([math.nan] * 5), scale="identity", margin=None)
+    assert [] == refusals(result(rmse=entry(), mae=entry(guard=None), loss=shown, rank=entry([3.0] * 12, margin=None)))
+
+
+def test_an_entry_without_a_guard_knows_what_it_detects():
+    """Two groups of its own spread: what a check without common seeds would find."""
+    metric, sd = entry(guard=None), np.std(HEALTHY, ddof=1)
+    assert detectable_effect(sd, 12, margin=0.1, alpha=1e-3, paired=False) == metric.detectable
+    assert math.isnan(entry(guard=None, margin=None).detectable)
+
+
+def test_a_check_with_fewer_seeds_than_the_golden_detects_less():
+    """What is stated is what a check can see; the spread is that of all seeds."""
+    metric = entry(check_seeds=6)
+    assert detectable_effect(metric.sd, 6, margin=0.1, alpha=1e-3) == metric.detectable > entry().detectable
+    (too_few,) = refusals(result(rmse=entry(check_seeds=4)))
+    assert "rmse: 4 seeds are too few" in too_few
+
+
+@pytest.mark.parametrize("guard_values", [[math.nan] * 12, [*BROKEN[:11], math.inf]])
+def test_a_guard_that_diverges_is_a_guard(guard_values):
+    """NaN in one seed fails whatever the others are; what is detected follows from the golden's own spread."""
+    metric = entry(guard_values=guard_values)
+    assert [] == refusals(result(rmse=metric))
+    assert [] == blind_spots(golden_from(result(rmse=metric), ()))
+    assert (None, entry(guard=None).detectable) == (metric.effect, metric.detectable)
+
+
+@pytest.mark.parametrize(("better", "sign"), [("higher", 1), ("lower", -1)])
+def test_a_guard_on_the_better_side_is_refused(better, sign):
+    """It is no bug, or the two were mixed up; a metric of which neither side is better has no such side."""
+    (reason_given,) = refusals(result(rmse=entry(guard_values=HEALTHY + sign * (BROKEN - HEALTHY), better=better)))
+    assert "the guard 'broken' is better than the golden" in reason_given
+    assert [] == refusals(result(rmse=entry(guard_values=HEALTHY - sign * (BROKEN - HEALTHY), better=better)))
+    assert [] == refusals(result(rmse=entry(guard_values=HEALTHY + sign * (BROKEN - HEALTHY))))
+
+
+@pytest.mark.parametrize("values", [[0.25] * 12, [0.25 * (1 + 1e-8 * seed) for seed in range(12)]])
+@pytest.mark.parametrize("guard", ["broken", None])
+def test_a_seed_that_reaches_nothing_is_refused(values, guard):
+    """Equal values, or equal but for rounding, have no spread: a t test would be certain of anything."""
+    (reason_given,) = refusals(result(rmse=entry(values, guard=guard)))
+    assert reason_given.startswith("rmse: all 12 seeds give 0.25: the seed reaches nothing")
+    assert "a constant belongs in `exact`" in reason_given
+    dead = entry([0.0] * 12, test="permutation", guard=guard)
+    assert [] == refusals(result(rmse=dead))  # an F1 of 0 in every seed
 
 
 @pytest.mark.parametrize(
@@ -102,7 +147,8 @@ def test_a_golden_that_sees_its_bug_may_be_recorded():
         ("cannot see its bug 'broken'.* it detects 9 or more; add seeds", replace(entry(), detectable=9.0)),
         ("4 seeds are too few", entry(HEALTHY[:4], BROKEN[:4])),
         ("10 paired seeds .* train 11", entry(HEALTHY[:10], BROKEN[:10], test="permutation")),
-        ("NaN or infinity at seed 2, 3", entry([1, 1, math.nan, 1, 1, 1], [3, 3, 3, math.inf, 3, 3])),
+        ("NaN or infinity at seed 2, 3", entry([1, 1, math.nan, math.inf, 1, 1], [3, 3, 3, 3, 3, 3])),
+        ("NaN or infinity at seed 2;", entry([1, 1, math.nan, 1, 1, 1], guard=None)),
         ("guard 'broken' has 9 seeds, the golden 12", entry(guard_values=BROKEN[:9])),
         ("a margin in percent needs positive values", entry(values=HEALTHY - 3, margin="2%")),
         ("mean exceeds 3 sd", entry(values=np.linspace(1, 9, 12), guard_values=np.linspace(100, 900, 12), margin="2%")),
@@ -126,11 +172,18 @@ def test_a_guard_whose_own_values_would_pass_is_refused():
     assert "the guard's own values pass" in reason_given
 
 
-def test_two_metrics_may_have_a_guard_and_three_may_not():
-    """Each guarded metric spends its own alpha."""
-    assert [] == refusals(result(a=entry(), b=entry()))
-    (reason_given,) = refusals(result(a=entry(), b=entry(), c=entry()))
-    assert "3 metrics have a guard (a, b, c)" in reason_given
+def test_names_are_unique_without_case():
+    """Two tests, or a test and a golden, whose names differ by case alone are one file on some systems."""
+    assert [] == name_clashes(["a/b", "a/c"], ["a/b", "A/d"])
+    (stored,) = name_clashes(["a/b", "a/c"], ["a/B"])
+    assert stored.startswith("'a/b' and 'a/B' differ by case alone")
+    (both,) = name_clashes(["test[x]", "test[X]"], [])
+    assert both.startswith("'test[x]' and 'test[X]' differ")
+
+
+def test_any_number_of_metrics_may_gate():
+    """Each spends its own alpha, and the budget of all goldens is kept elsewhere."""
+    assert [] == refusals(result(**{name: entry() for name in "abcde"}))
 
 
 def test_metrics_without_a_guard_need_5_seeds():
@@ -140,10 +193,10 @@ def test_metrics_without_a_guard_need_5_seeds():
 
 
 def test_a_margin_in_percent_of_values_that_are_not_positive_is_refused_without_a_guard_too():
-    """What is only shown is shown in percent as well; a diverged run is no reason against it."""
-    shown = entry(guard=None, margin="2%")
-    assert [] == refusals(result(loss=replace(shown, values={**shown.values, "3": math.nan})))
-    (reason_given,) = refusals(result(loss=replace(shown, values={**shown.values, "3": -1.0})))
+    """Every metric with a margin has a place on its scale."""
+    unguarded = entry(guard=None, margin="2%")
+    assert [] == refusals(result(loss=unguarded))
+    (reason_given,) = refusals(result(loss=replace(unguarded, values={**unguarded.values, "3": -1.0})))
     assert "loss: a log scale or a margin in percent needs positive values" in reason_given
 
 
@@ -203,6 +256,15 @@ LOSS = entry()
             {"statistical": {"rmse": entry(), "loss": replace(LOSS, test="permutation")}},
         ),
         ("loss: the guard 'broken' is dropped", {"statistical": {"rmse": entry(), "loss": entry(guard=None)}}),
+        (
+            "loss: the margin of 0.1 is dropped: it would only be shown",
+            {"statistical": {"rmse": entry(), "loss": entry(guard=None, margin=None)}},
+        ),
+        (
+            "loss: a check needs 8 seeds instead of 12",
+            {"statistical": {"rmse": entry(), "loss": entry(check_seeds=8)}},
+        ),
+        ("loss: it repeats no longer", {"statistical": {"rmse": entry(), "loss": entry(repeats=False)}}),
     ],
 )
 def test_each_weakening_is_named(weakening, change):
@@ -220,10 +282,15 @@ def test_a_frozen_model_that_is_no_longer_tried_is_a_weakening():
     assert [] == weakenings(golden_from(untried, ()), tried)
 
 
-def test_a_metric_without_a_guard_has_no_rule_to_weaken():
-    """Its margin judges nothing, so a wider one loses nothing."""
-    old = golden_from(result(loss=entry(guard=None)), ())
+def test_a_metric_without_a_margin_has_no_rule_to_weaken():
+    """It judges nothing, so that another test or a margin loses nothing; one without a guard has one."""
+    old = golden_from(result(loss=entry(guard=None, margin=None)), ())
     assert [] == weakenings(old, result(loss=entry(guard=None, margin=9.0, alpha=0.5)))
+    assert [] == weakenings(old, result(loss=entry(guard=None, margin=None, repeats=None)))
+    gating = golden_from(result(loss=entry(guard=None)), ())
+    (grows,) = weakenings(gating, result(loss=entry(guard=None, margin=9.0)))
+    assert "loss: the margin grows from 0.1 to 9" == grows
+    assert [] == weakenings(gating, result(loss=entry()))  # a guard is a proof more
 
 
 def test_a_golden_holds_plain_values():

@@ -34,8 +34,9 @@ def golden(rule="identity", stream=STREAM, **changes):
     """Return a golden whose guard is two units away and whose frozen model is five."""
     guard = {"guard": "broken", "guard_values": by_seed(BROKEN), "first_values": by_seed(HEALTHY + 5)}
     entry = statistical_entry(by_seed(HEALTHY), **(RULES[rule] | guard), paired=stream is not None)
-    shown = statistical_entry(by_seed(HEALTHY), **RULES[rule])
-    metrics = {"rmse": replace(entry, **changes), "loss": shown}
+    unguarded = statistical_entry(by_seed(HEALTHY), **RULES[rule])
+    shown = statistical_entry(by_seed([np.nan] * 12), **(RULES[rule] | {"margin": None}))
+    metrics = {"rmse": replace(entry, **changes), "loss": unguarded, "shown": shown}
     return golden_from(
         Result(name="a", exact={"n": 3}, close={"lr": Close([0.1, 0.2])}, statistical=metrics, stream=stream), ()
     )
@@ -46,6 +47,27 @@ def golden(rule="identity", stream=STREAM, **changes):
 def test_a_sound_golden_has_no_problem(rule, stream):
     """On both scales, by t and by permutation, in pairs and without."""
     assert [] == self_test(golden(rule, stream))
+
+
+def test_a_golden_is_tested_with_as_many_seeds_as_a_check_must_have():
+    """Eight of twelve seeds see what they state; a statement that holds for twelve alone is found."""
+    values, guard = by_seed(HEALTHY), {"guard": "broken", "guard_values": by_seed(BROKEN)}
+    entry = statistical_entry(values, **RULES["identity"], **guard, check_seeds=8)
+    sound = golden_from(Result(name="a", statistical={"rmse": entry}, stream=STREAM), ())
+    assert [] == self_test(sound)
+    overstated = replace(entry, detectable=statistical_entry(values, **RULES["identity"], **guard).detectable)
+    wrong = replace(sound, statistical={"rmse": overstated})
+    assert ["rmse: sd, detectable, effect are not what its values give"] == self_test(wrong)
+
+
+def test_a_metric_that_gates_without_a_guard_is_tested_too():
+    """A shift of twice what it says to detect must fail, and a frozen model where its values are given."""
+    sound = statistical_entry(by_seed(HEALTHY), **RULES["identity"], first_values=by_seed(HEALTHY + 5))
+    assert [] == self_test(golden_from(Result(name="a", statistical={"loss": sound}), ()))
+    blind = replace(sound, detectable=0.04, first_values=by_seed(HEALTHY + 0.05))
+    problems = self_test(golden_from(Result(name="a", statistical={"loss": blind}), ()))
+    assert "loss: a shift of twice the detectable effect passes" in problems
+    assert "loss: a frozen model passes" in problems
 
 
 def test_a_golden_of_arithmetic_alone_is_tested_too():

@@ -61,6 +61,18 @@ def test_values_stay_and_new_fields_say_what_schema_1_meant(old: Path) -> None:
     assert [".update", "a.json", "b"] == sorted(path.name for path in old.iterdir())
 
 
+def test_a_metric_that_diverged_is_only_shown_from_now_on(old: Path) -> None:
+    """In schema 1 a metric without a guard could hold NaN, because its margin judged nothing."""
+    document = json.loads((old / "a.json").read_bytes())
+    del document["seal"]
+    document["statistical"]["loss"]["values"]["0"] = None
+    (old / "a.json").write_bytes(sealed(document))
+    migrate(old)
+    golden = find_golden(old, "a")
+    assert golden is not None
+    assert golden.statistical["loss"].margin is None
+
+
 def test_what_is_migrated_already_is_left_alone(old: Path) -> None:
     """A second migration rewrites nothing."""
     migrate(old)

@@ -21,6 +21,7 @@ VARIANTS = (
         says="80 hidden units in encoder and decoder",
         role="fixed",
         guards={"token_cosine": "encoder_only_wide", "r2": "narrow"},
+        gates=("decoder_rank", "code_rank"),  # how many dimensions states and codes fill
     ),
     Variant(
         name="narrow",

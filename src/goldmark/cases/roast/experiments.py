@@ -19,6 +19,7 @@ VARIANTS = (
         says="inputs and targets mapped from [100, 500] F to [0, 1]",
         role="fixed",
         guards={"skill_vs_mean": "raw_targets", "val_loss_reduction": "raw_targets"},
+        gates=("generation_mae_f",),  # free running, which no teacher-forced score stands for
         alpha=0.005,  # at .001 five seeds would not tell a model frozen after the first epoch by its skill
     ),
     Variant(

@@ -17,13 +17,13 @@ FRESH_FROM = 1000  # first of the fresh seeds: no golden is made with so many
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmation:
-    """One guarded metric on fresh seeds: against the golden's values, and against its guard on the same seeds."""
+    """One gating metric on fresh seeds: against the golden's values, and against its guard on the same seeds."""
 
     metric: str
     scale: Scale
-    guard: str
+    guard: str | None
     from_golden: Shift  # the variant on fresh seeds against the golden, unpaired
-    from_guard: Shift  # the variant against its guard, both on the fresh seeds and paired
+    from_guard: Shift | None  # the variant against its guard, both on the fresh seeds and paired
 
     @property
     def real(self) -> bool:
@@ -33,7 +33,7 @@ class Confirmation:
     @property
     def bug(self) -> bool:
         """Whether the variant cannot be told from the variant whose bug the golden guards against."""
-        return not self.from_guard.alarm
+        return self.from_guard is not None and not self.from_guard.alarm
 
 
 def confirm(
@@ -44,31 +44,34 @@ def confirm(
     device: str = "cpu",
     on_run: Callable[[Run], None] = lambda run: None,
 ) -> list[Confirmation]:
-    """Train a golden's variant and its guards on as many fresh seeds as it has, and compare each guarded metric.
+    """Train a golden's variant and its guards on as many fresh seeds as it has, and compare each gating metric.
 
-    The golden's own code is not needed: its values stand for it. Raise `UsageError` for a golden without a guard.
+    The golden's own code is not needed: its values stand for it. Raise `UsageError` for a golden without such metrics.
     """
     variant = case.variant(golden.name.partition("/")[2]).name
-    entries = {metric: entry for metric, entry in golden.statistical.items() if entry.guard is not None}
+    entries = {metric: entry for metric, entry in golden.statistical.items() if entry.margin is not None}
     if not entries:
-        raise UsageError(f"golden '{golden.name}' has no guarded metric, so it raises no alarm that could be confirmed")
-    guards = sorted({str(entry.guard) for entry in entries.values()})
+        raise UsageError(
+            f"golden '{golden.name}' has no metric with a margin, so it raises no alarm that could be confirmed"
+        )
+    guards = sorted({entry.guard for entry in entries.values() if entry.guard is not None})
     n_seeds = max(len(entry.values) for entry in entries.values())
     fresh = range(FRESH_FROM, FRESH_FROM + n_seeds)
     runs = by_variant(train(case, [variant, *guards], fresh, device=device, jobs=processes, on_run=on_run))
     return [
-        _confirmation(metric, entry, runs[variant], runs[str(entry.guard)]) for metric, entry in sorted(entries.items())
+        _confirmation(metric, entry, runs[variant], runs[entry.guard] if entry.guard else None)
+        for metric, entry in sorted(entries.items())
     ]
 
 
-def _confirmation(metric: str, entry: Statistical, runs: Sequence[Run], guards: Sequence[Run]) -> Confirmation:
+def _confirmation(metric: str, entry: Statistical, runs: Sequence[Run], guards: Sequence[Run] | None) -> Confirmation:
     new = [run.metrics[metric] for run in runs]
     return Confirmation(
         metric=metric,
         scale=entry.scale,
-        guard=str(entry.guard),
+        guard=entry.guard,
         from_golden=_shift(new, list(entry.values.values()), entry, paired=False),
-        from_guard=_shift(new, [run.metrics[metric] for run in guards], entry, paired=True),
+        from_guard=_shift(new, [run.metrics[metric] for run in guards], entry, paired=True) if guards else None,
     )
 
 
@@ -78,7 +81,7 @@ def _shift(new: Sequence[float], old: Sequence[float], entry: Statistical, *, pa
         dict(zip(map(str, range(len(new))), new, strict=True)),
         dict(zip(map(str, range(len(old))), old, strict=True)),
         scale=entry.scale,
-        margin=entry.margin,
+        margin=entry.margin or 0.0,
         alpha=entry.alpha,
         test=entry.test,
         paired=paired,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +12,12 @@ from goldmark.golden._files.entries import BadGolden, Golden
 from goldmark.golden._files.folder import find_golden, golden_names
 from goldmark.golden._record.selftest import self_test
 
+_ROUNDING = 1e-9  # of a sum of alphas: ten of 0.004 fit a budget of 4 %
+
 
 @dataclass(frozen=True, kw_only=True)
-class GuardedMetric:
-    """A metric that gates, and how many detectable effects away the bug is that it is there to see."""
+class GatingMetric:
+    """A metric with a margin, and how many detectable effects away the bug is that it is shown to see, if any."""
 
     golden: str
     metric: str
@@ -24,37 +26,58 @@ class GuardedMetric:
     scale: str
     margin: float
     detectable: float
-    guard: str
-    effect: float
+    guard: str | None  # None: shown to see nothing
+    effect: float | None
     alpha: float
 
     @property
-    def effects_away(self) -> float:
-        """The guard's effect over the detectable one: at 1 the bug is seen nine times in ten."""
-        return self.effect / self.detectable if self.detectable else math.inf
+    def effects_away(self) -> float | None:
+        """The guard's effect over the detectable one, at 1 the bug is seen nine times in ten; None without a guard.
+
+        Infinite for a guard that diverges.
+        """
+        if self.guard is None:
+            return None
+        return math.inf if self.effect is None or not self.detectable else self.effect / self.detectable
 
 
-def guarded_metrics(golden: Golden) -> list[GuardedMetric]:
-    """Return the metrics of a golden that gate."""
+def gating_metrics(golden: Golden) -> list[GatingMetric]:
+    """Return the metrics of a golden that gate: those with a margin."""
     return [
-        GuardedMetric(
+        GatingMetric(
             golden=golden.name,
             metric=metric,
             n_seeds=len(entry.values),
             test=entry.test,
             scale=entry.scale,
-            margin=entry.margin,
+            margin=entry.margin or 0.0,
             detectable=entry.detectable,
             guard=entry.guard,
-            effect=math.nan if entry.effect is None else entry.effect,
+            effect=entry.effect,
             alpha=entry.alpha,
         )
         for metric, entry in sorted(golden.statistical.items())
-        if entry.guard is not None
+        if entry.margin is not None
     ]
 
 
-def false_alarm_rate(metrics: Iterable[GuardedMetric]) -> float:
+def over_budget(metrics: Sequence[GatingMetric], budget: float | None) -> str | None:
+    """Return what is wrong where the alphas of metrics add up to more than a budget, with the alpha that would fit.
+
+    Each golden keeps its own alpha: nothing is redistributed.
+    """
+    spent = math.fsum(metric.alpha for metric in metrics)
+    if budget is None or spent <= budget * (1 + _ROUNDING):
+        return None
+    fits = budget / len(metrics)
+    digits = 1 - math.floor(math.log10(fits))  # the second that counts
+    return (
+        f"the alphas of {len(metrics)} gating metrics add up to {spent:.3g}, more than golden_budget = {budget:g}; "
+        f"an alpha of {math.floor(fits * 10**digits) / 10**digits:.2g} for each would fit, or gate fewer metrics"
+    )
+
+
+def false_alarm_rate(metrics: Iterable[GatingMetric]) -> float:
     """Return how often at least one of several metrics alarms after a change that moves none by more than its margin.
 
     Each alarms with probability alpha or less; metrics are taken as independent, which overstates the rate where they

@@ -21,6 +21,16 @@ class _Missing:
 MISSING = _Missing()
 
 
+@dataclass(frozen=True)
+class Length:
+    """Stands for two lists whose lengths are their difference."""
+
+    n_values: int
+
+    def __repr__(self) -> str:
+        return f"{self.n_values} values"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Drift:
     """One entry that does not hold: what was golden, what came, and how far away that is."""
@@ -35,16 +45,16 @@ class Drift:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Whether a result holds against its golden; `ok` is None where its statistical entries could not be checked."""
+    """Whether a result holds against its golden; `ok` is None where it does on fewer seeds than a check must have."""
 
     name: str
     ok: bool | None
     reason: str  # why `ok` is None, the worst drift where it is False, how much was checked where it is True
     drifts: tuple[Drift, ...] = ()  # worst first
-    not_checked: tuple[str, ...] = ()  # names of metrics
+    not_checked: tuple[str, ...] = ()  # names of metrics that were compared on fewer seeds than they need
     cause: str = ""  # which code or environment changed, where something drifted
     n_entries: int = 0  # numbers, texts, flags and metrics that were compared
-    unchecked: str = ""  # why metrics were not checked
+    unchecked: str = ""  # how many seeds those were, and what they detect
 
 
 def difference(
@@ -90,6 +100,13 @@ def show(value: Any) -> str:
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
 
 
+def show_shift(shift: float, scale: str) -> str:
+    """Return a shift on a metric's scale in its unit, or in percent on the log scale."""
+    return f"{100 * math.expm1(shift):.3g} %" if scale == "log" else f"{shift:.3g}"
+
+
 def _types(golden: Any, got: Any) -> str:
     """Name the types where they are the difference, or are hard to see."""
+    if isinstance(golden, Length):
+        return "the lengths differ"
     return "" if type(golden) is type(got) else f"{type(golden).__name__} became {type(got).__name__}"

@@ -2,55 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
-from goldmark.golden._compare.drift import Comparison
-from goldmark.golden._files.entries import Golden, Result
+from goldmark.golden._compare.drift import Comparison, Drift
+from goldmark.golden._files.entries import Golden, Provenance, Result
 
-_SHOWN = 4  # drifts in a message: with the lines around them it stays within the 8 lines that pytest shows of a text
+_SHOWN = 8  # lines of the list of drifts, unless all are asked for (-vv)
+_PLACE = re.compile(r"[.\[,]")  # begins what lies within an entry
 _NAMED = 4  # files and parts of the environment in one line
+_CODE = (".py", ".so", ".pyd")
 
 
-def message(comparison: Comparison, update_command: str) -> list[str]:
+def message(comparison: Comparison, update_command: str, *, every_drift: bool = False) -> list[str]:
     """Return the lines to show for a golden that does not hold: the worst entries, the cause, the way out."""
     drifts = comparison.drifts
-    lines = [f"golden '{comparison.name}' does not hold: {len(drifts)} of {comparison.n_entries} entries, worst first"]
-    lines += [f"  {drift.text}" for drift in drifts[:_SHOWN]]
-    if len(drifts) > _SHOWN:
-        lines.append(f"  and {len(drifts) - _SHOWN} more")
+    shown = drifts if every_drift or len(drifts) <= _SHOWN else _chosen(drifts, _SHOWN - 1)
+    of = f" of {comparison.n_entries} entries" if len(drifts) <= comparison.n_entries else " differences"  # and rules
+    lines = [f"golden '{comparison.name}' does not hold: {len(drifts)}{of}, worst first"]
+    lines += [f"  {drift.text}" for drift in shown]
+    if len(drifts) > len(shown):
+        lines.append(f"  and {len(drifts) - len(shown)} more: -vv shows all")
     lines.append(comparison.cause)
     lines.append(f"if the change is meant: {update_command}")
     if comparison.not_checked:
-        lines.append(f"not checked: {', '.join(comparison.not_checked)} ({comparison.unchecked})")
+        lines.append(f"not checked in full: {', '.join(comparison.not_checked)} ({comparison.unchecked})")
     return lines
 
 
+def _chosen(drifts: Sequence[Drift], n: int) -> list[Drift]:
+    """Return n drifts in their order: the worst of each entry before further ones, so that no list hides another."""
+    first: dict[tuple[str, str], int] = {}
+    for place, drift in enumerate(drifts):
+        first.setdefault((drift.tier, _PLACE.split(drift.key)[0]), place)
+    further = [place for place in range(len(drifts)) if place not in first.values()]
+    return [drifts[place] for place in sorted([*first.values(), *further][:n])]
+
+
 def attribution(golden: Golden, result: Result) -> str:
-    """Say which recorded source files and which parts of the environment changed since the golden was last written."""
+    """Say which files and which parts of the environment changed since the golden was last written.
+
+    Where none did, say what was looked at: the cause is something else.
+    """
     if not golden.provenance or not (result.fingerprint or result.sources):
         return "code and environment were not recorded"
     last = golden.provenance[-1]
-    files = _changed(last.sources, result.sources)
-    parts = [
-        f"{part} {last.fingerprint.get(part, 'unknown')} -> {result.fingerprint.get(part, 'unknown')}"
-        for part in _changed(last.fingerprint, result.fingerprint)
-    ]
-    changes = [
-        f"{what} changed: {_listed(names)}" for what, names in (("code", files), ("environment", parts)) if names
-    ]
-    return "; ".join(changes) or "neither code nor environment changed"
+    files = _changed_files(last.sources, result.sources)
+    changes = {
+        "code": [file for file in files if is_code(file)],
+        "data": [file for file in files if not is_code(file)],
+        "environment": [f"{part} {before} -> {now}" for part, (before, now) in _changed_parts(last, result).items()],
+    }
+    causes = [f"{what} changed: {_listed(names)}" for what, names in changes.items() if names]
+    return "; ".join(causes) or f"nothing that goldmark watches changed: {_watched(last)}"
 
 
 def nothing_changed(golden: Golden, result: Result) -> bool:
-    """Tell whether code and environment are known and are the golden's, so that its numbers must repeat."""
+    """Tell whether code, data and environment are known and are the golden's, so that its numbers must repeat."""
     if not golden.provenance or not result.fingerprint or not result.sources:
         return False
     last = golden.provenance[-1]
-    return not _changed(last.fingerprint, result.fingerprint) and not _changed(last.sources, result.sources)
+    return not _changed_parts(last, result) and not _changed_files(last.sources, result.sources)
 
 
-def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    return sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+def _changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return sorted(file for file in {*before, *now} if before.get(file) != now.get(file))
+
+
+def _changed_parts(last: Provenance, now: Result) -> dict[str, tuple[str, str]]:
+    """Return {part of the environment: (before, now)} of those known on both sides.
+
+    What only one side knows depends on what else was run in the same process: torch is described where it is loaded.
+    """
+    pairs = ((last.versions, now.versions), (last.fingerprint, now.fingerprint))
+    return {
+        part: (before[part], after[part])
+        for before, after in pairs
+        for part in sorted({*before} & {*after})
+        if before[part] != after[part]
+    }
+
+
+def is_code(file: str) -> bool:
+    """Tell whether a recorded file holds code, by the end of its name; others hold data."""
+    return file.endswith(_CODE)
+
+
+def _watched(last: Provenance) -> str:
+    """Return in words what would have been named, had it changed."""
+    code = sum(map(is_code, last.sources))
+    data = [file for file in last.sources if not is_code(file)]
+    named = f"the data {_listed(data)}" if data else "no data (name it: golden.data)"
+    return f"{_count(code, 'file')} of code, {_count(len(last.versions), 'version')}, processor and flags, {named}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _listed(names: list[str]) -> str:

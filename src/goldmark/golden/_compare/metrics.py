@@ -6,27 +6,50 @@ import math
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 
-from goldmark.golden._compare.drift import MISSING, Drift, difference, percent, rule_drift, show
+from goldmark.golden._compare.drift import MISSING, Drift, difference, percent, rule_drift, show, show_shift
 from goldmark.golden._compare.rounding import REPEAT, repeats, same_rule
 from goldmark.golden._files.entries import Golden, Result, Statistical
-from goldmark.statistics import Shift, compare_values, detectable_effect, on_scale, spread
+from goldmark.statistics import Shift, compare_values, detectable_effect, on_scale, seeds_needed, spread
 
-_RULE = ("scale", "margin", "alpha", "test", "better")
+_RULE = ("scale", "margin", "alpha", "test", "better", "check_seeds")
 
 
-def why_not_checked(golden: Golden, result: Result, metric: str) -> str | None:
-    """Return why a metric cannot be compared without anything being wrong: fewer seeds, or another kind of device."""
+def metrics_compared(
+    golden: Golden, result: Result, *, repeat: bool, allow_fewer: bool
+) -> tuple[list[Drift], dict[str, str]]:
+    """Return the drifts of all metrics, and {metric: why} for those that were compared on fewer seeds than they need.
+
+    Fewer seeds drift unless they are allowed; those that are there are compared either way. `repeat`: nothing has
+    changed, so that every seed must repeat. A golden of another kind of device is compared with nothing.
+    """
+    drifts = list(_key_drifts(golden, result))
+    device = _device_drift(golden, result)
+    if device is not None:
+        return [device, *drifts], {}
+    left_out, partial = {drift.key for drift in drifts}, {}
+    for metric in golden.statistical:
+        if metric not in left_out:
+            fewer = _fewer_seeds(golden, result, metric)
+            if fewer:
+                partial[metric] = fewer
+            drifts += _metric_drifts(golden, result, metric, repeat=repeat)
+    if partial and not allow_fewer:
+        drifts.append(_fewer_drift(next(iter(partial.values()))))
+        partial = {}
+    return drifts, partial
+
+
+def _device_drift(golden: Golden, result: Result) -> Drift | None:
+    """Return the drift of a golden that another kind of device has made: its numbers say nothing about this one's."""
     made_on = golden.provenance[-1].fingerprint.get("device") if golden.provenance else None
     run_on = result.fingerprint.get("device", made_on)
-    if made_on not in (None, run_on):
-        return f"the golden was made on {made_on}, this ran on {run_on}"
-    seeds, run = golden.statistical[metric].values, result.statistical[metric].values
-    if run and set(run) < set(seeds):
-        return f"{len(run)} of the golden's {len(seeds)} seeds were run"
-    return None
+    if made_on in (None, run_on) or not golden.statistical:
+        return None
+    text = f"statistical: none recorded for {run_on}; this golden was made on {made_on}"
+    return Drift(tier="key", key="device", golden=made_on, got=run_on, size=math.inf, text=text)
 
 
-def key_drifts(golden: Golden, result: Result) -> Iterator[Drift]:
+def _key_drifts(golden: Golden, result: Result) -> Iterator[Drift]:
     """Yield a drift for every metric that one side lacks, for seeds that differ, and for a rule that was changed."""
     for metric in sorted({*golden.statistical, *result.statistical}):
         old, new = golden.statistical.get(metric), result.statistical.get(metric)
@@ -46,31 +69,69 @@ def _seeds(entry: Statistical) -> str:
 
 
 def _rule_drifts(metric: str, old: Statistical, new: Statistical) -> Iterator[Drift]:
-    """Yield what the result says otherwise than the golden, where it has a guard.
+    """Yield what the result says otherwise than the golden, where either gates.
 
-    A guard without values is one that a test states; a result with values may be of runs that are not the golden's.
+    A guard is judged when it is recorded: a check may leave it out. One that is new in the check guards nothing yet; a
+    guard with values is no statement, because a result with values may be of runs that are not the golden's.
     """
-    names = [*(_RULE if old.guard else ()), *(["guard"] if new.guard and new.guard_values is None else [])]
+    if old.margin is None or new.margin is None:
+        names = ["margin"]
+    else:
+        names = [*_RULE, *(["guard"] if new.guard and new.guard_values is None and not old.guard else [])]
     for name in names:
         before, now = getattr(old, name), getattr(new, name)
         if not same_rule(before, now):
             yield rule_drift(metric, name, before, now)
 
 
-def metric_drifts(golden: Golden, result: Result, metric: str, *, repeat: bool) -> Iterator[Drift]:
-    """Yield the drift of a metric whose seeds are the golden's: of its mean if it has a guard, else of its repetition.
+def _fewer_seeds(golden: Golden, result: Result, metric: str) -> str | None:
+    """Return how many of the needed seeds were run, where those are too few, and what they can still detect."""
+    entry, n = golden.statistical[metric], len(result.statistical[metric].values)
+    if n >= entry.required_seeds:
+        return None
+    needed = "" if entry.check_seeds is None else f", and a check needs {entry.check_seeds}"
+    ran = f"{n} of the golden's {len(entry.values)} seeds were run{needed}"
+    if entry.margin is None:
+        return ran
+    paired = _paired(golden, result, metric)
+    if _no_test(entry, n, paired=paired):
+        return f"{ran}: too few for a test"
+    in_pairs = paired and entry.effect is not None  # the spread of pairs is known of a guard alone
+    detectable = show_shift(_detectable(entry, entry.sd, n, paired=in_pairs), entry.scale)
+    return f"{ran}: they detect shifts of {detectable} instead of {show_shift(entry.detectable, entry.scale)}"
+
+
+def _fewer_drift(why: str) -> Drift:
+    text = f"statistical: {why}; run the others too, or say allow_fewer=True or --golden-partial"
+    return Drift(tier="key", key="seeds", golden=MISSING, got=MISSING, size=math.inf, text=text)
+
+
+def _no_test(entry: Statistical, n: int, *, paired: bool) -> bool:
+    """Tell whether so few seeds admit no test at all: a t test takes two, a permutation test as many as alpha asks."""
+    return n < (2 if entry.test == "t" else seeds_needed(entry.test, entry.alpha, paired=paired))
+
+
+def _paired(golden: Golden, result: Result, metric: str) -> bool:
+    """Tell whether the seeds of both sides were trained on the same stream."""
+    if golden.stream is None or result.stream is None:
+        return False
+    return all(golden.stream.get(seed) == result.stream.get(seed) for seed in result.statistical[metric].values)
+
+
+def _metric_drifts(golden: Golden, result: Result, metric: str, *, repeat: bool) -> Iterator[Drift]:
+    """Yield the drift of a metric that gates: of its mean, or else of its repetition.
 
     Values that repeat in every seed pass without a test: a shift of rounding errors is no news, whatever the margin.
     """
-    old, new = golden.statistical[metric], result.statistical[metric].values
-    moved = [seed for seed in old.values if not repeats(old.values[seed], new[seed])]
-    if not moved:
+    entry, new = golden.statistical[metric], result.statistical[metric].values
+    moved = [seed for seed in new if not repeats(entry.values[seed], new[seed])]
+    if entry.margin is None or not moved:
         return
-    drift = _shift_drift(golden, result, metric) if old.guard else None
+    drift = _shift_drift(golden, result, metric, entry.margin)
     if drift:
         yield drift
-    elif repeat and old.repeats:
-        yield _repeat_drift(metric, old.values, new, moved)
+    elif repeat and entry.repeats:
+        yield _repeat_drift(metric, entry.values, new, moved)
 
 
 def _repeat_drift(metric: str, golden: Mapping[str, float], new: Mapping[str, float], moved: list[str]) -> Drift:
@@ -79,38 +140,36 @@ def _repeat_drift(metric: str, golden: Mapping[str, float], new: Mapping[str, fl
         return size if math.isfinite(size) else math.inf
 
     worst = max(moved, key=relative)
-    note = f"{len(moved)} of {len(golden)} seeds moved; unchanged code must repeat to {REPEAT:g}"
+    note = f"{len(moved)} of {len(new)} seeds moved; unchanged code must repeat to {REPEAT:g}"
     return difference(
         "repeat", f"{metric}, seed {worst}", golden[worst], new[worst], size=relative(worst), in_tolerances=note
     )
 
 
-def _shift_drift(golden: Golden, result: Result, metric: str) -> Drift | None:
-    """Return the drift of a guarded metric: an impossible value, a shift beyond the margin, or a golden gone blind."""
+def _shift_drift(golden: Golden, result: Result, metric: str, margin: float) -> Drift | None:
+    """Return the drift of a metric's mean: an impossible value, a shift beyond the margin, or a golden gone blind."""
     entry, new = golden.statistical[metric], result.statistical[metric].values
-    for seed, value in new.items():
-        if not math.isfinite(value) or (entry.scale == "log" and value <= 0):
-            wanted = "a finite number" if entry.scale == "identity" else "a positive number"
-            text = (
-                f"statistical {metric}, seed {seed}: golden {show(entry.values[seed])}, got {show(value)}, not {wanted}"
-            )
-            return Drift(tier="statistical", key=metric, golden=entry.values[seed], got=value, size=math.inf, text=text)
-    paired = golden.stream is not None and golden.stream == result.stream
+    impossible = _impossible(metric, entry, new)
+    paired = _paired(golden, result, metric)
+    if impossible or _no_test(entry, len(new), paired=paired):
+        return impossible
+    old = {seed: entry.values[seed] for seed in new}
     shift = compare_values(
         new,
-        entry.values,
+        old,
         scale=entry.scale,
-        margin=entry.margin,
+        margin=margin,
         alpha=entry.alpha,
         test=entry.test,
         paired=paired,
+        allow_few=len(new) < entry.required_seeds,
     )
     if not shift.alarm:
-        return None if paired else _blind_drift(metric, entry, shift)
-    before, now = _mean(entry, entry.values), _mean(entry, new)
-    size = abs(shift.shift) / (entry.margin or shift.detectable or math.nan)
+        return None if paired or len(new) < entry.required_seeds else _blind_drift(metric, entry, shift)
+    before, now = _mean(entry, old), _mean(entry, new)
+    size = abs(shift.shift) / (margin or shift.detectable or math.nan)
     notes = [percent(before, now), _direction(entry, shift), _in_margins(entry, shift), _test(entry, shift)]
-    notes.append(_pairing(golden, entry, new, shift))
+    notes.append(_pairing(golden, entry, old, new, shift))
     text = f"statistical {metric}: golden {before:.4g}, got {now:.4g} ({', '.join(note for note in notes if note)})"
     return Drift(
         tier="statistical",
@@ -120,6 +179,18 @@ def _shift_drift(golden: Golden, result: Result, metric: str) -> Drift | None:
         size=size if math.isfinite(size) else math.inf,
         text=text,
     )
+
+
+def _impossible(metric: str, entry: Statistical, new: Mapping[str, float]) -> Drift | None:
+    """Return the drift of the first seed whose value is no number, or has no place on the scale."""
+    for seed, value in new.items():
+        if not math.isfinite(value) or (entry.scale == "log" and value <= 0):
+            wanted = "a finite number" if entry.scale == "identity" else "a positive number"
+            text = (
+                f"statistical {metric}, seed {seed}: golden {show(entry.values[seed])}, got {show(value)}, not {wanted}"
+            )
+            return Drift(tier="statistical", key=metric, golden=entry.values[seed], got=value, size=math.inf, text=text)
+    return None
 
 
 def _blind_drift(metric: str, entry: Statistical, shift: Shift) -> Drift | None:
@@ -149,32 +220,40 @@ def _direction(entry: Statistical, shift: Shift) -> str:
 
 
 def _in_margins(entry: Statistical, shift: Shift) -> str:
-    return f"{abs(shift.shift) / entry.margin:.3g} margins of {_amount(entry, entry.margin)}" if entry.margin else ""
-
-
-def _amount(entry: Statistical, shift: float) -> str:
-    """Return a shift in the metric's unit, or in percent on the log scale."""
-    return f"{100 * math.expm1(shift):.3g} %" if entry.scale == "log" else f"{shift:.3g}"
+    return (
+        f"{abs(shift.shift) / entry.margin:.3g} margins of {show_shift(entry.margin, entry.scale)}"
+        if entry.margin
+        else ""
+    )
 
 
 def _test(entry: Statistical, shift: Shift) -> str:
-    detectable = entry.detectable if shift.paired else _detectable(entry, shift.sd, shift.n, paired=False)
+    stated = shift.paired and shift.n == entry.required_seeds
+    detectable = entry.detectable if stated else _detectable(entry, shift.sd, shift.n, paired=shift.paired)
     name = "no spread" if shift.test == "equal" else f"{shift.test}, p {shift.p:.2g}"
-    return f"{name}, {shift.n} seeds, detects shifts of {_amount(entry, detectable)}"
+    return f"{name}, {shift.n} seeds, detects shifts of {show_shift(detectable, entry.scale)}"
 
 
-def _pairing(golden: Golden, entry: Statistical, new: Mapping[str, float], shift: Shift) -> str:
+def _pairing(
+    golden: Golden, entry: Statistical, old: Mapping[str, float], new: Mapping[str, float], shift: Shift
+) -> str:
     """Say why seeds were not paired, and what a common stream would buy."""
     if shift.paired:
         return ""
     if golden.stream is not None:
         return "the stream moved"
-    old = on_scale(list(entry.values.values()), entry.scale)
-    sd = spread(on_scale([new[seed] for seed in entry.values], entry.scale) - old)
-    return f"with stream hashes, and so pairs, {_amount(entry, _detectable(entry, sd, shift.n, paired=True))}"
+    before = on_scale(list(old.values()), entry.scale)
+    sd = spread(on_scale([new[seed] for seed in old], entry.scale) - before)
+    return f"with stream hashes, and so pairs, {show_shift(_detectable(entry, sd, shift.n, paired=True), entry.scale)}"
 
 
 def _detectable(entry: Statistical, sd: float, n: int, *, paired: bool) -> float:
     return detectable_effect(
-        sd, n, margin=entry.margin, alpha=entry.alpha, test=entry.test, paired=paired, guard_effect=entry.effect
+        sd,
+        n,
+        margin=entry.margin or 0.0,
+        alpha=entry.alpha,
+        test=entry.test,
+        paired=paired,
+        guard_effect=entry.effect,
     )

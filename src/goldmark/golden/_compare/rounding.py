@@ -12,7 +12,7 @@ from goldmark.golden._files.plain import plain
 
 REPEAT = 1e-6  # relative; one machine, one code and one seed stay nearer than this, whatever the load
 _SAME = 1e-12  # relative: what a logarithm differs by from one system to another
-_RULE = ("scale", "margin", "alpha", "test", "better", "guard")
+_RULE = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds")
 _BY_SEED = ("values", "guard_values", "first_values")
 
 
@@ -21,13 +21,24 @@ def repeats(golden: float, got: float) -> bool:
     return _near(golden, got, REPEAT)
 
 
+def moved(golden: Golden, result: Result) -> bool:
+    """Tell whether a metric that was recorded to repeat does not: only then it matters what else has changed."""
+    return any(
+        entry.repeats and not repeats(entry.values[seed], value)
+        for metric, entry in golden.statistical.items()
+        if metric in result.statistical
+        for seed, value in result.statistical[metric].values.items()
+        if seed in entry.values
+    )
+
+
 def same_rule(golden: Any, got: Any) -> bool:
     """Tell whether two values of a rule are the same: equal, or a number that another system's logarithm made."""
     return golden == got or (is_number(golden) and is_number(got) and math.isclose(golden, got, rel_tol=_SAME))
 
 
 def same_but_for_rounding(golden: Golden, result: Result) -> bool:
-    """Tell whether a result equals its golden: keys, rules and stream, exact entries to the bit, numbers to 1e-6.
+    """Tell whether a result equals its golden: keys, rules, stream and test, exact entries to the bit, numbers to 1e-6.
 
     Close numbers also stay within their own tolerance. What follows from the values (the detectable effect) is left
     out: that a golden states it rightly is asked by its self-test.
@@ -35,6 +46,7 @@ def same_but_for_rounding(golden: Golden, result: Result) -> bool:
     return (
         _alike(golden.exact, plain(result.exact, "exact"), 0.0)
         and golden.stream == (None if result.stream is None else dict(result.stream))
+        and golden.recorded_by == result.recorded_by
         and _each(golden.close, result.close, _same_close)
         and _each(golden.statistical, result.statistical, _same_metric)
     )
@@ -50,7 +62,8 @@ def _same_close(golden: Close, got: Close) -> bool:
 
 def _same_metric(golden: Statistical, got: Statistical) -> bool:
     rules = all(same_rule(getattr(golden, name), getattr(got, name)) for name in _RULE)
-    return rules and all(_alike(getattr(golden, name), getattr(got, name), REPEAT) for name in _BY_SEED)
+    known = got.repeats in (None, golden.repeats)  # who did not try has nothing to say about it
+    return rules and known and all(_alike(getattr(golden, name), getattr(got, name), REPEAT) for name in _BY_SEED)
 
 
 def _alike(golden: Any, got: Any, rel: float) -> bool:

@@ -6,29 +6,33 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from goldmark.golden._compare.drift import MISSING, Comparison, Drift, difference, is_number, rule_drift
+from goldmark.golden._compare.drift import MISSING, Comparison, Drift, Length, difference, is_number, rule_drift
 from goldmark.golden._compare.messages import attribution, nothing_changed
 from goldmark.golden._files.entries import Golden, Result
 from goldmark.golden._files.plain import plain
 
 
-def compare(golden: Golden, result: Result, *, statistical_only: bool = False) -> Comparison:
+def compare(golden: Golden, result: Result, *, statistical_only: bool = False, allow_fewer: bool = False) -> Comparison:
     """Return how a result compares with its golden; where nothing has changed, its metrics must repeat as well.
 
-    `statistical_only` leaves out the exact and close tiers and repeat, to show that the metrics alone tell a bug.
-    Raise `UsageError` for a golden whose seeds are too few for its own test.
+    Fewer seeds than a check must have fail; with `allow_fewer` those that are there are compared, and `ok` is None
+    where they hold. `statistical_only` leaves out the exact and close tiers and repeat, to show that the metrics alone
+    tell a bug. Raise `UsageError` for a golden whose seeds are too few for its own test.
     """
     drifts = [] if statistical_only else [*_exact(golden, result), *_close(golden, result)]
-    unchecked: dict[str, str] = {}
+    partial: dict[str, str] = {}
     if golden.statistical or result.statistical:
+        # numpy comes with it, which a test of exact and close numbers does not pay for
+        from goldmark.golden._compare.metrics import metrics_compared
+
         repeat = not statistical_only and nothing_changed(golden, result)
-        moved, unchecked = _statistical(golden, result, repeat=repeat)
+        moved, partial = metrics_compared(golden, result, repeat=repeat, allow_fewer=allow_fewer)
         drifts += moved
     drifts.sort(key=lambda drift: -drift.size)
     arithmetic = [] if statistical_only else [dict(golden.exact), *(entry.value for entry in golden.close.values())]
     n_entries = len(golden.statistical) + _count(arithmetic)
-    why = "; ".join(dict.fromkeys(unchecked.values()))
-    ok = False if drifts else (None if unchecked else True)
+    why = "; ".join(dict.fromkeys(partial.values()))
+    ok = False if drifts else (None if partial else True)
     reason = drifts[0].text if drifts else why or f"{n_entries} entries hold"
     cause = attribution(golden, result) if drifts else ""
     return Comparison(
@@ -36,26 +40,11 @@ def compare(golden: Golden, result: Result, *, statistical_only: bool = False) -
         ok=ok,
         reason=reason,
         drifts=tuple(drifts),
-        not_checked=tuple(unchecked),
+        not_checked=tuple(partial),
         cause=cause,
         n_entries=n_entries,
         unchecked=why,
     )
-
-
-def _statistical(golden: Golden, result: Result, *, repeat: bool) -> tuple[list[Drift], dict[str, str]]:
-    """Return the drifts of the metrics, and {metric: why} for those of both sides that cannot be compared."""
-    # numpy comes with it, which a test of exact and close numbers does not pay for
-    from goldmark.golden._compare.metrics import key_drifts, metric_drifts, why_not_checked
-
-    reasons = {key: why_not_checked(golden, result, key) for key in golden.statistical if key in result.statistical}
-    unchecked = {metric: reason for metric, reason in reasons.items() if reason}
-    drifts = list(key_drifts(golden, result))
-    left_out = {*unchecked, *(drift.key for drift in drifts)}
-    for metric in golden.statistical:
-        if metric not in left_out:
-            drifts += metric_drifts(golden, result, metric, repeat=repeat)
-    return drifts, unchecked
 
 
 def _exact(golden: Golden, result: Result) -> Iterator[Drift]:
@@ -84,8 +73,10 @@ def _differing(golden: Any, got: Any, key: str) -> Iterator[tuple[str, Any, Any]
     if isinstance(golden, dict) and isinstance(got, dict):
         for name in sorted({*golden, *got}):
             yield from _differing(golden.get(name, MISSING), got.get(name, MISSING), f"{key}.{name}" if key else name)
-    elif isinstance(golden, list) and isinstance(got, list) and len(golden) == len(got):
-        for i, (old, new) in enumerate(zip(golden, got, strict=True)):
+    elif isinstance(golden, list) and isinstance(got, list):
+        if len(golden) != len(got):
+            yield key, Length(len(golden)), Length(len(got))
+        for i, (old, new) in enumerate(zip(golden, got, strict=False)):
             if isinstance(old, dict | list):
                 yield from _differing(old, new, f"{key}[{i}]")
             elif not _identical(old, new):  # what most entries are not, at the price of a comparison

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from goldmark.case import Better, Scale, UsageError
 
 Test = Literal["t", "permutation"]
 
-UPDATE_OPTIONS = '--snapshot-update --golden-reason "..."'
+UPDATE_OPTIONS = '--golden-update --golden-reason "..."'
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,12 @@ class Statistical:
 
     `margin`, `sd`, `detectable` and `effect` are on the scale g of the metric (identity or log). `guard_values` are
     the values of the variant whose bug the golden must see; `first_values` those after the first epoch, which a
-    frozen model would score. Without a guard a metric is shown and gates on repeat alone, and only then may values
-    be NaN (null in the file): a broken variant may well diverge.
+    frozen model would score. Only a metric without a margin may hold NaN (null in the file); a guard may diverge.
     """
 
     values: Mapping[str, float]
     scale: Scale
-    margin: float
+    margin: float | None  # a metric with a margin gates; None: it is only shown
     alpha: float
     test: Test
     better: Better
@@ -47,6 +46,11 @@ class Statistical:
     check_seeds: int | None = None  # how many of the stored seeds a check must have; None: all
     repeats: bool | None = True  # whether unchanged code gives every value again; None: nobody has tried
 
+    @property
+    def required_seeds(self) -> int:
+        """How many of the stored seeds a check must have; the others are reference values."""
+        return len(self.values) if self.check_seeds is None else self.check_seeds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
@@ -55,9 +59,9 @@ class Provenance:
     date: str
     reason: str
     commit: str | None
-    versions: Mapping[str, str]
+    versions: Mapping[str, str]  # of the distributions that were imported
     fingerprint: Mapping[str, str]
-    sources: Mapping[str, str]
+    sources: Mapping[str, str]  # sha256 of files of code and data, by path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +88,25 @@ class Result:
     statistical: Mapping[str, Statistical] = field(default_factory=dict)
     stream: Mapping[str, str] | None = None
     recorded_by: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+
+
+def as_result(golden: Golden) -> Result:
+    """Return the entries of a golden as if they were new numbers."""
+    last = golden.provenance[-1] if golden.provenance else None
+    return Result(
+        name=golden.name,
+        exact=golden.exact,
+        close=golden.close,
+        statistical=golden.statistical,
+        stream=golden.stream,
+        recorded_by=golden.recorded_by,
+        versions=last.versions if last else {},
+        fingerprint=last.fingerprint if last else {},
+        sources=last.sources if last else {},
+    )
 
 
 class BadGolden(UsageError):  # noqa: N818 (it says what is bad, as `UsageError` says whose fault it is)
@@ -95,3 +116,9 @@ class BadGolden(UsageError):  # noqa: N818 (it says what is bad, as `UsageError`
 def update_command(nodeid: str = "") -> str:
     """Return the command that records the goldens of a test, or of all tests, for whoever reads a message."""
     return " ".join(part for part in ("pytest", shlex.quote(nodeid) if nodeid else "", UPDATE_OPTIONS) if part)
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return names in one line, of many the first."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

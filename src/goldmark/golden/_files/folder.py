@@ -32,7 +32,7 @@ def find_golden(folder: Path, name: str) -> Golden | None:
 def stored_golden(folder: Path, name: str) -> Golden | None:
     """Return the golden of that name as it lies there; for callers that hold the folder's lock."""
     try:
-        return read(golden_path(folder, name))
+        return read(golden_path(folder, name), name)
     except FileNotFoundError:
         return None
 
@@ -82,6 +82,17 @@ def name_of_test(nodeid: str) -> str:
     """
     file, *parts = nodeid.split("::") if "[" not in nodeid else _split(nodeid)
     return "/".join([*(_clean(part) for part in file.removesuffix(".py").split("/")), *map(_clean, parts)])
+
+
+def nodeid_of_name(root: Path, name: str) -> str | None:
+    """Return the node id that gives a golden its name, or None where no test file of the project does."""
+    parts = name.split("/")
+    for count in range(1, len(parts)):
+        file = "/".join(parts[:count]) + ".py"
+        nodeid = "::".join([file, *parts[count:]])
+        if (root / file).is_file() and name_of_test(nodeid) == name:
+            return nodeid
+    return None
 
 
 def _split(nodeid: str) -> list[str]:

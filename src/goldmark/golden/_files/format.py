@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -21,15 +23,19 @@ _WORDS = {
     "test": ("t", "permutation"),
     "better": ("higher", "lower", "neither"),
 }
+_CONFLICT = {  # as git marks the sides of a merge, each with what it calls them
+    "ours": re.compile(r"^<{7} (.+?)\r?$", re.MULTILINE),
+    "theirs": re.compile(r"^>{7} (.+?)\r?$", re.MULTILINE),
+}
 _BY_SEED = ("values", "guard_values", "first_values")
-_NUMBERS = ("margin", "alpha", "sd", "detectable", "effect")
+_NUMBERS = ("alpha", "sd", "detectable", "effect")
 _NUMBERS_OR_NULL = ("sd", "detectable", "effect")
 
 
 def to_bytes(golden: Golden) -> bytes:
     """Return a golden in the file format: sorted keys, full precision, one entry per line, sealed.
 
-    Raise `UsageError`, naming the entry, for NaN or infinity; in a metric without a guard, NaN is stored as null.
+    Raise `UsageError`, naming the entry, for NaN or infinity; in a metric without a margin and in guards, NaN is null.
     """
     document = _document(golden)
     _refuse_not_finite(document, golden.name)
@@ -52,6 +58,9 @@ def load(content: bytes, where: str) -> dict[str, Any]:
     try:
         document = json.loads(content.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
+        sides = [_CONFLICT[side].search(error.doc) for side in ("ours", "theirs")]
+        if all(sides):
+            raise _unmerged(where, *(side[1] if side else "" for side in sides)) from error
         raise untrusted(where, f"not JSON, or cut off ({error})") from error
     except RecursionError as error:
         raise untrusted(where, "nested too deep") from error
@@ -81,8 +90,18 @@ def untrusted(where: str, reason: str) -> BadGolden:
     )
 
 
-def read(path: Path) -> Golden:
-    """Return the golden of a file.
+def _unmerged(where: str, ours: str, theirs: str) -> BadGolden:
+    """Return the error for a file in which git left both sides of a merge, with the ways out."""
+    return BadGolden(
+        f"{where} holds a conflict of a merge: '{ours}' and '{theirs}' both changed it. Take one side, "
+        f"`git checkout --ours -- {where}` for '{ours}' or `git checkout --theirs -- {where}` for '{theirs}', and "
+        f"`git add` it, or delete it where git no longer has the sides; where the merged code gives neither, record it "
+        f"after that: `{update_command()}`"
+    )
+
+
+def read(path: Path, name: str) -> Golden:
+    """Return the golden of a file, which must be that of the name.
 
     Raise `BadGolden` for one that cannot be trusted or that holds another golden, `FileNotFoundError` without one.
     """
@@ -92,8 +111,12 @@ def read(path: Path) -> Golden:
         raise
     except OSError as error:
         raise BadGolden(f"{path} cannot be read: {error.strerror}; a golden is a file that you may read") from error
-    if not f"/{path.as_posix()}".endswith(f"/{golden.name}.json"):
-        raise BadGolden(f"{path} holds the golden '{golden.name}'; move it to {golden.name}.json or record it again")
+    if golden.name != name:
+        move = f"goldmark golden mv {shlex.join([golden.name, name])}"
+        raise BadGolden(
+            f"{path} holds the golden '{golden.name}'; if its test was renamed: `{move}`; or delete it and record it "
+            f"again: `{update_command()}`"
+        )
     return golden
 
 
@@ -111,14 +134,19 @@ def _document(golden: Golden) -> dict[str, Any]:
 
 
 def _statistical_document(entry: Statistical, key: str) -> dict[str, Any]:
-    """Write NaN as null, but not among the values of a guarded metric: those are refused later, by name."""
+    """Write NaN as null, but not among the values of a metric that gates: those are refused later, by name."""
     document: dict[str, Any] = plain({field.name: getattr(entry, field.name) for field in fields(entry)}, key)
     for name, value in document.items():
-        if name in _BY_SEED and value is not None and entry.guard is None:
+        if name in _nullable(entry.margin) and value is not None:
             document[name] = {seed: _null_for_nan(number) for seed, number in value.items()}
         elif name in _NUMBERS_OR_NULL:
             document[name] = _null_for_nan(value)
     return document
+
+
+def _nullable(margin: float | None) -> tuple[str, ...]:
+    """Return the values by seed that may be NaN: of a metric that gates, only those of its guard."""
+    return _BY_SEED if margin is None else ("guard_values",)
 
 
 def _null_for_nan(number: float | None) -> float | None:
@@ -194,11 +222,14 @@ def _statistical(entry: Any, key: str) -> Statistical:
     guarded = entry["guard"] is not None
     _demand(guarded == (entry["guard_values"] is not None), f"'{key}' has a guard without its values, or the reverse")
     numbers = {name: _number(entry[name], f"{key}.{name}", nullable=name in _NUMBERS_OR_NULL) for name in _NUMBERS}
-    by_seed = {name: _by_seed(entry[name], f"{key}.{name}", nullable=not guarded) for name in _BY_SEED}
+    margin = None if entry["margin"] is None else _number(entry["margin"], f"{key}.margin", nullable=False)
+    _demand(margin is not None or not guarded, f"'{key}' has a guard and no margin, so it could not see its bug")
+    nullable = _nullable(margin)
+    by_seed = {name: _by_seed(entry[name], f"{key}.{name}", nullable=name in nullable) for name in _BY_SEED}
     _demand(bool(by_seed["values"]), f"'{key}' has no values")
     _need_counts(entry, key)
     effect = None if entry["effect"] is None else numbers["effect"]
-    return Statistical(**{**entry, **numbers, **by_seed, "effect": effect})
+    return Statistical(**{**entry, **numbers, **by_seed, "margin": margin, "effect": effect})
 
 
 def _need_counts(entry: Mapping[str, Any], key: str) -> None:

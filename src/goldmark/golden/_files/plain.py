@@ -26,7 +26,7 @@ def plain(value: Any, key: str = "value") -> Any:
             return list(value)
         return [plain(entry, f"{key}[{i}]") for i, entry in enumerate(value)]
     if _is_array(value):
-        return plain(value.tolist(), key)
+        return plain(_listed(value, key), key)
     for kind in (int, float, str):  # numpy's float64 and enumerations are subclasses
         if isinstance(value, kind):
             return kind(value)
@@ -49,3 +49,17 @@ def _is_array(value: Any) -> bool:
     if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
         return bool(value.dtype.kind in "biufUSO")
     return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _listed(array: Any, key: str) -> Any:
+    """Return an array as lists; raise `UsageError` where it has numbers that JSON lacks, or no numbers in memory."""
+    if getattr(array.dtype, "kind", "") == "f" and array.dtype.itemsize > 8:
+        raise UsageError(f"'{key}' is of {array.dtype}, more digits than a golden holds; pass .astype(float)")
+    try:
+        return array.tolist()
+    except (RuntimeError, TypeError, NotImplementedError):  # a sparse tensor, one without memory
+        layout = str(getattr(array, "layout", "")).removeprefix("torch.")
+        kind = f"{type(array).__qualname__} ({layout}, on {getattr(array, 'device', '?')})"
+        raise UsageError(
+            f"'{key}' is a {kind} without a plain list of numbers; pass a dense tensor: .to_dense()"
+        ) from None

@@ -1,4 +1,4 @@
-"""The object behind the `golden` fixture: each check compares new numbers with the test's golden, or records them."""
+"""The object behind the `golden` fixture: it keeps what a test checks, and compares or records it after the body."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import pytest
 
 from goldmark.case import Better, UsageError
 from goldmark.fingerprint import fingerprint
-from goldmark.golden._compare.drift import Comparison
-from goldmark.golden._compare.messages import message
-from goldmark.golden._compare.rounding import REPEAT
+from goldmark.golden._compare.drift import Comparison, show_shift
+from goldmark.golden._compare.messages import is_code, message
+from goldmark.golden._compare.rounding import moved
 from goldmark.golden._compare.tiers import compare
-from goldmark.golden._files.entries import BadGolden, Close, Golden, Result, Test, update_command
+from goldmark.golden._files.devices import DEVICES, golden_on, name_to_record, need_device, without_device
+from goldmark.golden._files.entries import Close, Golden, Result, Statistical, Test, update_command
 from goldmark.golden._files.folder import find_golden, golden_path, name_of_test
 from goldmark.golden._files.plain import plain
-from goldmark.golden._fixture.origin import Source, sources_of_test
-from goldmark.golden._fixture.session import GoldenSession, Outcome, stage, unapproved
+from goldmark.golden._fixture.defaults import Unsaid
+from goldmark.golden._fixture.origin import Source, data_files, named_sources, sources_of_test, versions_of_test
+from goldmark.golden._fixture.session import GoldenSession, Outcome, stage
 
 if TYPE_CHECKING:
     from goldmark.case import Run
@@ -45,40 +47,88 @@ def _misuse_fails(check: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 class GoldenCheck:
-    """The `golden` fixture: `exact`, `close` and `statistical` checks of one test against one file."""
+    """The `golden` fixture: `exact`, `close` and `statistical` checks of one test against one file.
 
-    def __init__(self, session: GoldenSession, nodeid: str, test_file: Path, name: str | None = None) -> None:
+    A check keeps its values and goes on. After the body of the test all of them are compared, and what differs fails
+    the test in one message.
+    """
+
+    def __init__(
+        self, session: GoldenSession, nodeid: str, test_file: Path, name: str | None = None, *, address: str = ""
+    ) -> None:
         self._session, self._nodeid, self._test_file = session, nodeid, test_file
+        self._command = update_command(address or nodeid)  # the address of the test from where pytest was called
         self._result = Result(name=name or name_of_test(nodeid), recorded_by=nodeid)
-        self._stored: Golden | None = None
         self._named: dict[str, GoldenCheck] = {}
-        self._origin: dict[str, Any] = {"sources": None, "device": "cpu"}
-        self._complete = False  # a ready result is compared as a whole; nothing is left to look for afterwards
-        self._loaded = False
+        self._sources: dict[Path, str] | None = None  # that were named; None: what the test imports of the project
+        self._data: list[Path] = []  # files of data that the test names, for all goldens of it
+        self._device: str | None = None  # kind of device that trained; None: nothing was trained
+        self._allow_fewer = session.partial
+        self._comparison: Comparison | None = None  # of a variant of the catalogue, which is compared as a whole
+        self._over = False  # the body has ended and the goldens were compared
         self._outcome: Outcome | None = None
+
+    @property
+    def recording(self) -> bool:
+        """Whether this session records the golden: guards and reference seeds need to be trained only then."""
+        return self._session.updating or (self._session.new_only and self._golden() is None)
 
     @_misuse_fails
     def __call__(self, name: str) -> GoldenCheck:
         """Return the checks against the golden of that name, a path below the golden folder without suffix."""
+        if not isinstance(name, str):
+            raise UsageError(f"golden takes a name, not {name!r}; values go into exact, close or statistical")
         golden_path(self._session.folder, name)  # refuses a name that leads out of the folder
+        if name != without_device(name):
+            raise UsageError(f"'{name}' ends in the name of a device; call it '{without_device(name)}' and say device=")
         if name not in self._named:
             self._named[name] = GoldenCheck(self._session, self._nodeid, self._test_file, name)
+            self._named[name]._command = self._command  # noqa: SLF001 (of this class)
+            self._named[name]._data = self._data  # noqa: SLF001 (of this class)
         return self._named[name]
+
+    @_misuse_fails
+    def data(self, path: str | Path) -> Path:
+        """Name a file or folder of data that the numbers depend on, relative to the root, and return its path.
+
+        Its content is then known to the goldens of this test: where one does not hold, a changed file is named. Say
+        `json.loads(golden.data("tests/data.json").read_text())`.
+        """
+        __tracebackhide__ = True
+        absolute, files = data_files(path, self._session.root)
+        self._data += files
+        return absolute
+
+    @_misuse_fails
+    def seeds(self, n: int) -> list[int]:
+        """Return the seeds 0 to n - 1, to train with and to pass as `seeds`.
+
+        When a recording runs its tests once more they come in reverse order, so that a run that depends on the runs
+        before it does not repeat. Keep what is one value per seed in the order of the seeds, or in a dict by seed.
+        """
+        __tracebackhide__ = True
+        if not isinstance(n, int) or n < 1:
+            raise UsageError(f"golden.seeds needs how many seeds there are, such as 12; it was given {n!r}")
+        return list(range(n))[:: -1 if self._session.again else 1]
 
     @_misuse_fails
     def exact(self, values: Mapping[str, Any]) -> None:
         """Compare values for equality: integers, strings, shapes, recipes, arrays of integers."""
         __tracebackhide__ = True
-        self._check(Result(name=self._result.name, exact=self._kept(values)))
+        self._keep(Result(name=self._result.name, exact=_copied("exact", values)))
 
     @_misuse_fails
-    def close(self, values: Mapping[str, Any], rel: float = 1e-9) -> None:
-        """Compare numbers, or lists, dicts and arrays of numbers, within a relative tolerance."""
+    def close(self, values: Mapping[str, Any], rel: float | None = None) -> None:
+        """Compare numbers, or lists, dicts and arrays of numbers, within a relative tolerance.
+
+        Without one the project's own is taken (ini option `golden_rel`), and without that 1e-9.
+        """
         __tracebackhide__ = True
-        if not (isinstance(plain(rel), int | float) and 0 <= rel < 1):
+        given = self._session.defaults.rel if rel is None else plain(rel, "rel")
+        if not (type(given) in (int, float) and 0 <= given < 1):
             raise UsageError(f"rel is {rel!r}; give a relative tolerance of at least 0 and below 1, such as 1e-9")
-        entries = {key: Close(value, rel=float(rel)) for key, value in self._kept(values).items()}
-        self._check(Result(name=self._result.name, close=entries))
+        entries = {key: Close(value, rel=float(given)) for key, value in _copied("close", values).items()}
+        self._keep(Result(name=self._result.name, close=entries))
 
     @_misuse_fails
     def statistical(
@@ -86,29 +136,39 @@ class GoldenCheck:
         values: Mapping[str, Any],
         *,
         seeds: Iterable[Any],
-        margin: float | str | Mapping[str, float | str],
+        margin: float | str | Mapping[str, float | str | None] | Unsaid | None = Unsaid.MARGIN,
         guards: Mapping[str, Any] | None = None,
         first: Mapping[str, Any] | None = None,
-        alpha: float | Mapping[str, float] = 1e-3,
+        alpha: float | Mapping[str, float] | None = None,
         better: Better | Mapping[str, Better] = "neither",
         test: Test | Mapping[str, Test] = "t",
         stream: Iterable[str] | None = None,
+        check_seeds: int | None = None,
+        allow_fewer: bool = False,
         sources: Iterable[Source] | None = None,
-        device: str = "cpu",
+        device: str | None = None,
     ) -> None:
         """Compare metrics of trained models, `{metric: one value per seed}`, by the rule stored with each.
 
         `margin`, `alpha`, `better` and `test` are one value or a dict by metric. `margin` is the change that nobody
-        would mind, in the metric's unit or as "2%". `guards`, by metric, are values of the bug that the golden must
-        see: only guarded metrics gate. `first`, by metric, are values after the first epoch: a model that learns no
-        more must be seen too. `stream` is one hash per seed, of the order of examples and draws, which pairs the
-        seeds; without it Welch's test compares them. `sources` names files, folders and modules that can change the
-        numbers, by default the imported modules of the project.
+        would mind, in the metric's unit or as "2%": every metric with one gates, and None is for what is only to be
+        shown. `guards`, by metric, are values of the bug that the golden must see, or a function that returns them;
+        they are judged when they are recorded, and a check may leave them out. `first`, by metric, are values after the
+        first epoch: a model that learns no more must be seen too. `stream` is one hash per seed, of the order of
+        examples and draws, which pairs the seeds; without it Welch's test compares them. `check_seeds` is how many of
+        the recorded seeds a check must have, all of them by default. A check with fewer fails, unless `allow_fewer` or
+        `--golden-partial` says so. `sources` names files, folders and modules that can change the numbers, by default
+        what the test's files import of the project. `device` is the kind that trained: "cpu", "cuda" or "mps".
+        What is left out of `margin`, `alpha` and `device` is the project's own (ini options `golden_margin`, ...).
         """
         __tracebackhide__ = True
-        self._origin = {"sources": None if sources is None else list(sources), "device": device}
+        if not isinstance(allow_fewer, bool):
+            raise UsageError(f"allow_fewer is {allow_fewer!r}; give True where fewer seeds are meant, or leave it out")
+        self._device = need_device(self._session.defaults.device if device is None else device)
+        self._sources = None if sources is None else named_sources(sources, self._session.root)
+        self._allow_fewer = self._allow_fewer or allow_fewer
         rules = {"margin": margin, "guards": guards, "first": first, "alpha": alpha, "better": better, "test": test}
-        self._check_metrics(values, seeds, rules, stream)
+        self._keep_metrics(values, seeds, {**rules, "check_seeds": check_seeds}, stream)
 
     @_misuse_fails
     def case(self, runs: Sequence[Run], variant: str, *, update_command: str | None = None) -> Comparison:
@@ -118,149 +178,184 @@ class GoldenCheck:
         """
         __tracebackhide__ = True
         named = self(f"{runs[0].case}/{variant}")
-        return named._check_case(runs, variant, update_command)  # noqa: SLF001 (of this class)
+        named._command = update_command or self._command  # noqa: SLF001 (of this class)
+        return named._keep_case(runs, variant)  # noqa: SLF001 (of this class)
+
+    def judge(self, *, complete: bool) -> list[str]:
+        """Compare what the test has checked, once its body is over, and return the message: no line where all hold.
+
+        `complete`: the body ran to its end, so that every entry of a golden must have been checked.
+        """
+        checks = self._checks()
+        self._over = True
+        return [line for check in checks for line in check._judged(complete=complete)]  # noqa: SLF001 (of this class)
+
+    @property
+    def over(self) -> bool:
+        """Whether the goldens of the test were compared."""
+        return self._over
 
     @_misuse_fails
     def finish(self) -> None:
-        """End a test that passed: stage what it recorded, or fail for entries of the golden that no check covered."""
+        """End a test that passed: stage what it recorded."""
         __tracebackhide__ = True
-        if self._outcome or not self._named:
-            self._finish()
-        for check in self._named.values():
-            check._finish()  # noqa: SLF001 (of this class)
+        for check in self._checks():
+            if check._outcome and check._outcome.recorded:  # noqa: SLF001 (of this class)
+                check._stage()  # noqa: SLF001 (of this class)
 
     def outcomes(self) -> list[Outcome]:
         """Return what became of every golden that the test touched."""
-        checks = (self, *self._named.values())
-        return [check._outcome for check in checks if check._outcome]  # noqa: SLF001 (of this class)
+        return [check._outcome for check in self._checks() if check._outcome]  # noqa: SLF001 (of this class)
 
-    def _check_metrics(
+    def _checks(self) -> list[GoldenCheck]:
+        """Return the checks of all goldens of the test; its own one only where it is used, or no other is."""
+        return [*([self] if self._used() or not self._named else []), *self._named.values()]
+
+    def _used(self) -> bool:
+        return self._comparison is not None or any((self._result.exact, self._result.close, self._result.statistical))
+
+    def _keep_metrics(
         self, values: Mapping[str, Any], seeds: Iterable[Any], rules: dict[str, Any], stream: Iterable[str] | None
     ) -> None:
-        __tracebackhide__ = True
         # loaded here: most tests hold exact and close numbers, and should not pay for statistics
         from goldmark.golden._fixture.arguments import Rules, held_entries, new_entries, seed_names, stream_by_seed
 
+        _need_dict("statistical", values)
+        if self._session.again:  # a guard is no part of what must repeat
+            rules = {**rules, "guards": None, "first": None}
         names = seed_names(seeds)
         hashes = None if stream is None else stream_by_seed(stream, names)
-        if self._recording():
-            entries = new_entries(values, names, Rules(**rules), paired=hashes is not None)
+        given = Rules(defaults=self._session.defaults, **rules)
+        if self.recording:
+            entries = new_entries(values, names, given, paired=hashes is not None)
         else:
-            entries = held_entries(values, names, Rules(**rules), self._golden().statistical)
-        self._check(self._with_origin(Result(name=self._result.name, statistical=entries, stream=hashes)))
-        unguarded = [metric for metric, entry in entries.items() if entry.guard is None]
-        if unguarded:
-            self._note(ok=True, reasons=[f"shown only, without a guard: {', '.join(unguarded)}"])
+            entries = held_entries(values, names, given)
+        self._keep(Result(name=self._result.name, statistical=entries, stream=hashes))
 
-    def _check_case(self, runs: Sequence[Run], variant: str, command: str | None) -> Comparison:
-        __tracebackhide__ = True
+    def _keep_case(self, runs: Sequence[Run], variant: str) -> Comparison:
         from goldmark.golden._catalogue import check_case, result_of
 
-        self._complete = True
         self._result = result_of(runs, variant)
-        if self._recording():
-            self._note(ok=True, recorded=True)
-            return Comparison(name=self._result.name, ok=True, reason="recorded")
-        self._golden()  # here a missing golden is a failure
-        (comparison,) = check_case([run for run in runs if run.variant == variant], self._session.folder)
-        return self._conclude(comparison, command)
-
-    def _check(self, new: Result) -> None:
-        """Record the entries of one check, or compare them with the same entries of the golden."""
-        __tracebackhide__ = True
-        self._result = _merged(self._result, new)
-        if self._recording():
-            self._note(ok=True, recorded=True)
+        self._device = self._result.fingerprint.get("device", "cpu")
+        if self.recording:
+            self._comparison = Comparison(name=self._result.name, ok=True, reason="recorded")
         else:
-            self._judge(_part(self._golden(), new), new)
+            own = [run for run in runs if run.variant == variant]
+            (self._comparison,) = check_case(own, self._session.folder, allow_fewer=self._session.partial)
+        return self._comparison
 
-    def _judge(self, golden: Golden, new: Result) -> None:
-        """Compare entries with a golden; code and environment are looked at only where they fail, to be named."""
-        __tracebackhide__ = True
-        comparison = compare(golden, new)
-        if comparison.ok is False and not new.fingerprint:
-            comparison = compare(golden, self._with_origin(new))
-        self._conclude(comparison)
+    def _keep(self, new: Result) -> None:
+        """Add the entries of one check to those of the test; raise `UsageError` where these have been compared."""
+        if self._over:
+            raise UsageError(
+                f"golden '{self._result.name}' was checked after the body of the test, when its goldens had been "
+                "compared; check in the test, or in the set-up of a fixture"
+            )
+        self._result = _merged(self._result, new)
 
-    def _conclude(self, comparison: Comparison, command: str | None = None) -> Comparison:
-        __tracebackhide__ = True
-        if comparison.ok is False:
-            self._fail(message(comparison, command or update_command(self._nodeid)))
-        reasons = [f"not checked: {comparison.reason}"] if comparison.ok is None else []
-        self._note(ok=comparison.ok, reasons=reasons)
+    def _judged(self, *, complete: bool) -> list[str]:
+        """Compare one golden, or note that it is recorded; return the message where it does not hold."""
+        self._over = True
+        try:
+            if self._used():
+                return self._recorded() if self.recording else self._held(complete=complete)
+            return self._failed(": the test asked for it and checked nothing with it") if complete else []
+        except UsageError as error:  # a golden that cannot be trusted
+            self._note(ok=False)
+            return [str(error)]
+
+    def _recorded(self) -> list[str]:
+        self._note(ok=True, reasons=_unproved(self._result.statistical, power=True), recorded=True)
+        return []
+
+    def _held(self, *, complete: bool) -> list[str]:
+        golden = self._golden()
+        if golden is None:
+            return self._failed(f" {self._missing()}; create it: {self._command}")
+        comparison = self._comparison or self._compared(golden if complete else _part(golden, self._result))
+        partial = [f"not checked in full: {comparison.reason}"] if comparison.ok is None else []
+        self._note(ok=comparison.ok, reasons=[*partial, *_unproved(golden.statistical, power=False)], name=golden.name)
+        if comparison.ok is not False:
+            return []
+        return message(comparison, self._command, every_drift=self._session.every_drift)
+
+    def _failed(self, why: str) -> list[str]:
+        self._note(ok=False)
+        return [f"golden '{self._result.name}'{why}"]
+
+    def _missing(self) -> str:
+        """Say that there is no golden, and where there are some of other devices."""
+        others = [kind for kind in DEVICES if find_golden(self._session.folder, f"{self._result.name}@{kind}")]
+        if not (self._device and others):
+            return "does not exist"
+        return f"does not exist: none recorded for {self._device}, only for {', '.join(others)}"
+
+    def _compared(self, golden: Golden) -> Comparison:
+        """Compare with the golden; code, data and environment are looked at only where something has moved."""
+        result = replace(self._result, fingerprint={"device": self._device} if self._device else {})
+        comparison = compare(golden, result, allow_fewer=self._allow_fewer)
+        if comparison.ok is False or moved(golden, result):
+            comparison = compare(golden, self._with_origin(golden), allow_fewer=self._allow_fewer)
         return comparison
 
-    def _finish(self) -> None:
-        __tracebackhide__ = True
-        if not self._outcome:
-            self._fail([f"golden '{self._result.name}': the test asked for it and checked nothing with it"])
-        if self._outcome.recorded:
-            self._stage()
-        elif not self._complete:
-            rest = _not_covered(self._golden(), self._result)
-            if rest.exact or rest.close or rest.statistical:
-                self._judge(rest, self._with_origin(Result(name=rest.name)))
-
     def _stage(self) -> None:
-        __tracebackhide__ = True
-        result = self._result if self._result.fingerprint else self._with_origin(self._result)
-        first = self._session.first.pop(result.name, None)
-        if self._session.repeat and first is None:
-            self._session.first[result.name] = result
-            return
-        if first is not None:
-            self._refuse_unrepeated(first, result)
+        result = replace(self._with_origin(None), name=self._name())
         stage(cast("Path", self._session.staging), result)  # there in every session that records
 
-    def _refuse_unrepeated(self, first: Result, second: Result) -> None:
-        __tracebackhide__ = True
-        from goldmark.golden._record.entry import golden_from
+    def _golden(self) -> Golden | None:
+        """Return the stored golden: that of the device, where something was trained on one."""
+        folder, name = self._session.folder, self._result.name
+        return golden_on(folder, name, self._device) if self._device else find_golden(folder, name)
 
-        as_golden = golden_from(replace(first, close=_loosened(first.close)), (unapproved(second),))
-        comparison = compare(as_golden, replace(second, close=_loosened(second.close)))
-        if comparison.ok is False:
-            shown = [drift.text for drift in comparison.drifts[:5]]
-            self._fail([f"golden '{second.name}' does not repeat: two runs of the test in one session differ", *shown])
+    def _name(self) -> str:
+        """Return the name under which the golden is recorded."""
+        folder, name = self._session.folder, self._result.name
+        return name_to_record(folder, name, self._device) if self._device else name
 
-    def _golden(self) -> Golden:
-        __tracebackhide__ = True
-        golden = self._load()
-        if golden is None:
-            self._fail([f"golden '{self._result.name}' does not exist; create it: {update_command(self._nodeid)}"])
-        return golden
+    def _with_origin(self, golden: Golden | None) -> Result:
+        """Return the result with what its numbers come from, and what a golden's came from, as it is now."""
+        root = self._session.root
+        last = golden.provenance[-1] if golden and golden.provenance else None
+        result = replace(self._result, versions=versions_of_test(root, last.versions if last else ()))
+        if result.sources:  # runs of the catalogue know their own code
+            return result
+        # also data that was recorded and that a test which came to no end has not named yet
+        recorded = [root / file for file in last.sources if not is_code(file)] if last else []
+        sources = sources_of_test(self._test_file, root, self._sources, [*self._data, *recorded])
+        return replace(result, fingerprint=fingerprint(self._device or "cpu"), sources=sources)
 
-    def _load(self) -> Golden | None:
-        """Return the stored golden, read once a test."""
-        __tracebackhide__ = True
-        if not self._loaded:
-            try:
-                self._stored = find_golden(self._session.folder, self._result.name)
-            except BadGolden as error:
-                self._fail([str(error)])
-            self._loaded = True
-        return self._stored
+    def _note(self, *, ok: bool | None, reasons: Iterable[str] = (), recorded: bool = False, name: str = "") -> None:
+        """Say what became of the golden."""
+        called = self._name() if recorded else name or self._result.name
+        self._outcome = Outcome(name=called).plus(ok=ok, reasons=reasons, recorded=recorded)
 
-    def _recording(self) -> bool:
-        return self._session.updating or (self._session.new_only and self._load() is None)
 
-    def _kept(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Copy what is recorded when the test ends; what is compared at once, the comparator makes plain itself."""
-        copied = self._recording()
-        return {str(key): plain(value, str(key)) if copied else value for key, value in values.items()}
+def _copied(check: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as they are now: they are compared when the test ends."""
+    _need_dict(check, values)
+    try:
+        return {str(key): plain(value, str(key)) for key, value in values.items()}
+    except RecursionError:
+        raise UsageError(f"{check} was given values that hold themselves; pass numbers, text or arrays") from None
 
-    def _with_origin(self, result: Result) -> Result:
-        sources = sources_of_test(self._test_file, self._session.root, self._origin["sources"])
-        return replace(result, fingerprint=fingerprint(self._origin["device"]), sources=sources)
 
-    def _note(self, *, ok: bool | None, reasons: Iterable[str] = (), recorded: bool = False) -> None:
-        """Add a check to the outcome of the golden."""
-        before = self._outcome or Outcome(name=self._result.name)
-        self._outcome = before.plus(ok=ok, reasons=reasons, recorded=recorded)
+def _need_dict(check: str, values: Any) -> None:
+    if not isinstance(values, Mapping):
+        raise UsageError(
+            f"{check} takes a dict of named values, not {type(values).__name__}: golden.{check}({{'x': ...}})"
+        )
 
-    def _fail(self, lines: Iterable[str]) -> NoReturn:
-        __tracebackhide__ = True
-        self._note(ok=False)
-        pytest.fail("\n".join(lines), pytrace=False)
+
+def _unproved(entries: Mapping[str, Statistical], *, power: bool) -> list[str]:
+    """Return in words which metrics are only shown, and which gate without any proof that they see a bug."""
+    shown = [metric for metric, entry in entries.items() if entry.margin is None]
+    gating = {metric: entry for metric, entry in entries.items() if entry.margin is not None}
+    unproved = {metric: entry for metric, entry in gating.items() if not (entry.guard or entry.first_values)}
+    detects = [f"{metric} (detects {show_shift(e.detectable, e.scale)})" for metric, e in unproved.items()]
+    return [
+        *([f"shown only, without a margin: {', '.join(shown)}"] if shown else []),
+        *([f"no guard, shown to see: nothing: {', '.join(detects if power else unproved)}"] if unproved else []),
+    ]
 
 
 def _part(golden: Golden, new: Result) -> Golden:
@@ -271,17 +366,6 @@ def _part(golden: Golden, new: Result) -> Golden:
         close={key: golden.close[key] for key in new.close if key in golden.close},
         statistical={key: golden.statistical[key] for key in new.statistical if key in golden.statistical},
         stream=golden.stream if new.statistical else None,
-    )
-
-
-def _not_covered(golden: Golden, checked: Result) -> Golden:
-    """Return the golden's entries that no check of the test has covered."""
-    return replace(
-        golden,
-        exact={key: value for key, value in golden.exact.items() if key not in checked.exact},
-        close={key: value for key, value in golden.close.items() if key not in checked.close},
-        statistical={key: value for key, value in golden.statistical.items() if key not in checked.statistical},
-        stream=None,
     )
 
 
@@ -299,7 +383,7 @@ def _merged(before: Result, new: Result) -> Result:
             "one stream a golden: use golden(name) for the other"
         )
     if new.statistical:
-        before = replace(before, stream=new.stream, fingerprint=new.fingerprint, sources=new.sources)
+        before = replace(before, stream=new.stream)
     return replace(
         before,
         exact={**before.exact, **new.exact},
@@ -310,8 +394,3 @@ def _merged(before: Result, new: Result) -> Result:
 
 def _seeds(result: Result) -> set[str]:
     return {seed for entry in result.statistical.values() for seed in entry.values}
-
-
-def _loosened(close: Mapping[str, Close]) -> dict[str, Close]:
-    """Return entries of a first run and its repetition under the tolerance to which they must agree: relative 1e-6."""
-    return {key: replace(entry, rel=REPEAT) for key, entry in close.items()}

@@ -1,7 +1,6 @@
 """What the tests and processes of a session share: its settings, results that wait to be recorded, and outcomes.
 
-Results are staged as files until the session ends. They do not go through syrupy's assertions, which would write each
-at once, report "generated" after a refusal, and delete the golden of a test that failed before its check.
+Results are staged as files until the session ends, because goldens change all or none.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from goldmark.fingerprint import sha256
-from goldmark.golden._files.entries import Golden, Provenance, Result
+from goldmark.golden._files.entries import Provenance, Result, as_result
 from goldmark.golden._files.format import from_bytes, to_bytes
+from goldmark.golden._fixture.defaults import Defaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,10 @@ class GoldenSession:
     staging: Path | None  # where results wait for the end of the session; None outside updates
     updating: bool  # every result is recorded
     new_only: bool  # a result is recorded where there is no golden yet
-    repeat: bool  # each recording test runs twice
-    first: dict[str, Result] = field(default_factory=dict)  # results of a test's first run, by name of the golden
+    again: bool = False  # this is the second run of tests that recorded
+    partial: bool = False  # checks with fewer seeds than their goldens need are allowed
+    every_drift: bool = False  # messages name all that differs
+    defaults: Defaults = field(default_factory=Defaults)  # of the project
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,20 +77,10 @@ def staged_results(staging: Path) -> dict[str, Result]:
 def unapproved(result: Result) -> Provenance:
     """Return the provenance of a result that nobody has approved: its environment and its code alone."""
     return Provenance(
-        date="", reason="", commit=None, versions={}, fingerprint=result.fingerprint, sources=result.sources
-    )
-
-
-def as_result(golden: Golden) -> Result:
-    """Return the entries of a golden as if they were new numbers."""
-    last = golden.provenance[-1]
-    return Result(
-        name=golden.name,
-        exact=golden.exact,
-        close=golden.close,
-        statistical=golden.statistical,
-        stream=golden.stream,
-        recorded_by=golden.recorded_by,
-        fingerprint=last.fingerprint,
-        sources=last.sources,
+        date="",
+        reason="",
+        commit=None,
+        versions=result.versions,
+        fingerprint=result.fingerprint,
+        sources=result.sources,
     )

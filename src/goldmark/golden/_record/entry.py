@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,30 +18,27 @@ def statistical_entry(
     values: Mapping[str, float],
     *,
     scale: Scale,
-    margin: float | str,
+    margin: float | str | None,
     alpha: float = 1e-3,
     test: Test = "t",
     better: Better = "neither",
     guard: str | None = None,
     guard_values: Mapping[str, float] | None = None,
     first_values: Mapping[str, float] | None = None,
+    check_seeds: int | None = None,
+    repeats: bool | None = True,
     paired: bool = True,
 ) -> Statistical:
     """Return a metric's values by seed with its rule; `paired`: the guard was trained on the same stream.
 
-    Values are never refused here (few seeds, NaN, a percentage that means nothing), because a result is also built to
-    be compared: `detectable` is then NaN, and `refusals` gives the reason. Values that are not finite become NaN.
+    A metric with a margin gates, with a guard or without; one without a margin is only shown. Values are never refused
+    here (few seeds, NaN, a percentage that means nothing), because a result is also built to be compared: `detectable`
+    is then NaN, and `refusals` gives the reason. Values that are not finite become NaN.
     """
-    scale, limit = read_margin(margin, scale)
-    own, guarded = _scaled(values, scale), _scaled(guard_values or {}, scale)
-    in_pairs = paired and set(guarded) == set(own)
-    sd = spread([guarded[seed] - own[seed] for seed in own]) if in_pairs else _pooled(own, guarded)
-    if isinstance(margin, str) and guard is not None and not allows_percent(list(values.values())):
-        sd = math.nan  # the margin has no meaning, so nothing is known to be detectable
-    effect = None if guard is None else abs(_mean(guarded) - _mean(own))
-    detectable = detectable_effect(
-        sd, len(values), margin=limit, alpha=alpha, test=test, paired=in_pairs, guard_effect=effect
-    )
+    rule = _Rule(margin=margin, alpha=alpha, test=test, n=check_seeds or len(values))
+    scale, limit = (scale, None) if margin is None else read_margin(margin, scale)
+    own, guarded = _scaled(values, scale), _scaled({} if guard is None else guard_values or {}, scale)
+    sd, detectable, effect = rule.power(values, own, guarded, limit, paired=paired)
     return Statistical(
         values=_finite_or_nan(values),
         scale=scale,
@@ -54,7 +52,53 @@ def statistical_entry(
         sd=sd,
         detectable=detectable,
         effect=effect,
+        check_seeds=check_seeds,
+        repeats=repeats,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rule:
+    """What decides, beside the values, how small a shift a metric detects."""
+
+    margin: float | str | None
+    alpha: float
+    test: Test
+    n: int  # seeds of a check
+
+    def power(
+        self,
+        values: Mapping[str, float],
+        own: Mapping[str, float],
+        guarded: Mapping[str, float],
+        limit: float | None,
+        *,
+        paired: bool,
+    ) -> tuple[float, float, float | None]:
+        """Return the spread, the detectable effect and the guard's effect of values on their scale.
+
+        A guard that diverges has no distance and no spread: the golden's own spread decides, as without a guard.
+        """
+        diverged = not all(map(math.isfinite, guarded.values()))
+        known = {} if diverged else guarded
+        in_pairs = paired and set(known) == set(own)
+        sd = spread([known[seed] - own[seed] for seed in own]) if in_pairs else _pooled(own, known)
+        if isinstance(self.margin, str) and not allows_percent(list(values.values())):
+            sd = math.nan  # the margin has no meaning, so nothing is known to be detectable
+        effect = abs(_mean(known) - _mean(own)) if known else None
+        if limit is None:
+            return sd, math.nan, effect
+        detectable = detectable_effect(
+            sd, self.n, margin=limit, alpha=self.alpha, test=self.test, paired=in_pairs, guard_effect=effect
+        )
+        return sd, detectable, effect
+
+
+def bug_distance(entry: Statistical) -> float:
+    """Return how far a guard lies from the golden on its scale: infinitely where it diverges, NaN without a guard."""
+    if entry.guard_values and not all(map(math.isfinite, entry.guard_values.values())):
+        return math.inf
+    return math.nan if entry.effect is None else entry.effect
 
 
 def _pooled(own: Mapping[str, float], guarded: Mapping[str, float]) -> float:

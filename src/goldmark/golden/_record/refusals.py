@@ -3,53 +3,52 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from statistics import fmean
 from typing import Any
 
+from goldmark.golden._compare.rounding import repeats
 from goldmark.golden._files.entries import Close, Golden, Result, Statistical
 from goldmark.golden._files.plain import plain
-from goldmark.statistics import compare_values, why_too_few
-
-MOST_GUARDED = 2  # metrics of one golden that gate: each spends its own alpha
+from goldmark.golden._record.entry import bug_distance
+from goldmark.statistics import compare_values, on_scale, why_too_few
 
 
 def refusals(result: Result) -> list[str]:
     """Return why a result may not be recorded: an empty list where it may.
 
-    A golden that cannot see its bug is refused, as are too few seeds, values that are not finite in a guarded metric,
-    and more than two guarded metrics.
+    A metric that gates needs enough seeds that reach its values, a number from each, and of a guard that it lies on the
+    worse side and far enough away to be seen. A metric without a margin is only shown, and may be anything.
     """
-    guarded = [metric for metric, entry in result.statistical.items() if entry.guard is not None]
     reasons = [_refusal(metric, entry, result.stream) for metric, entry in result.statistical.items()]
-    if len(guarded) > MOST_GUARDED:
-        reasons.append(
-            f"{len(guarded)} metrics have a guard ({', '.join(guarded)}); each adds false alarms: keep {MOST_GUARDED}"
-        )
     return [reason for reason in reasons if reason]
 
 
 def _refusal(metric: str, entry: Statistical, stream: Mapping[str, str] | None) -> str | None:
-    """Return the first reason against one metric: without a guard only too few seeds are one."""
-    if entry.guard is None:
-        reason = why_too_few(len(entry.values), "t", entry.alpha, paired=False) or _no_logarithm(entry)
-    else:
-        reason = _no_comparison(entry, paired=stream is not None) or _blind(entry, paired=stream is not None)
+    """Return the first reason against one metric."""
+    if entry.margin is None:
+        return None
+    paired = stream is not None
+    reason = _no_comparison(entry, paired=paired)
+    if reason is None and entry.guard is not None:
+        reason = _blind(entry, entry.margin, paired=paired)
     return reason and f"{metric}: {reason}"
 
 
 def _no_comparison(entry: Statistical, *, paired: bool) -> str | None:
-    """Return why the rule of a guarded metric cannot be applied at all."""
-    guard_values = entry.guard_values or {}
+    """Return why the rule of a metric that gates cannot be applied at all."""
     if not 0 < entry.alpha < 1:
         return f"alpha {entry.alpha:g} is not a false-alarm rate; take one between 0 and 1, such as 0.001"
-    if set(guard_values) != set(entry.values):
-        return f"guard '{entry.guard}' has {len(guard_values)} seeds, the golden {len(entry.values)}; train the same"
-    odd = sorted({seed for group in (entry.values, guard_values) for seed, x in group.items() if math.isnan(x)})
+    odd = sorted(seed for seed, x in entry.values.items() if math.isnan(x))
     if odd:
-        return f"NaN or infinity at seed {', '.join(odd)}; a guarded metric needs a number from every seed"
-    few = why_too_few(len(entry.values), entry.test, entry.alpha, paired=paired)
-    return few or _no_logarithm(entry)
+        return f"NaN or infinity at seed {', '.join(odd)}; a metric with a margin needs a number from every seed"
+    return (
+        why_too_few(entry.required_seeds, entry.test, entry.alpha, paired=paired)
+        or _no_logarithm(entry)
+        or _constant(entry)
+        or _no_power(entry)
+    )
 
 
 def _no_logarithm(entry: Statistical) -> str | None:
@@ -59,26 +58,72 @@ def _no_logarithm(entry: Statistical) -> str | None:
     return None
 
 
-def _blind(entry: Statistical, *, paired: bool) -> str | None:
-    """Return why a golden would let its bug pass."""
-    effect = entry.effect or 0.0
-    cannot = f"this golden cannot see its bug '{entry.guard}', an effect of {effect:.3g}"
+def _constant(entry: Statistical) -> str | None:
+    """Return why values without any spread are no metric of several seeds: a t test would take them for certain."""
+    first, *others = entry.values.values()
+    if entry.test == "permutation" or not all(repeats(first, other) for other in others):
+        return None
+    return (
+        f"all {len(entry.values)} seeds give {first:.6g}: the seed reaches nothing; "
+        "pass it on to what draws at random, and a constant belongs in `exact`"
+    )
+
+
+def _no_power(entry: Statistical) -> str | None:
     if math.isnan(entry.detectable):
         return "a margin in percent needs values whose mean exceeds 3 sd; give it as a number in the metric's unit"
-    if entry.margin >= effect:
-        return f"{cannot}: the margin is {entry.margin:.3g}; take a smaller margin or more training budget"
-    if entry.detectable > effect:
+    return None
+
+
+def _blind(entry: Statistical, margin: float, *, paired: bool) -> str | None:
+    """Return why a guard proves nothing, or why the golden would let its bug pass."""
+    guard_values = entry.guard_values or {}
+    if set(guard_values) != set(entry.values):
+        return f"guard '{entry.guard}' has {len(guard_values)} seeds, the golden {len(entry.values)}; train the same"
+    distance = bug_distance(entry)
+    if math.isinf(distance):  # NaN in any seed fails
+        return None
+    if _is_better(entry):
+        before, guarded = (fmean(values.values()) for values in (entry.values, guard_values))
+        return (
+            f"the guard '{entry.guard}' is better than the golden ({guarded:.4g} against {before:.4g}, better: "
+            f"{entry.better}); a guard is the broken variant, so check which is which and what `better` says"
+        )
+    cannot = f"this golden cannot see its bug '{entry.guard}', an effect of {distance:.3g}"
+    if margin >= distance:
+        return f"{cannot}: the margin is {margin:.3g}; take a smaller margin or more training budget"
+    if entry.detectable > distance:
         return f"{cannot}: it detects {entry.detectable:.3g} or more; add seeds or budget"
     shift = compare_values(
-        entry.guard_values or {},
+        guard_values,
         entry.values,
         scale=entry.scale,
-        margin=entry.margin,
+        margin=margin,
         alpha=entry.alpha,
         test=entry.test,
         paired=paired,
     )
     return None if shift.alarm else f"{cannot}: the guard's own values pass (p {shift.p:.2g}); add seeds or budget"
+
+
+def _is_better(entry: Statistical) -> bool:
+    """Tell whether a guard's mean lies on the better side of the golden's."""
+    guard, own = (
+        float(on_scale(list(values.values()), entry.scale).mean())
+        for values in (entry.guard_values or {}, entry.values)
+    )
+    return (entry.better == "higher" and guard > own) or (entry.better == "lower" and guard < own)
+
+
+def name_clashes(new: Iterable[str], stored: Iterable[str]) -> list[str]:
+    """Return which new names differ from another golden's by case alone: some file systems would take them for one."""
+    known = {name.casefold(): name for name in stored}
+    clashes = []
+    for name in sorted(new):
+        other = known.setdefault(name.casefold(), name)
+        if other != name:
+            clashes.append(f"'{name}' and '{other}' differ by case alone; rename one of the tests, or say golden(name)")
+    return clashes
 
 
 def weakenings(old: Golden, new: Result) -> list[str]:
@@ -128,7 +173,7 @@ def _looser_tolerances(old: Golden, new: Result) -> list[str]:
 
 
 def _weaker(metric: str, old: Golden, new: Result) -> list[str]:
-    """Return what the rule or the values of one metric would check less strictly; only a guarded metric has a rule."""
+    """Return what the rule or the values of one metric would check less strictly; only one with a margin has a rule."""
     before, after = old.statistical[metric], new.statistical[metric]
     weaker = []
     if set(before.values) - set(after.values):
@@ -136,31 +181,47 @@ def _weaker(metric: str, old: Golden, new: Result) -> list[str]:
     nan = [seed for seed, x in after.values.items() if math.isnan(x) and not math.isnan(before.values.get(seed, 0.0))]
     if nan:
         weaker.append(f"NaN at seed {', '.join(nan)}")
-    if before.guard is not None:
+    if before.margin is not None:
         weaker += _weaker_rule(before, after)
     return [f"{metric}: {what}" for what in weaker]
 
 
 def _weaker_rule(before: Statistical, after: Statistical) -> list[str]:
-    weaker = []
-    if after.guard is None:
+    if after.margin is None:
+        return [f"the margin of {before.margin:.3g} is dropped: it would only be shown"]
+    if before.guard is not None and after.guard is None:
         return [f"the guard '{before.guard}' is dropped"]
-    if before.guard != after.guard:
-        weaker.append(f"the guard changes from '{before.guard}' to '{after.guard}'")
+    return [*_weaker_evidence(before, after), *_looser_rule(before, after), *_less_power(before, after)]
+
+
+def _weaker_evidence(before: Statistical, after: Statistical) -> Iterator[str]:
+    if before.guard is not None and before.guard != after.guard:
+        yield f"the guard changes from '{before.guard}' to '{after.guard}'"
     if before.first_values and not after.first_values:
-        weaker.append("a frozen model is no longer tried: the values after the first epoch are gone")
+        yield "a frozen model is no longer tried: the values after the first epoch are gone"
+    if after.required_seeds < min(before.required_seeds, len(after.values)):
+        yield f"a check needs {after.required_seeds} seeds instead of {before.required_seeds}"
+    if before.repeats and after.repeats is False:
+        yield "it repeats no longer, so that its margin alone would hold it"
+
+
+def _looser_rule(before: Statistical, after: Statistical) -> Iterator[str]:
     if before.test != after.test:
-        weaker.append(f"the test changes from {before.test} to {after.test}")
+        yield f"the test changes from {before.test} to {after.test}"
     if before.scale != after.scale:
-        weaker.append(f"the scale changes from {before.scale} to {after.scale}, so margins cannot be compared")
-    elif after.margin > before.margin:
-        weaker.append(f"the margin grows from {before.margin:.3g} to {after.margin:.3g}")
+        yield f"the scale changes from {before.scale} to {after.scale}, so margins cannot be compared"
+    elif (after.margin or 0.0) > (before.margin or 0.0):
+        yield f"the margin grows from {before.margin:.3g} to {after.margin:.3g}"
     if after.alpha != before.alpha:
         price = "alarms need more evidence" if after.alpha < before.alpha else "false alarms become more frequent"
-        weaker.append(f"alpha changes from {before.alpha:g} to {after.alpha:g}: {price}")
-    effects = [math.nan if after.effect is None else after.effect]
-    if before.scale == after.scale and before.effect is not None:
-        effects.append(before.effect)  # a bug that has grown does not excuse a golden that sees less
+        yield f"alpha changes from {before.alpha:g} to {after.alpha:g}: {price}"
+
+
+def _less_power(before: Statistical, after: Statistical) -> Iterator[str]:
+    if after.guard is None:
+        return
+    effects = [bug_distance(after)]
+    if before.scale == after.scale and before.guard is not None:
+        effects.append(bug_distance(before))  # a bug that has grown does not excuse a golden that sees less
     if not all(after.detectable <= effect for effect in effects):
-        weaker.append(f"it detects {after.detectable:.3g} or more, past the guard's effect of {min(effects):.3g}")
-    return weaker
+        yield f"it detects {after.detectable:.3g} or more, past the guard's effect of {min(effects):.3g}"

@@ -23,9 +23,10 @@ _ROUNDING = 1e-9  # of a number of seeds that went through a division and back
 def self_test(golden: Golden) -> list[str]:
     """Return what the comparator gets wrong on this golden: an empty list where it can be trusted.
 
-    With the metrics alone, the recipe ignored: identical values must pass; the guard's values, a shift of twice the
-    detectable effect with the guard's residuals, for a permutation test as many dead seeds as the detectable effect is
-    worth, a frozen model, NaN, and a dropped or added key must fail.
+    With the metrics alone, the recipe ignored: identical values must pass; of every metric with a margin the guard's
+    values, a shift of twice the detectable effect with the guard's residuals, for a permutation test as many dead seeds
+    as the detectable effect is worth, a frozen model, NaN, and a dropped or added key must fail. All of it with as many
+    seeds as a check must have.
     """
     same = _result(golden)
     problems = [] if compare(golden, same).ok is True else ["identical values do not pass"]
@@ -63,6 +64,7 @@ def _again(entry: Statistical, *, paired: bool) -> Statistical:
         test=entry.test,
         guard=entry.guard,
         guard_values=entry.guard_values,
+        check_seeds=entry.check_seeds,
         paired=paired,
     )
 
@@ -93,41 +95,57 @@ def _damages(same: Result) -> Iterator[tuple[str, Result]]:
     for metric, entry in same.statistical.items():
         yield f"{metric}: a dropped metric", replace(same, statistical=_without(same.statistical, metric))
         yield f"{metric}: an added metric", replace(same, statistical={**same.statistical, f"{metric} added": entry})
-        for what, values in _wrong_values(entry) if entry.guard else ():
+        for what, values in _wrong_values(entry) if entry.margin is not None else ():
             damaged = {**same.statistical, metric: replace(entry, values=values)}
             yield f"{metric}: {what}", replace(same, statistical=damaged)
 
 
 def _wrong_values(entry: Statistical) -> Iterator[tuple[str, Mapping[str, float]]]:
-    """Yield values by seed that a guarded metric must refuse."""
-    yield f"the guard '{entry.guard}'", entry.guard_values or {}
+    """Yield values by seed, of as many seeds as a check must have, that a metric with a margin must refuse."""
+    seeds = _checked_seeds(entry)
+    if entry.guard is not None:
+        yield f"the guard '{entry.guard}'", _of(seeds, entry.guard_values or {})
     for direction in (1, -1):
-        yield "a shift of twice the detectable effect", _shifted(entry, 2 * direction * entry.detectable)
+        yield "a shift of twice the detectable effect", _of(seeds, _shifted(entry, 2 * direction * entry.detectable))
     if entry.test == "permutation" and entry.effect:
-        dead = min(len(entry.values), math.ceil(len(entry.values) * entry.detectable / entry.effect - _ROUNDING))
-        yield f"{dead} dead seeds", _with_dead_seeds(entry, dead)
+        dead = min(len(seeds), math.ceil(len(seeds) * entry.detectable / entry.effect - _ROUNDING))
+        yield f"{dead} dead seeds", _with_dead_seeds(entry, seeds, dead)
     if entry.first_values is not None:
-        yield "a frozen model", entry.first_values
-    for seed in entry.values:
-        yield f"NaN at seed {seed}", {**entry.values, seed: math.nan}
+        yield "a frozen model", _of(seeds, entry.first_values)
+    for seed in seeds:
+        yield f"NaN at seed {seed}", {**_of(seeds, entry.values), seed: math.nan}
+
+
+def _checked_seeds(entry: Statistical) -> list[str]:
+    """Return the first seeds, as many as a check must have: in the order of numbers where they are numbers."""
+    return sorted(entry.values, key=lambda seed: (len(seed), seed))[: entry.required_seeds]
+
+
+def _of(seeds: list[str], values: Mapping[str, float]) -> dict[str, float]:
+    return {seed: values[seed] for seed in seeds if seed in values}
 
 
 def _shifted(entry: Statistical, shift: float) -> dict[str, float]:
-    """Return golden values moved by a shift on their scale, with the residuals that the guard has from seed to seed."""
+    """Return golden values moved by a shift on their scale, with the residuals that the guard has from seed to seed.
+
+    Without a guard, or where it diverged, every seed moves alike.
+    """
     old = on_scale(list(entry.values.values()), entry.scale)
-    guard = on_scale([(entry.guard_values or {})[seed] for seed in entry.values], entry.scale)
-    residuals: Array = guard - old - np.mean(guard - old)
-    moved = old + shift + residuals
+    moved: Array = old + shift
+    guard_values = [(entry.guard_values or {}).get(seed, math.nan) for seed in entry.values]
+    if all(map(math.isfinite, guard_values)):
+        guard = on_scale(guard_values, entry.scale)
+        moved += guard - old - np.mean(guard - old)
     if entry.scale == "log":
         moved = np.exp(moved)
     return dict(zip(entry.values, moved.tolist(), strict=True))
 
 
-def _with_dead_seeds(entry: Statistical, dead: int) -> dict[str, float]:
+def _with_dead_seeds(entry: Statistical, seeds: list[str], dead: int) -> dict[str, float]:
     """Return golden values with those of the guard at so many seeds, where the guard lies farthest away."""
     guard = entry.guard_values or {}
-    farthest = sorted(entry.values, key=lambda seed: -abs(guard[seed] - entry.values[seed]))
-    return {**entry.values, **{seed: guard[seed] for seed in farthest[:dead]}}
+    farthest = sorted(seeds, key=lambda seed: -abs(guard[seed] - entry.values[seed]))
+    return {**_of(seeds, entry.values), **_of(farthest[:dead], guard)}
 
 
 def _damaged_arithmetic(same: Result) -> Iterator[tuple[str, Result]]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from goldmark.case import UsageError
 from goldmark.golden._compare.rounding import same_but_for_rounding
-from goldmark.golden._files.entries import Golden, Provenance, Result, update_command
-from goldmark.golden._files.folder import golden_names, golden_path, stored_golden
-from goldmark.golden._files.format import read, to_bytes
+from goldmark.golden._files.devices import DEVICES, without_device
+from goldmark.golden._files.entries import Golden, Provenance, Result, as_result, listed, update_command
+from goldmark.golden._files.folder import find_golden, golden_names, golden_path, nodeid_of_name, stored_golden
+from goldmark.golden._files.format import from_bytes, read, to_bytes
 from goldmark.golden._files.transaction import locked, replace_files
 from goldmark.golden._record.entry import golden_from
-from goldmark.golden._record.refusals import refusals, weakenings
+from goldmark.golden._record.refusals import name_clashes, refusals, weakenings
+from goldmark.golden._record.repetition import keep_repetition
 from goldmark.golden._record.selftest import blind_spots, misstated
 from goldmark.golden._update.review import Review, changes
 
@@ -38,7 +38,11 @@ def apply_update(
     if not reason.strip():
         raise UsageError(f"nothing written: no reason was given; say why the goldens change: {update_command()}")
     with locked(folder):
+        clashes = name_clashes(results, golden_names(folder))
+        if clashes:
+            raise UsageError(_nothing_written("names of goldens are unique without case", clashes))
         olds = {name: stored_golden(folder, name) for name in sorted(results)}
+        results = {name: keep_repetition(old, results[name]) for name, old in olds.items()}
         _refuse(results, olds, weaken=weaken)
         approval = _Approval(date=datetime.now(UTC), reason=reason.strip(), commit=commit or _head(folder))
         news = {
@@ -54,24 +58,71 @@ def apply_update(
     )
 
 
+def need_recordable(folder: Path, results: Mapping[str, Result], *, weaken: bool) -> None:
+    """Raise what `apply_update` would raise about results, before more is spent on them."""
+    _refuse(results, {name: find_golden(folder, name) for name in results}, weaken=weaken)
+
+
 def would_write(old: Golden | None, result: Result) -> bool:
     """Tell whether an update has something to write: other numbers, or a golden that misstates what it can detect."""
     return old is None or not same_but_for_rounding(old, result) or bool(misstated(old))
 
 
-def prune(folder: Path, keep: Collection[str]) -> list[str]:
-    """Delete the goldens that are not among the names to keep and return their names.
+def prune(folder: Path, unused: Collection[str]) -> list[str]:
+    """Delete the goldens of those names and return the names of those that were there.
 
-    Only a complete green run knows which goldens are in use; the caller answers for that. Raise `BadGolden`, with
+    Only a complete green run knows which goldens are unused; the caller answers for that. Raise `BadGolden`, with
     nothing deleted, where one of the files is not a golden.
     """
     with locked(folder):
-        unused = [name for name in golden_names(folder) if name not in keep]
-        for name in unused:  # before anything is deleted: a file that is not a golden is not ours to delete
-            read(golden_path(folder, name))
-        for name in unused:
+        there = [name for name in golden_names(folder) if name in unused]
+        for name in there:  # before anything is deleted: a file that is not a golden is not ours to delete
+            read(golden_path(folder, name), name)
+        for name in there:
             golden_path(folder, name).unlink()
-    return unused
+    return there
+
+
+def move(folder: Path, old: str, new: str, root: Path) -> None:
+    """Give a golden another name, with everything that it holds; a test of the project at `root` that has it is noted.
+
+    Those of other kinds of device move with it. A golden that was recorded under the new name is replaced where its
+    entries are the same, and a file that was moved by other means is put right. Raise `UsageError`, with nothing
+    changed, where there is no such golden or another one is in the way.
+    """
+    with locked(folder):
+        per_device = [(f"{old}@{device}", f"{new}@{device}") for device in DEVICES]
+        pairs = [pair for pair in ((old, new), *per_device) if golden_path(folder, pair[0]).exists()] or [(old, new)]
+        moved = [_moved(folder, source, target, root) for source, target in pairs]
+        replace_files(folder, {f"{golden.name}.json": to_bytes(golden) for golden in moved})
+        for source, _ in pairs:
+            golden_path(folder, source).unlink(missing_ok=True)
+
+
+def _moved(folder: Path, old: str, new: str, root: Path) -> Golden:
+    golden, there = _movable(folder, old, new)
+    recorded_by = nodeid_of_name(root, without_device(new)) if there is None else there.recorded_by
+    return replace(golden, name=new, recorded_by=recorded_by if golden.recorded_by else None)
+
+
+def _movable(folder: Path, old: str, new: str) -> tuple[Golden, Golden | None]:
+    """Return the golden to move, and the equal one that has the new name already."""
+    source, target = golden_path(folder, old), golden_path(folder, new)
+    if old == new:
+        raise UsageError(f"'{old}' has that name; name the new one")
+    if not source.exists() and target.exists():
+        misplaced = from_bytes(target.read_bytes(), str(target))
+        if misplaced.name == old:
+            return misplaced, None
+    golden = stored_golden(folder, old)
+    if golden is None:
+        raise UsageError(f"there is no golden '{old}' in '{folder}'; it has: {listed(golden_names(folder)) or 'none'}")
+    there = stored_golden(folder, new)
+    if there and not same_but_for_rounding(golden, replace(as_result(there), recorded_by=golden.recorded_by)):
+        raise UsageError(
+            f"there is a golden '{new}' with other entries than '{old}'; delete one of the two: `git rm {target}`"
+        )
+    return golden, there
 
 
 def _refuse(results: Mapping[str, Result], olds: Mapping[str, Golden | None], *, weaken: bool) -> None:
@@ -106,26 +157,15 @@ class _Approval:
 
     def golden(self, old: Golden | None, result: Result) -> Golden:
         """Return a result as a golden, with this approval added to the provenance of the golden that it replaces."""
-        versions = {name: _version(name) for name in ("goldmark", "numpy")}
-        if "torch" in result.fingerprint:
-            versions["torch"] = result.fingerprint["torch"]
         provenance = Provenance(
             date=self.date.isoformat(timespec="seconds"),
             reason=self.reason,
             commit=self.commit,
-            versions=versions,
+            versions=result.versions,
             fingerprint=result.fingerprint,
             sources=result.sources,
         )
         return golden_from(result, (*(old.provenance if old else ()), provenance)[-KEPT:])
-
-
-@cache
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # run from a checkout
-        return "not installed"
 
 
 def _head(folder: Path) -> str | None:

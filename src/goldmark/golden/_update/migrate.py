@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from goldmark.golden._files.entries import Golden
 from goldmark.golden._files.folder import golden_names, golden_path
 from goldmark.golden._files.format import SCHEMA, dump, from_bytes, load, seal_of, untrusted
 from goldmark.golden._files.transaction import locked, replace_files
@@ -31,17 +32,30 @@ def migrate(folder: Path) -> list[str]:
     return list(files)
 
 
+def golden_of_any_schema(content: bytes, where: str) -> Golden:
+    """Return the golden of a file of this schema or an earlier one; raise `BadGolden` where it cannot be trusted."""
+    document = load(content, where)
+    return from_bytes(_migrated(document, where) if document.get("schema") == 1 else content, where)
+
+
 def _migrated(document: dict[str, Any], where: str) -> bytes:
     """Return a document of schema 1 as a file of schema 2.
 
-    Schema 1 compared all seeds, asked every metric to repeat, and did not say which test had recorded it.
+    Schema 1 compared all seeds, asked every metric to repeat, and did not say which test had recorded it. A metric that
+    holds NaN could not gate, and loses the margin that never judged it.
     """
     if document.get("seal") != seal_of(document):
         raise untrusted(where, "its seal is broken: it was edited by hand or damaged")
     metrics = document.get("statistical")
     if not isinstance(metrics, dict) or not all(isinstance(entry, dict) for entry in metrics.values()):
         raise untrusted(where, "'statistical' is not an object of objects")
-    statistical = {metric: {**entry, "check_seeds": None, "repeats": True} for metric, entry in metrics.items()}
+    statistical = {metric: _migrated_metric(entry) for metric, entry in metrics.items()}
     content = dump({**document, "schema": SCHEMA, "recorded_by": None, "statistical": statistical})
     from_bytes(content, where)  # raises for anything else that is wrong with it
     return content
+
+
+def _migrated_metric(entry: dict[str, Any]) -> dict[str, Any]:
+    values = entry.get("values")
+    diverged = entry.get("guard") is None and isinstance(values, dict) and None in values.values()
+    return {**entry, "check_seeds": None, "repeats": True, **({"margin": None} if diverged else {})}

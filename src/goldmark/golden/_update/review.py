@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from statistics import fmean
 from typing import Any
 
 from goldmark.golden._compare.drift import is_number
 from goldmark.golden._files.entries import Close, Golden, Statistical
 
-_HEADER = ("golden", "entry", "old", "new", "change")
+HEADER = ("golden", "entry", "old", "new", "change")
+_RULES = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds", "repeats")
 _WIDTH = 40  # of a value in the table; a recipe can be longer than a line
 
 
@@ -41,30 +43,47 @@ class Review:
         return f"{len(self.written)} written, {len(self.unchanged)} unchanged{rounding}"
 
 
-def changes(old: Golden | None, new: Golden) -> list[Row]:
-    """Return a row for every entry that differs, or one row for a golden that is new."""
-    if old is None:
-        return [Row(golden=new.name, entry="(new)", old="", new=_contents(new), change="")]
+def changes(old: Golden | None, new: Golden | None) -> list[Row]:
+    """Return a row for every entry that differs, or one row for a golden that is new or gone."""
+    if old is None or new is None:
+        return [_whole(golden, is_new=golden is new) for golden in (old, new) if golden is not None]
     rows = [*_tier(new.name, old.exact, new.exact), *_tier(new.name, old.close, new.close)]
     rows += _tier(new.name, old.statistical, new.statistical)
-    if old.stream != new.stream:
-        rows.append(
-            Row(
-                golden=new.name,
-                entry="stream",
-                old=_count(old.stream),
-                new=_count(new.stream),
-                change="other order of examples or draws",
-            )
-        )
+    rows += _origin(old, new)
     return rows or [Row(golden=new.name, entry="(rules)", old="", new="", change="the same values")]
+
+
+def _origin(old: Golden, new: Golden) -> Iterator[Row]:
+    """Yield a row where examples or draws come in another order, and where another test has recorded the golden."""
+    if old.stream != new.stream:
+        before, after = _count(old.stream), _count(new.stream)
+        yield Row(golden=new.name, entry="stream", old=before, new=after, change="other order of examples or draws")
+    if old.recorded_by != new.recorded_by:
+        before, after = _show(old.recorded_by), _show(new.recorded_by)
+        yield Row(golden=new.name, entry="(recorded by)", old=before, new=after, change="another test")
+
+
+def _whole(golden: Golden, *, is_new: bool) -> Row:
+    old, new = ("", _contents(golden)) if is_new else (_contents(golden), "")
+    return Row(golden=golden.name, entry="(new)" if is_new else "(deleted)", old=old, new=new, change="")
 
 
 def terminal_table(rows: Sequence[Row]) -> list[str]:
     """Return the rows as lines with aligned columns."""
-    cells = [_HEADER, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADER))]
+    cells = [HEADER, *map(astuple, rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADER))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a table in Markdown, line by line; cells are shown as they are."""
+    lines = [header, ["---"] * len(header), *([_escaped(cell) for cell in row] for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _escaped(text: str) -> str:
+    """Return text that Markdown shows as it is, in one cell."""
+    return re.sub(r"[\\`*<|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text).replace("\n", " ")
 
 
 def _tier(golden: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Row]:
@@ -80,17 +99,32 @@ def _tier(golden: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterat
 
 def _change(old: Any, new: Any) -> str:
     if isinstance(old, Statistical) and isinstance(new, Statistical):
-        rules = [f"{name} {_show(getattr(old, name))} -> {_show(getattr(new, name))}" for name in _rules(old, new)]
-        return ", ".join([_relative(_mean(old.values), _mean(new.values)), *rules])
+        return ", ".join([*_moved(old, new), *_rules(old, new)])
     if isinstance(old, Close) and isinstance(new, Close):
         rel = [] if old.rel == new.rel else [f"rel {old.rel:g} -> {new.rel:g}"]
         return ", ".join([*_largest(old.value, new.value), *rel])
     return _relative(old, new) if is_number(old) and is_number(new) else "changed"
 
 
-def _rules(old: Statistical, new: Statistical) -> list[str]:
-    names = ("scale", "margin", "alpha", "test", "better", "guard")
-    return [name for name in names if getattr(old, name) != getattr(new, name)]
+def _moved(old: Statistical, new: Statistical) -> Iterator[str]:
+    """Yield how far the mean moved, of how many seeds the value did, and which other values moved."""
+    if old.values != new.values:
+        seeds = {*old.values, *new.values}
+        moved = sum(old.values.get(seed) != new.values.get(seed) for seed in seeds)
+        yield f"{_relative(_mean(old.values), _mean(new.values))}, {moved} of {len(seeds)} seeds moved"
+    if old.guard_values != new.guard_values:
+        yield "the guard's values moved"
+    if old.first_values != new.first_values:
+        yield "the values after the first epoch moved"
+
+
+def _rules(old: Statistical, new: Statistical) -> Iterator[str]:
+    """Yield the rules that differ, and what the golden says that it detects where the values do not give the reason."""
+    names = [*_RULES, *(["sd", "detectable", "effect"] if old.values == new.values else [])]
+    for name in names:
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            yield f"{name} {_show(before)} -> {_show(after)}"
 
 
 def _largest(old: Any, new: Any) -> list[str]:
@@ -127,6 +161,8 @@ def _show(value: Any) -> str:
         return f"{_mean(value.values):.6g} (mean of {len(value.values)})"
     if isinstance(value, Close):
         return _show(value.value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]  # as in the file
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
 
@@ -138,7 +174,3 @@ def _contents(golden: Golden) -> str:
 
 def _count(stream: Mapping[str, str] | None) -> str:
     return "none" if stream is None else f"{len(stream)} seeds"
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    return row.golden, row.entry, row.old, row.new, row.change

@@ -23,6 +23,13 @@ def test_fingerprint_names_versions_device_and_flags():
     assert "cpu" == fingerprint("cpu:0")["device"]
 
 
+def test_a_device_that_is_not_there_can_be_named():
+    """A golden of another machine's device is looked for, and not found, on a machine without one."""
+    found = fingerprint("cuda:1")
+    assert "cuda" == found["device"]
+    assert torch.cuda.is_available() == ("gpu" in found)
+
+
 def test_fingerprint_does_not_load_torch():
     """A test session without torch stays without it."""
     code = (
@@ -44,3 +51,11 @@ def test_source_hashes_follow_the_content(tmp_path):
     one.write_bytes(b"x = 3\n")
     after = source_hashes([two, one], tmp_path)
     assert ["a/one.py"] == [path for path in before if before[path] != after[path]]
+
+
+def test_a_gpu_that_is_not_there_is_only_named():
+    """Values that a GPU trained can be held on a machine without one."""
+    if torch.cuda.is_available():
+        assert fingerprint("cuda")["gpu"]
+    else:
+        assert ("cuda", None) == (fingerprint("cuda")["device"], fingerprint("cuda").get("gpu"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -31,7 +32,7 @@ def fingerprint(device: str = "cpu", dtype: str = "float32") -> dict[str, str]:
             "threads": str(torch.get_num_threads()),
             "deterministic": str(torch.are_deterministic_algorithms_enabled()),
         }
-        if device.startswith("cuda"):
+        if device.startswith("cuda") and torch.cuda.is_available():
             environment |= {
                 "gpu": torch.cuda.get_device_name(),
                 "cuda": str(torch.version.cuda),
@@ -52,6 +53,37 @@ def _cpu_model() -> str:
     return " ".join(entries[name] for name in wanted if name in entries) or platform.machine()
 
 
+def imported_versions(named: Iterable[str] = ()) -> dict[str, str]:
+    """Return {distribution: version} of everything that this process has imported, and of distributions that are named.
+
+    Local parts of a version (`2.13.0+cpu`) are left out: they say where a file came from. One that is named and not
+    installed has the version "not installed".
+    """
+    modules = {name.partition(".")[0] for name in list(sys.modules)}
+    imported = {normalized(name) for module in modules for name in distributions().get(module, ())}
+    return {name: installed_version(name) for name in sorted(imported.union(named))}
+
+
+@cache
+def distributions() -> dict[str, list[str]]:
+    """Return {top-level module: names of the distributions that install it}, as they are when first asked."""
+    return dict(metadata.packages_distributions())
+
+
+def normalized(name: str) -> str:
+    """Return the name of a distribution as indexes compare it: lower case, runs of `-`, `_` and `.` as one `-`."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@cache
+def installed_version(name: str) -> str:
+    """Return the version of a distribution without its local part, or "not installed"."""
+    try:
+        return metadata.version(name).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
 def source_hashes(paths: Iterable[Path], root: Path) -> dict[str, str]:
     """Return {path relative to root: sha256} of source files."""
     return {path.relative_to(root).as_posix(): sha256(path.read_bytes()) for path in sorted(paths)}
@@ -60,3 +92,15 @@ def source_hashes(paths: Iterable[Path], root: Path) -> dict[str, str]:
 def sha256(content: bytes) -> str:
     """Return the hexadecimal sha256 of some bytes."""
     return hashlib.sha256(content).hexdigest()
+
+
+def hash_of(file: Path) -> str:
+    """Return the sha256 of a file, read again only after it has changed."""
+    state = file.stat()
+    return _hash_of(file, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _hash_of(file: Path, changed_ns: int, size: int) -> str:  # the state is a part of the key
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

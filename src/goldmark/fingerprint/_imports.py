@@ -1,0 +1,214 @@
+"""Which modules of a project some files of code import, directly or through others: the code behind their numbers."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+
+from goldmark.fingerprint import distributions, normalized
+
+_INSTALLED = {"site-packages", "dist-packages"}
+_IMPORTERS = {"import_module", "__import__", "importorskip"}  # functions that import the module of a given name
+
+
+def reached(files: Iterable[Path], root: Path) -> dict[Path, str]:
+    """Return {file: import path} of a project's modules that files of code import, directly or through others.
+
+    The project is what lies under its root and is not installed there, and the distribution that its `pyproject.toml`
+    names, wherever that is installed; an import path, `package/module.py`, is the same in both places. Imports are read
+    from the text, those inside functions too, so that the answer does not depend on what else the process has imported.
+    A module that imports by names made at run time reaches its whole package, or, outside of a package, every loaded
+    module of the project that is not a test.
+    """
+    names = _names_of_loaded_files()
+    paths: dict[Path, str] = {}
+    visited: set[str] = set()
+    own: dict[str, bool] = {}  # by top-level name: whether it can lead to modules of the project
+    waiting = [(names.get(str(file), file.stem), file) for file in files]
+    while waiting:
+        importer, file = waiting.pop()
+        for name in sorted(_names_imported(importer, file, root) - visited):
+            visited.add(name)
+            top = name.partition(".")[0]
+            if top not in own:
+                own[top] = _may_be_own(top, root)
+            place = _place(name) if own[top] else _Place()
+            if place.file is not None and place.file not in paths and _is_own(name, place.file, root):
+                paths[place.file] = _import_path(name, place.file)
+                waiting.append((name, place.file))
+    return paths
+
+
+def own_distribution(root: Path) -> str | None:
+    """Return the normalized name of the distribution that the `pyproject.toml` in a folder names, or None."""
+    try:
+        document = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or one that is not for us to judge
+        return None
+    named = document.get("project", {}).get("name") or document.get("tool", {}).get("poetry", {}).get("name")
+    return normalized(named) if isinstance(named, str) else None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a module lies: its file, if it has one, and the folders of its submodules."""
+
+    file: Path | None = None
+    folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Statements:
+    """What the text of a file imports: (level, module, names from it), and whether also names made at run time."""
+
+    imports: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
+    by_name: bool = False
+
+
+def _names_of_loaded_files() -> dict[str, str]:
+    return {file: name for name, module in list(sys.modules.items()) if (file := _attribute(module, "__file__"))}
+
+
+def _attribute(module: object, name: str) -> str | None:
+    """Return a text attribute of a loaded module; `getattr` would make lazy modules import what they stand for."""
+    value = object.__getattribute__(module, "__dict__").get(name) if isinstance(module, ModuleType) else None
+    return value if isinstance(value, str) else None
+
+
+def _names_imported(importer: str, file: Path, root: Path) -> set[str]:
+    """Return the absolute names of all modules that a file may import, with the packages around them."""
+    statements = _statements_of(file)
+    package = importer if file.stem == "__init__" else importer.rpartition(".")[0]
+    names = set()
+    for level, module, members in statements.imports:
+        start = ".".join(package.split(".")[: package.count(".") + 2 - level]) if level else ""
+        origin = ".".join(part for part in (start, module) if part)
+        names |= {origin, *(f"{origin}.{member}" for member in members)}  # a member may be a module
+    if statements.by_name:
+        names |= set(_modules_below(package) if package else _loaded(root))
+    around = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)}
+    return {name for name in names | around if name}
+
+
+def _statements_of(file: Path) -> _Statements:
+    if file.suffix != ".py" or not file.is_file():
+        return _Statements()
+    state = file.stat()
+    return _parsed(file, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _parsed(file: Path, changed_ns: int, size: int) -> _Statements:  # the state is a part of the key
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):  # it cannot have been imported either
+        return _Statements()
+    imports: list[tuple[int, str, tuple[str, ...]]] = []
+    by_name = False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [(0, alias.name, ()) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
+        elif isinstance(node, ast.Call) and _called(node) in _IMPORTERS and node.args:
+            texts = _texts(node.args[0])
+            imports += map(_by_text, texts)
+            by_name |= not texts
+        elif isinstance(node, ast.Assign) and "pytest_plugins" in map(ast.unparse, node.targets):
+            imports += map(_by_text, _texts(node.value))
+    return _Statements(tuple(imports), by_name)
+
+
+def _called(call: ast.Call) -> str:
+    return ast.unparse(call.func).rpartition(".")[2]
+
+
+def _texts(node: ast.expr) -> list[str]:
+    """Return the texts of a literal, or of a literal list of texts; an f-string is no literal."""
+    parts = node.elts if isinstance(node, ast.List | ast.Tuple) else [node]
+    return [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+
+
+def _by_text(name: str) -> tuple[int, str, tuple[str, ...]]:
+    module = name.lstrip(".")
+    return len(name) - len(module), module, ()
+
+
+def _modules_below(package: str) -> Iterator[str]:
+    for folder in _place(package).folders:
+        for file in sorted(Path(folder).rglob("*.py")):
+            parts = file.relative_to(folder).with_suffix("").parts
+            yield ".".join([package, *(part for part in parts if part != "__init__")])
+
+
+def _loaded(root: Path) -> Iterator[str]:
+    for file, name in _names_of_loaded_files().items():
+        if not _is_test(Path(file)) and _is_own(name, Path(file), root):
+            yield name
+
+
+def _is_test(file: Path) -> bool:
+    return file.name.startswith("test_") or file.name.endswith("_test.py") or file.name == "conftest.py"
+
+
+def _place(name: str) -> _Place:
+    """Return where a module lies, without importing anything: as it is loaded, else as it would be found."""
+    module = sys.modules.get(name)
+    if isinstance(module, ModuleType):
+        file = _attribute(module, "__file__")
+        return _Place(
+            Path(file) if file else None, tuple(object.__getattribute__(module, "__dict__").get("__path__") or ())
+        )
+    parent = name.rpartition(".")[0]
+    folders = _place(parent).folders if parent else ()
+    if parent and not folders:
+        return _Place()
+    try:  # the name of a submodule would make `find_spec` import its package
+        spec = PathFinder.find_spec(name, list(folders)) if parent else importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return _Place()
+    if spec is None:
+        return _Place()
+    return _Place(
+        Path(spec.origin) if spec.has_location and spec.origin else None, tuple(spec.submodule_search_locations or ())
+    )
+
+
+def _may_be_own(top: str, root: Path) -> bool:
+    """Tell whether a top-level name can lead to modules of the project: by itself, or as a folder without a file."""
+    if top in own_packages(root):
+        return True
+    place = _place(top)
+    return any(_is_inside(path, root) for path in (place.file, *map(Path, place.folders)) if path is not None)
+
+
+def _is_own(name: str, file: Path, root: Path) -> bool:
+    return name.partition(".")[0] in own_packages(root) or _is_inside(file, root)
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    """Tell whether a path lies under a project's root, and in no Python installation there."""
+    if not path.is_relative_to(root) or _INSTALLED & set(path.relative_to(root).parts):
+        return False
+    installations = {Path(sys.prefix), Path(sys.base_prefix)}
+    return not any(path.is_relative_to(prefix) for prefix in installations if prefix.is_relative_to(root))
+
+
+@cache
+def own_packages(root: Path) -> frozenset[str]:
+    """Return the top-level modules that the project's own distribution has installed."""
+    own = own_distribution(root)
+    return frozenset(top for top, names in distributions().items() if own in [normalized(name) for name in names])
+
+
+def _import_path(name: str, file: Path) -> str:
+    parts = name.split(".")
+    return "/".join([*(parts if file.stem == "__init__" else parts[:-1]), file.name])

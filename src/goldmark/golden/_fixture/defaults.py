@@ -1,0 +1,47 @@
+"""What a check leaves unsaid: the project's defaults, from its pytest configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from goldmark.case import UsageError
+
+
+class Unsaid(Enum):
+    """Stands for a margin that was not given: None is one that says "only shown"."""
+
+    MARGIN = "margin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """The project's own margin, alpha, tolerance and device, for checks that name none."""
+
+    margin: float | str | Unsaid = Unsaid.MARGIN
+    alpha: float = 1e-3
+    rel: float = 1e-9
+    device: str = "cpu"
+
+    @classmethod
+    def from_ini(cls, getini: Callable[[str], str | None]) -> Defaults:
+        """Return the defaults of a pytest configuration; raise `UsageError` for one that is no number."""
+        margin = getini("golden_margin")
+        return cls(
+            margin=_margin(margin) if margin else Unsaid.MARGIN,
+            alpha=_number("golden_alpha", getini("golden_alpha"), 1e-3),
+            rel=_number("golden_rel", getini("golden_rel"), 1e-9),
+            device=getini("golden_device") or "cpu",
+        )
+
+
+def _margin(text: str) -> float | str:
+    return text if text.endswith("%") else _number("golden_margin", text, 0.0)
+
+
+def _number(name: str, text: str | None, default: float) -> float:
+    try:
+        return float(text) if text else default
+    except ValueError:
+        raise UsageError(f"the ini option {name} is '{text}'; give a number such as {default:g}") from None

@@ -1,0 +1,124 @@
+"""The project around the current directory: where its goldens lie, its cases and its budget, as pytest reads them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from goldmark.case import Case, UsageError, find
+
+if TYPE_CHECKING:
+    import pytest
+
+# Nothing of the project is run to read its configuration, and nothing of this process is changed for it: no conftest
+# files, no rewriting of assertions, no capturing.
+_READ_ONLY = ("-p", "goldmark", "--noconftest", "--assert=plain", "--capture=no")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """What the pytest configuration of a project says of its goldens."""
+
+    root: Path
+    folder: Path  # of the goldens
+    budget: float | None  # what the alphas of all gating metrics may add up to
+    case_entries: tuple[str, ...]  # `module:ATTRIBUTE`
+
+    @property
+    def folder_from_here(self) -> Path:
+        """Return the folder of the goldens as it is called from the current directory."""
+        return self.folder.relative_to(Path.cwd()) if self.folder.is_relative_to(Path.cwd()) else self.folder
+
+    def cases(self, names: Iterable[str] = ()) -> list[Case[Any]]:
+        """Return the project's cases of those names, all without names.
+
+        Raise `UsageError` for a project without cases, an entry that is none, and an unknown name.
+        """
+        if not self.case_entries:
+            raise UsageError(
+                f"the project in '{self.root}' has no cases: name them in its pytest configuration, goldmark_cases = "
+                "module:ATTRIBUTE; goldens of tests are recorded by pytest"
+            )
+        known: dict[str, Case[Any]] = {}
+        for entry in self.case_entries:
+            case = self._load(entry)
+            if case.name in known:
+                raise UsageError(f"goldmark_cases names two cases '{case.name}'; give each a name of its own")
+            known[case.name] = case
+        chosen = dict.fromkeys(names) or known
+        return [find(known, name, f"the project in '{self.root}' has no case") for name in chosen]
+
+    def case_goldens(self) -> set[str]:
+        """Return the names of the goldens that the project's cases may have."""
+        cases = self.cases() if self.case_entries else []
+        return {f"{case.name}/{variant.name}" for case in cases for variant in case.variants}
+
+    def _load(self, entry: str) -> Case[Any]:
+        """Return the case of an entry; modules are looked for in the root too, as `python -m pytest` does."""
+        if str(self.root) not in sys.path:
+            sys.path.insert(0, str(self.root))
+        module, _, attribute = entry.partition(":")
+        way_out = "write module:ATTRIBUTE, where a case can be imported from"
+        try:
+            case = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise UsageError(f"goldmark_cases names '{entry}' ({error}); {way_out}") from error
+        if not isinstance(case, Case):
+            raise UsageError(f"goldmark_cases names '{entry}', which is a {type(case).__name__}; {way_out}")
+        return case
+
+
+def find_project() -> Project:
+    """Return the project whose pytest configuration is found upwards from the current directory.
+
+    Without one the current directory is the root, with goldens in `golden` and no cases. Raise `UsageError` where
+    pytest cannot read its configuration.
+    """
+    import pytest  # loaded here: the command line starts without it
+
+    try:
+        config = pytest.Config.fromdictargs({}, list(_READ_ONLY))
+        given = _golden_dir_of_addopts(config)
+        return project_of(config, Path.cwd() / given if given else config.rootpath / config.getini("golden_dir"))
+    except (pytest.UsageError, ImportError) as error:  # a plugin that the environment names may be missing
+        raise UsageError(f"pytest cannot read its configuration for '{Path.cwd()}': {error}") from error
+
+
+def project_of(config: pytest.Config, folder: Path) -> Project:
+    """Return the project that a pytest configuration describes, with its goldens in that folder."""
+    return Project(
+        root=config.rootpath,
+        folder=folder,
+        budget=_share(config.getini("golden_budget")),
+        case_entries=tuple(config.getini("goldmark_cases")),
+    )
+
+
+def _golden_dir_of_addopts(config: pytest.Config) -> str | None:
+    """Return the folder that the project always gives on pytest's command line, by ini file or environment."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--golden-dir")
+    options = [*config.getini("addopts"), *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
+    folder: str | None = parser.parse_known_args(options)[0].golden_dir
+    return folder
+
+
+def _share(text: str | None) -> float | None:
+    """Return the number that `0.04` or `4%` stands for, None for nothing."""
+    if not text:
+        return None
+    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"golden_budget is '{text}'; give what all alphas may add up to, such as 0.04 or 4%")
+    return share
