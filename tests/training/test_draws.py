@@ -135,6 +135,14 @@ def test_a_stack_keeps_what_each_run_keeps():
     assert torch.equal(together[1], shared[1])
 
 
+def test_quarters_of_a_stack_whose_axis_is_the_last_are_those_of_each_run():
+    """Words that lie across the runs in memory are seen in quarters as each run's own would be."""
+    words = draws.bits(draws.step_key(torch.arange(3), 5), 4)
+    in_quarters = draws._Quarters.apply  # noqa: SLF001 (no draw puts the axis there today)
+    alone = torch.stack([in_quarters(word) for word in words])
+    assert torch.equal(alone, torch.func.vmap(in_quarters, in_dims=1)(words.T.contiguous()))
+
+
 def test_kept_bits_are_quarters_of_splitmix64():
     """The lowest 16 bits of a word come first, read with their sign: the share of them below the limit is dropped."""
     words = list(splitmix64(int(draws.key(0, 5, "site")) % 2**64, 4))

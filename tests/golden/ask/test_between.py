@@ -97,6 +97,16 @@ def test_each_kind_of_change_is_a_row(golden: Path) -> None:
     assert ["(renamed)", "(deleted)", "(new)", "loss", "m"] == backwards
 
 
+def test_a_file_in_a_hidden_folder_is_no_golden(golden: Path) -> None:
+    """Neither of a revision nor of the files, even where somebody committed it."""
+    hidden = golden / ".old" / "kept.json"
+    hidden.parent.mkdir()
+    hidden.write_text("{}")
+    commit(golden.parent, "hidden")
+    git(golden, "tag", "hidden")
+    assert [] == rows(between(golden, "first..hidden")) == rows(between(golden, "first"))
+
+
 def test_what_is_weaker_and_why_is_told(golden: Path) -> None:
     """A key that is gone, whoever allowed it, and the reasons that the goldens give."""
     changed(golden)
