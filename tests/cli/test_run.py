@@ -69,14 +69,18 @@ def test_run_shows_variants_baselines_claims_and_goldens(invoke):
     assert "all as it should be" in done.output
 
 
-def test_run_ends_with_before_and_after(invoke):
-    """A Markdown row for every guarded metric: bug, fix, and what trivial predictors score."""
-    done = invoke("run", "roast", "--jobs", "1", case=brief("raw_loss_hardly_falls", guard="raw_fahrenheit"))
+def test_run_ends_with_before_and_after(invoke, tmp_path):
+    """A Markdown row for every guarded metric: bug, fix, mean [min, max] of both, and what trivial predictors score."""
+    guarded = brief("raw_loss_hardly_falls", guard="raw_fahrenheit")
+    done = invoke("run", "roast", "--jobs", "1", "--json", "out.json", case=guarded)
+    variants = json.loads((tmp_path / "out.json").read_text())["cases"]["roast"]["variants"]
+    values = [variants[name]["metrics"]["rmse_f"]["values"] for name in ("raw_fahrenheit", "normalized")]
+    before, after = (f"{sum(two) / 2:.3g} [{min(two):.3g}, {max(two):.3g}]" for two in values)
     row = only_line(done.output, "| roast | rmse_f |")
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert ["roast", "rmse_f", "raw_fahrenheit", "normalized"] == [cells[i] for i in (0, 1, 2, 4)]
     assert float(cells[3].split()[0]) > 100  # six steps of raw targets go nowhere
-    assert cells[5].endswith("(2 seeds)")
+    assert [before, f"{after} (2 seeds)"] == [cells[3], cells[5]]
     assert "persistence" in cells[6]
 
 
@@ -141,7 +145,8 @@ def test_json_has_the_documented_layout(invoke, tmp_path, snapshot):
     assert {"says", "seeds", "variants", "baselines", "claims", "goldens", "failures"} == set(roast)
     assert [0] == roast["seeds"]
     fixed = roast["variants"]["normalized"]
-    assert {"role": "fixed", "of": None} == {key: fixed[key] for key in ("role", "of")}
+    declared = find_case("roast").variant("normalized")
+    assert {"role": "fixed", "of": None, "says": declared.says} == {key: fixed[key] for key in ("role", "of", "says")}
     rmse = fixed["metrics"]["rmse_f"]
     assert [rmse["mean"]] == rmse["values"] == [rmse["min"]] == [rmse["max"]]
     assert {"mean", "mean_curve", "persistence"} == set(roast["baselines"])
