@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from goldmark.case import AllOf, Check, Relation, Run, Runs, Scale
@@ -46,14 +47,7 @@ def every_seed(variant: str, metric: str, relation: Relation, limit: float) -> C
 
 def mean(variant: str, metric: str, relation: Relation, limit: float) -> Check:
     """Return the check that the metric's mean over seeds keeps a limit."""
-    return Check(
-        says=f"{metric} of '{variant}', mean",
-        variants=(variant,),
-        measure=lambda runs: metric_values(runs, variant, metric),
-        relation=relation,
-        limit=limit,
-        statistic=fmean,
-    )
+    return _mean_of(every_seed(variant, metric, relation, limit))
 
 
 def every_difference(variant: str, other: str, metric: str, relation: Relation, limit: float) -> Check:
@@ -71,16 +65,7 @@ def every_difference(variant: str, other: str, metric: str, relation: Relation, 
 
 def mean_difference(variant: str, other: str, metric: str, relation: Relation, limit: float) -> Check:
     """Return the check that the mean of variant - other, over the seeds that both have, keeps a limit."""
-    return Check(
-        says=f"{metric} of '{variant}' - '{other}', mean",
-        variants=(variant, other),
-        measure=lambda runs: _paired(
-            runs, variant, other, lambda run, twin: run.metrics[metric] - twin.metrics[metric]
-        ),
-        relation=relation,
-        limit=limit,
-        statistic=fmean,
-    )
+    return _mean_of(every_difference(variant, other, metric, relation, limit))
 
 
 def mean_ratio(variant: str, other: str, metric: str, relation: Relation, limit: float) -> Check:
@@ -127,14 +112,7 @@ def against_baseline(variant: str, metric: str, relation: Relation, baseline: st
 
 def mean_against_baseline(variant: str, metric: str, relation: Relation, baseline: str, margin: float = 0.0) -> Check:
     """Return the check that the mean of metric - baseline keeps a margin: where single seeds may fail outright."""
-    return Check(
-        says=f"{metric} of '{variant}' - {baseline}, mean",
-        variants=(variant,),
-        measure=lambda runs: _over_baseline(runs, variant, metric, baseline),
-        relation=relation,
-        limit=margin,
-        statistic=fmean,
-    )
+    return _mean_of(against_baseline(variant, metric, relation, baseline, margin))
 
 
 def within(variant: str, metric: str, relation: Relation, bound: str, slack: float = 0.0) -> Check:
@@ -195,6 +173,11 @@ def finding_in_no_seed(variant: str, finding: str) -> Check:
 def all_of(*checks: Check) -> AllOf:
     """Return the check that several statements hold at once; each is shown, and each must be able to fail."""
     return AllOf(parts=checks)
+
+
+def _mean_of(check: Check) -> Check:
+    """Return a check of every seed as one of the mean over seeds."""
+    return replace(check, says=f"{check.says.removesuffix(', every seed')}, mean", statistic=fmean)
 
 
 def _paired(runs: Runs, variant: str, other: str, compare: Callable[[Run, Run], float]) -> Mapping[int, float]:
