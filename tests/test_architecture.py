@@ -17,8 +17,22 @@ PACKAGE = Path(goldmark.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 TESTS = Path(__file__).parent
 PUBLIC = {
-    *("case", "cases", "checks", "claims", "cli", "fingerprint", "golden", "plugin", "runs", "statistics", "training"),
+    *(
+        "audit",
+        "case",
+        "cases",
+        "checks",
+        "claims",
+        "cli",
+        "fingerprint",
+        "golden",
+        "plugin",
+        "runs",
+        "statistics",
+        "training",
+    ),
     *("training.batchnorm", "training.cells", "training.draws", "training.recurrent"),  # what models are built of
+    "training.checkpoint_file",
 }
 ROOMS = [
     "case",
@@ -29,12 +43,13 @@ ROOMS = [
     "runs",
     "training",
     "cases",
+    "audit",
     "golden",
     "plugin",
     "cli",
 ]  # a room may import those before it
 HEAVY = {
-    "torch": {"checks", "training", "cases"},
+    "torch": {"checks", "training", "cases", "audit"},
     "scipy": {"statistics", "cases"},
     "rich": {"cli"},
     "click": {"cli"},
@@ -43,6 +58,7 @@ HEAVY = {
     "filelock": {"golden", "runs"},
     "matplotlib": set(),
     "ray": {"training"},
+    "safetensors": {"training"},
 }  # library -> the rooms that may import it
 VAGUE = {"utils", "util", "common", "core", "helpers", "helper", "base", "manager", "misc"}
 
@@ -127,7 +143,7 @@ def test_public_modules_are_named_here_and_say_what_is_public():
     """What users and cases import from; every other module is private by name, or part of the catalogue."""
     modules = {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in FILES}
     public = {name.removesuffix(".__init__") for name in modules if "._" not in f".{name.removesuffix('.__init__')}"}
-    assert PUBLIC == {name for name in public if not name.startswith("cases.")} - {"__init__"}
+    assert PUBLIC == {name for name in public if not name.startswith(("audit.", "cases."))} - {"__init__"}
     for room in ("case", "checks", "golden", "runs", "statistics", "training"):
         assert importlib.import_module(f"goldmark.{room}").__all__, room
 

@@ -14,6 +14,7 @@ import pytest
 
 from goldmark.case import UsageError
 from goldmark.golden._files.entries import listed, update_command
+from goldmark.golden._fixture.users import MARK, may_use_golden, uses_golden
 
 if TYPE_CHECKING:
     from goldmark.golden._fixture.check import GoldenCheck
@@ -38,6 +39,7 @@ INI_OPTIONS = (
     ("golden_margin", "margin of metrics for which a test gives none, such as 2%", None),
     ("golden_alpha", "false-alarm rate of each gating metric for which a test gives none", "0.001"),
     ("golden_rel", "relative tolerance of close numbers for which a test gives none", "1e-9"),
+    ("golden_whole", "entries of the largest array that a golden holds whole; of others it holds a summary", "10000"),
     ("golden_device", "kind of device that tests train on: cpu, cuda or mps", "cpu"),
     ("golden_budget", "what the alphas of all gating metrics may add up to, such as 4%; none: no limit", None),
 )
@@ -77,8 +79,16 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"--golden-reason is the reason of an update, and none was asked for: {update_command()}"
         )
+    config.addinivalue_line("markers", MARK)
     config.stash[_LEDGER] = _open_ledger(config)
     config.pluginmanager.register(config.stash[_LEDGER], "goldmark-ledger")
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use the fixture, so that `-m golden` selects them."""
+    for item in filter(uses_golden, items):
+        item.add_marker("golden")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -116,6 +126,10 @@ def _end_of(item: pytest.Item, check: GoldenCheck) -> None:
             check.finish()
     finally:
         item.stash[_OUTCOMES] = check.outcomes()
+        if item.config.getoption("xmlpath", None):
+            from goldmark.golden._fixture.properties import replace_properties
+
+            replace_properties(item, check.compared())
         del item.stash[_CHECK]  # with all that it holds
 
 
@@ -179,7 +193,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     item.stash[_FAILED] = report.failed or (report.when != "setup" and item.stash.get(_FAILED, False))
     if report.when == "call":
         item.stash[_PASSED] = report.passed
-    if _may_use_golden(item):
+    if _OUTCOMES in item.stash or may_use_golden(item):
         outcomes = item.stash.get(_OUTCOMES, []) if report.when == "teardown" else []
         failed, passed = item.stash[_FAILED], item.stash.get(_PASSED, False)
         report.goldens = [_as_reported(outcome, failed=failed, passed=passed).to_plain() for outcome in outcomes]
@@ -190,21 +204,6 @@ def _from_plain(values: dict[str, Any]) -> Outcome:
     from goldmark.golden._fixture.session import Outcome
 
     return Outcome.from_plain(values)
-
-
-def _may_use_golden(item: pytest.Item) -> bool:
-    """Tell whether a test has asked for the fixture, or could by `request.getfixturevalue("golden")`."""
-    return _OUTCOMES in item.stash or "golden" in getattr(item, "fixturenames", ()) or _takes_request(item)
-
-
-def _takes_request(item: pytest.Item) -> bool:
-    """Tell whether a test or a fixture of it takes `request`; those of pytest and syrupy do, and ask for no golden."""
-    info = getattr(item, "_fixtureinfo", None)  # pytest has no public way
-    if info is None:
-        return False
-    fixtures = (fixture for definitions in info.name2fixturedefs.values() for fixture in definitions)
-    foreign = (fixture for fixture in fixtures if not fixture.func.__module__.startswith(("_pytest.", "syrupy")))
-    return "request" in info.argnames or any("request" in fixture.argnames for fixture in foreign)
 
 
 def _as_reported(outcome: Outcome, *, failed: bool, passed: bool) -> Outcome:

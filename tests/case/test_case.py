@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -37,6 +37,16 @@ def test_unknown_names_are_answered_with_the_known_ones():
         find_case("roast").metric("f1")
     with pytest.raises(UsageError, match=r"case 'roast' has no claim 'it_works'; it has: raw_targets_collapse"):
         find_case("roast").claim("it_works")
+
+
+def test_best_checkpoint_is_chosen_by_a_metric_with_a_better_side():
+    """Every case of the catalogue names one; what is no metric, or has no better side, is refused."""
+    assert {"skill_vs_mean", "val_mse", "span_f1", "token_cosine"} == {case.best_by for case in CASES.values()}
+    for name in ("loss_sum", "code_rank"):
+        with pytest.raises(
+            UsageError, match=f"case 'poetry': best_by is '{name}'; it is one of the .*: token_cosine, "
+        ):
+            replace(find_case("poetry"), best_by=name)
 
 
 def test_settings_follow_the_chain_of_variants():

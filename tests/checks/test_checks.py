@@ -50,6 +50,15 @@ def test_target_scale_counts_in_the_spread_of_a_fresh_output():
     assert checks.target_scale(fresh / 5, fresh / 5 + 40).trouble
 
 
+@pytest.mark.parametrize(("low", "share"), [(0.0, 0.0), (2.0, 0.4), (9.0, 1.0)])
+def test_clipped_targets_are_those_that_a_clamp_changes(low, share):
+    """The share of true values below the clamp; NaN in the place of a value changes it too."""
+    targets = torch.arange(5.0)
+    finding = checks.clipped_targets(lambda values: values.clamp_min(low), targets)
+    assert (share > 0, pytest.approx(share)) == (finding.trouble, finding.numbers["share"])
+    assert checks.clipped_targets(lambda values: values * math.nan, targets).trouble
+
+
 def test_skill_is_one_minus_the_ratio():
     """Perfect is 1, the baseline 0, three times the error -2; a perfect baseline is refused."""
     assert [1.0, 0.0, -2.0] == [checks.skill(score, 4.0) for score in (0.0, 4.0, 12.0)]

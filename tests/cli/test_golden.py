@@ -197,6 +197,9 @@ def test_status_shows_what_goldens_see(invoke_recorded):
         "nothing",
         "detectable effects",
         "2 gating metrics, alphas of 0.002",
+        "held here",
+        "1 repeat",
+        "Held on this machine: of 2 goldens with metrics 0 were recorded in another environment",
     ):
         assert text in done.output
 
@@ -226,6 +229,8 @@ def test_status_as_json_says_what_the_table_says(recorded, invoke_recorded, tmp_
     assert stated == tuple(proven[name] for name in ("margin", "detectable", "effect", "effects_away"))
     assert (None, None, None) == tuple(unproven[name] for name in ("guard", "effect", "effects_away"))
     assert (pytest.approx(1 - (1 - entry.alpha) ** 2), []) == (document["false_alarm_rate"], document["doubts"])
+    held = {"gating": 1, "repeating": 1, "changed": []}
+    assert [held, held] == [golden["held_here"] for golden in document["goldens"]]
     assert (None, "first") == (document["budget"], document["goldens"][0]["written"]["reason"])
 
 

@@ -181,7 +181,7 @@ def test_folder_in_use_is_said(invoke, tmp_path):
     with alone(tmp_path / "matrix"):
         done = invoke("--scale", "fast")
     assert 2 == done.exit_code
-    assert "another goldmark matrix is at work in 'matrix'" in done.stderr
+    assert "another goldmark command is at work in 'matrix'" in done.stderr
 
 
 @pytest.mark.parametrize("name", CASES)

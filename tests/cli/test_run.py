@@ -243,9 +243,9 @@ def profile(i):
         (["run", "roast", "--data", "missing.jsonl"], "missing.jsonl: cannot be read (No such file or directory)"),
         (
             ["run", "--data", "x.jsonl"],
-            "--data takes one case that reads a file: roast (JSON Lines of roast profiles); for",
+            "--data takes one case that reads a file: roast (JSON Lines of roast profiles), eeg (npz",
         ),
-        (["run", "eeg", "--data", "x.jsonl"], "--data takes one case that reads a file: roast ("),
+        (["run", "poetry", "--data", "x.jsonl"], "--data takes one case that reads a file: roast ("),
         (["run", "roast", "--json", "no/folder/out.json"], "there is no folder"),
         (["run", "roast", "--seeds", "0"], "Invalid value for '--seeds'"),
         (["run", "roast", "--golden-dir", "goldem"], "--golden-dir goldem: there is no such folder"),

@@ -143,7 +143,7 @@ def test_diverged_run_is_a_failure_and_is_not_tried_again(tmp_path):
 
 def test_folder_is_one_matrix_at_a_time(tmp_path):
     """The second one is told who is there, and may go on when the first is done."""
-    there = "another goldmark matrix is at work in .*; wait, or name another folder"
+    there = "another goldmark command is at work in .*; wait, or name another folder"
     with alone(tmp_path), pytest.raises(UsageError, match=there), alone(tmp_path):
         pass
     with alone(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from goldmark.case._case import Better, Case, Data, Metric, Recipe, Role, S, Scale, Variant, cosine_factor, recipe_of
 from goldmark.case._claim import AllOf, Check, Claim, Relation, Verdict
 from goldmark.case._run import Baseline, Failure, Finding, MatrixScale, Run, Runs, UsageError, find
+from goldmark.case._score import Decision, Score, Thresholds
 
 __all__ = [
     "AllOf",
@@ -14,6 +15,7 @@ __all__ = [
     "Check",
     "Claim",
     "Data",
+    "Decision",
     "Failure",
     "Finding",
     "MatrixScale",
@@ -25,6 +27,8 @@ __all__ = [
     "Runs",
     "S",
     "Scale",
+    "Score",
+    "Thresholds",
     "UsageError",
     "Variant",
     "Verdict",

@@ -133,6 +133,16 @@ class Case(ABC, Generic[S]):
     data_source: str = "generated"  # or the sha256 of the user's file that `make_data` reads
     documented: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # variant -> metric -> the record's
     scale: MatrixScale = "fast"
+    best_by: str | None = None  # metric of `evaluate` that chooses the best checkpoint; None: no best one is kept
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` where the best checkpoint is to be chosen by what cannot be compared."""
+        sided = [metric.name for metric in self.metrics if metric.better != "neither"]
+        if self.best_by is not None and self.best_by not in sided:
+            raise UsageError(
+                f"case '{self.name}': best_by is '{self.best_by}'; it is one of the metrics that have a better side: "
+                f"{', '.join(sided) or 'none, so give one better='}"
+            )
 
     @abstractmethod
     def make_data(self, settings: S, seed: int) -> Data:

@@ -20,6 +20,23 @@ def participation_ratio(states: Tensor) -> float:
     return 0.0 if total == 0 else float(total.square() / covariance.square().sum())
 
 
+def low_rank(states: Tensor, threshold: float = 0.25) -> Finding:
+    """Find out whether states (N, D) fill less than `threshold` of their dimensions, by participation ratio over D.
+
+    A count of dimensions whose variance exceeds some value is no such check: a normalisation before it gives every
+    dimension the variance 1, and copies of one dimension count as often as there are copies.
+    """
+    rank = participation_ratio(states)
+    share = rank / states.shape[-1]
+    return Finding(
+        name="low_rank",
+        trouble=not share >= threshold,
+        numbers={"participation_ratio": rank, "share": share},
+        threshold=threshold,
+        advice=f"{states.shape[-1]} dimensions hold the variance of {rank:.3g}: the code is narrower than it looks",
+    )
+
+
 def cosine_ceiling(tokens: Tensor, width: int) -> float:
     """Return the highest mean cosine that outputs affine in `width` units can reach on non-zero tokens (N, D).
 

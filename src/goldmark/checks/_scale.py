@@ -1,6 +1,8 @@
-"""Target scale: targets that lie further from a fresh model's output than the optimiser can travel."""
+"""Target scale: targets that a model's output cannot reach, by training or at all."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from torch import Tensor
 
@@ -22,4 +24,21 @@ def target_scale(fresh_output: Tensor, targets: Tensor, threshold: float = 10.0)
         numbers={"distance": distance, "reach": reach},
         threshold=threshold,
         advice="scale the targets to about [0, 1] or to mean 0 and sd 1, and the outputs back",
+    )
+
+
+def clipped_targets(output: Callable[[Tensor], Tensor], targets: Tensor, threshold: float = 0.0) -> Finding:
+    """Find out whether what is done to outputs (a clamp, an activation) changes more than a share of the true values.
+
+    `output` returns what becomes of values that a perfect model would give; a value counts as changed from a millionth
+    of the targets' largest one on.
+    """
+    kept = (output(targets) - targets).abs() <= 1e-6 * targets.abs().max()  # a NaN is not kept
+    share = 1 - float(kept.double().mean())
+    return Finding(
+        name="clipped_targets",
+        trouble=not share <= threshold,
+        numbers={"share": share},
+        threshold=threshold,
+        advice="outputs are clamped inside the range of the real values: the best model cannot give those",
     )

@@ -1,4 +1,4 @@
-"""The command line: goldmark list | run | matrix | golden."""
+"""The command line: goldmark list | run | audit | matrix | golden."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from goldmark.case import UsageError
+from goldmark.cli._audit import audit_command
 from goldmark.cli._catalogue import list_command
 from goldmark.cli._golden import golden_group
 from goldmark.cli._matrix import matrix_command
@@ -35,6 +36,7 @@ def program() -> None:
     goldmark run                  train the four documented bugs and their fixes, and judge them
     goldmark run roast --seeds 2  one case, two seeds
     goldmark list                 what there is: cases, variants, claims with their sources
+    goldmark audit                every statement of the records beside what is measured here
     goldmark matrix               the record's experiments at their documented size, on a GPU
     goldmark golden status        what the goldens hold and what they can see
 
@@ -44,6 +46,7 @@ def program() -> None:
 
 program.add_command(list_command)
 program.add_command(run_command)
+program.add_command(audit_command)
 program.add_command(matrix_command)
 program.add_command(golden_group)
 

@@ -15,7 +15,17 @@ from rich.text import Text
 from goldmark.cli._golden_project import need_names, project_option
 from goldmark.cli._json_file import json_option, write_json
 from goldmark.cli._tables import amount, wide_console
-from goldmark.golden._ask.status import GatingMetric, age_days, doubts, false_alarm_rate, gating_metrics, over_budget
+from goldmark.golden._ask.status import (
+    GatingMetric,
+    HeldHere,
+    age_days,
+    doubts,
+    false_alarm_rate,
+    gating_metrics,
+    held_here,
+    held_in_words,
+    over_budget,
+)
 from goldmark.golden._files.entries import BadGolden, Golden
 from goldmark.golden._files.folder import find_golden
 from goldmark.golden._project import Project
@@ -41,10 +51,12 @@ def status_command(json_file: Path | None, project: Project) -> None:
     gating = [metric for golden in goldens for metric in gating_metrics(golden)]
     spent, excess = math.fsum(metric.alpha for metric in gating), over_budget(gating, project.budget)
     console = wide_console()
-    console.print(_contents(goldens))
+    held = [held_here(golden) for golden in goldens]
+    console.print(_contents(goldens, held))
     if gating:
         console.print(_powers(gating))
     console.print(Text(_rates(len(goldens), gating, spent, project.budget)), soft_wrap=True)
+    console.print(Text(held_in_words(held)), soft_wrap=True)
     for doubt in doubtful:
         console.print(Text(f"in doubt: {doubt}", style="bold red"), soft_wrap=True)
     if excess:
@@ -52,7 +64,7 @@ def status_command(json_file: Path | None, project: Project) -> None:
     if json_file is not None:
         write_json(
             json_file,
-            goldens=[_as_json(golden) for golden in goldens],
+            goldens=[_as_json(*pair) for pair in zip(goldens, held, strict=True)],
             false_alarm_rate=false_alarm_rate(gating),
             alphas=spent,
             budget=project.budget,
@@ -78,7 +90,7 @@ def _readable(folder: Path, name: str) -> Golden | None:
         return None
 
 
-def _as_json(golden: Golden) -> dict[str, Any]:
+def _as_json(golden: Golden, held: HeldHere) -> dict[str, Any]:
     last = golden.provenance[-1] if golden.provenance else None
     return {
         "name": golden.name,
@@ -87,6 +99,7 @@ def _as_json(golden: Golden) -> dict[str, Any]:
         "age_days": age_days(golden),
         "written": last and {"date": last.date, "reason": last.reason, "commit": last.commit},
         "versions": last and dict(last.versions),
+        "held_here": {"gating": held.gating, "repeating": held.repeating, "changed": list(held.changed)},
         "gating": [{**asdict(metric), "effects_away": metric.effects_away} for metric in gating_metrics(golden)],
     }
 
@@ -95,11 +108,10 @@ def _n_seeds(golden: Golden) -> int:
     return max((len(entry.values) for entry in golden.statistical.values()), default=0)
 
 
-def _contents(goldens: Sequence[Golden]) -> Table:
-    table = Table(
-        "golden", "exact", "close", "statistical", "seeds", "age", "versions", title="goldens", title_justify="left"
-    )
-    for golden in goldens:
+def _contents(goldens: Sequence[Golden], held: Sequence[HeldHere]) -> Table:
+    columns = ("golden", "exact", "close", "statistical", "seeds", "age", "versions", "held here")
+    table = Table(*columns, title="goldens", title_justify="left")
+    for golden, here in zip(goldens, held, strict=True):
         last = golden.provenance[-1] if golden.provenance else None
         table.add_row(
             Text(golden.name),
@@ -111,8 +123,16 @@ def _contents(goldens: Sequence[Golden]) -> Table:
             Text(
                 ", ".join(f"{name} {last.versions[name]}" for name in _NAMED if name in last.versions) if last else ""
             ),
+            _held(here),
         )
     return table
+
+
+def _held(here: HeldHere) -> str:
+    """Return how many metrics of a golden are held on this machine: to each seed, or by their margin alone."""
+    by_margin = here.gating - here.repeating
+    parts = [f"{here.repeating} repeat"] * bool(here.repeating) + [f"{by_margin} margin"] * bool(by_margin)
+    return ", ".join(parts) or ("none" if here.n_metrics else "")
 
 
 def _powers(metrics: Sequence[GatingMetric]) -> Table:

@@ -12,10 +12,10 @@ from goldmark.case import UsageError
 from goldmark.runs import finite
 
 
-def _need_folder(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+def need_folder(_context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
     """Refuse a file in a folder that is not there before anything is trained."""
     if path is not None and not path.resolve().parent.is_dir():
-        raise UsageError(f"--json {path}: there is no folder '{path.resolve().parent}'; make it first")
+        raise UsageError(f"{option.opts[0]} {path}: there is no folder '{path.resolve().parent}'; make it first")
     return path
 
 
@@ -23,7 +23,7 @@ json_option = click.option(
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    callback=_need_folder,
+    callback=need_folder,
     help="Write the same here as JSON too.",
 )
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatch
 from itertools import chain
 from pathlib import Path
@@ -17,9 +16,9 @@ from rich.text import Text
 from goldmark.case import Case, MatrixScale, Run, UsageError
 from goldmark.cases import CASES, case_at
 from goldmark.cli._json_file import write_json
-from goldmark.cli._outcome import Outcome, as_json, finish, outcome_of, show
+from goldmark.cli._kept import Means, kept_outcome
+from goldmark.cli._outcome import Outcome, as_json, finish
 from goldmark.cli._plan import no_gpu_line, plan_table
-from goldmark.cli._progress import training_progress
 from goldmark.cli._tables import wide_console
 from goldmark.golden import Comparison, check_case
 from goldmark.golden._catalogue import results_of
@@ -27,23 +26,10 @@ from goldmark.golden._files.devices import name_to_record
 from goldmark.golden._project import find_project
 from goldmark.golden._record.repetition import with_repetition
 from goldmark.golden._update.apply import apply_update
-from goldmark.runs import Job, alone, plan_jobs, stored_runs
+from goldmark.runs import Job, alone, plan_jobs
 from goldmark.training import default_jobs, resolve_device
 from goldmark.training._machines import Machines
-from goldmark.training._matrix import train_matrix
 from goldmark.training._plan import group_jobs, miniature
-
-_INTERRUPTED = 130  # the exit status of a program that Ctrl-C stopped
-
-
-@dataclass(frozen=True)
-class _Means:
-    """Where and how a matrix is trained, and where its runs are kept."""
-
-    device: str
-    machines: Machines
-    jobs: int
-    folder: Path
 
 
 @click.command("matrix")
@@ -107,18 +93,22 @@ def matrix_command(
         return check_case(runs, golden_dir, default=default, allow_fewer=seeds is not None)
 
     with alone(out):
-        outcomes = [_outcome(console, case, jobs_of_case, means, goldens_of) for case, jobs_of_case in matrices]
+        outcomes = [kept_outcome(console, case, jobs_of_case, means, goldens_of) for case, jobs_of_case in matrices]
         write_json(out / "matrix.json", scale=scale, **as_json(outcomes))  # no times: equal runs give equal files
     if reason is not None:
         _record(console, outcomes, golden_dir or default, reason)
     finish(console, outcomes)
 
 
-def _means(device: str, machines: Machines | None, jobs: int | None, folder: Path) -> _Means:
+def _means(device: str, machines: Machines | None, jobs: int | None, folder: Path) -> Means:
     """Fill in what was not asked for; whether another machine of a cluster has a GPU cannot be seen from here."""
     resolved = device if (machines, device) == ("ray", "cuda") else resolve_device(device)
-    return _Means(
-        resolved, machines or ("here" if resolved == "cuda" else "processes"), jobs or default_jobs(resolved), folder
+    return Means(
+        device=resolved,
+        machines=machines or ("here" if resolved == "cuda" else "processes"),
+        jobs=jobs or default_jobs(resolved),
+        folder=folder,
+        goes_on="the same command",
     )
 
 
@@ -140,27 +130,6 @@ def _matrices(
     return matrices
 
 
-def _outcome(
-    console: Console,
-    case: Case[Any],
-    jobs: Sequence[Job],
-    means: _Means,
-    goldens_of: Callable[[Sequence[Run]], list[Comparison]],
-) -> Outcome:
-    """Train what is not there yet, and judge the whole."""
-    progress, pending = stored_runs(means.folder, jobs)
-    for reason, n in progress.outdated.items():
-        console.print(Text(f"{case.name}: {n} runs are trained again: {reason}"))
-    if progress.kept:
-        console.print(Text(f"{case.name}: {progress.kept} of {len(jobs)} runs are there already"))
-    with training_progress(case.name, len(jobs), done=progress.kept) as on_run, _kept_on_interrupt(means.folder):
-        train_matrix(means.folder, pending, progress, machines=means.machines, processes=means.jobs, on_run=on_run)
-    runs = [progress.runs[job.variant, job.seed] for job in jobs if (job.variant, job.seed) in progress.runs]
-    outcome = outcome_of(case, runs, goldens_of(runs), sorted(progress.failures, key=lambda f: (f.variant, f.seed)))
-    show(console, outcome)
-    return outcome
-
-
 def _record(console: Console, outcomes: Sequence[Outcome], folder: Path, reason: str) -> None:
     """Write the goldens of all cases in one transaction; a run or a claim that fails, or is not judged, forbids it.
 
@@ -176,13 +145,3 @@ def _record(console: Console, outcomes: Sequence[Outcome], folder: Path, reason:
     named = {name: replace(result, name=name) for name, result in zip(names, untried, strict=True)}
     review = apply_update(folder, named, reason)
     console.print(Text(f"{review.counts()} in {folder}"))
-
-
-@contextmanager
-def _kept_on_interrupt(folder: Path) -> Iterator[None]:
-    """Say on Ctrl-C that nothing is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo(f"\nstopped; finished runs are kept in {folder}, and the same command goes on", err=True)
-        raise SystemExit(_INTERRUPTED) from None

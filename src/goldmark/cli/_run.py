@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
+from rich.console import Console
 from rich.text import Text
 
-from goldmark.case import Case, UsageError
+from goldmark.case import Case, Run, UsageError
 from goldmark.cases import CASES, find_case
 from goldmark.cli._json_file import json_option, write_json
+from goldmark.cli._kept import Means, kept_outcome
 from goldmark.cli._outcome import Outcome, as_json, finish, outcome_of, show
 from goldmark.cli._progress import training_progress
+from goldmark.cli._run_folder import RunOptions, need_new_folder, read_options, start_folder
 from goldmark.cli._tables import before_and_after, wide_console
-from goldmark.golden import check_case
+from goldmark.golden import Comparison, check_case
 from goldmark.golden._project import find_project
-from goldmark.runs import n_runs
+from goldmark.runs import Keep, alone, n_runs, plan_jobs
 from goldmark.training import default_jobs, resolve_device, train
+
+_BESIDE_RESUME = {"resume", "jobs", "json_file"}  # what may be other than it was: no result follows from it
 
 
 @click.command("run")
@@ -26,7 +34,7 @@ from goldmark.training import default_jobs, resolve_device, train
 @click.option("--seeds", type=click.IntRange(min=1), help="Train with seeds 0 ... N-1 instead of each variant's own.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: the cores; on a GPU: 1]")
 @json_option
-@click.option("--data", type=click.Path(path_type=Path), help="Run one case on your own data (roast: JSON Lines).")
+@click.option("--data", type=click.Path(path_type=Path), help="Run one case on your own data (roast, eeg).")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True)
 @click.option(
     "--golden-dir",
@@ -34,7 +42,29 @@ from goldmark.training import default_jobs, resolve_device, train
     show_default="the project's",
     help="Where goldens lie.",
 )
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep finished runs and checkpoints in a new folder.",
+)
+@click.option(
+    "--checkpoint-every",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Epochs from one checkpoint of --out to the next.",
+)
+@click.option(
+    "--resume",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Go on with the run of --out DIR, to the result that it would have had.",
+)
+@click.pass_context
 def run_command(
+    context: click.Context,
     names: tuple[str, ...],
     seeds: int | None,
     jobs: int | None,
@@ -42,6 +72,9 @@ def run_command(
     data: Path | None,
     device: str,
     golden_dir: Path | None,
+    out: Path | None,
+    checkpoint_every: int,
+    resume: Path | None,
 ) -> None:
     """Train the variants of cases (all by default) and judge their claims and goldens.
 
@@ -49,25 +82,59 @@ def run_command(
     goldmark run
     goldmark run roast eeg --jobs 2 --json results.json
     goldmark run roast --data profiles.jsonl
+    goldmark run --out runs --checkpoint-every 5   keep runs and checkpoints in runs/
+    goldmark run --resume runs                     killed at any moment, go on
     """
-    cases = [find_case(name) for name in dict.fromkeys(names) or CASES]
-    if data is not None:
-        cases = [_on_file(cases, data)]
-    if golden_dir is not None and not golden_dir.is_dir():
-        raise UsageError(f"--golden-dir {golden_dir}: there is no such folder; without the option none is needed")
-    resolved = resolve_device(device)
-    processes = jobs or default_jobs(resolved)
-    console = wide_console()
-    outcomes = []
-    for case in cases:
-        outcomes.append(_outcome(case, seeds, processes, resolved, golden_dir))
-        show(console, outcomes[-1])
-    console.print()
-    for line in before_and_after([(outcome.case, outcome.runs) for outcome in outcomes]):
-        console.print(Text(line), soft_wrap=True)
-    if json_file is not None:
-        write_json(json_file, **as_json(outcomes))
-    finish(console, outcomes)
+    if resume is None:
+        options = RunOptions(
+            cases=tuple(dict.fromkeys(names)) or tuple(CASES),
+            seeds=seeds,
+            data=None if data is None else str(data),
+            device=device,
+            golden_dir=None if golden_dir is None else str(golden_dir),
+            checkpoint_every=checkpoint_every,
+        )
+    else:
+        _need_alone(context, resume)
+        options = read_options(resume)
+    cases, resolved = _cases(options), resolve_device(options.device)
+    if out is not None:
+        need_new_folder(out)
+    elif _given(context, "checkpoint_every"):
+        raise UsageError("--checkpoint-every says how often a run of --out is kept; name a new folder with --out DIR")
+    processes, folder, console = jobs or default_jobs(resolved), resume or out, wide_console()
+    with nullcontext() if folder is None else alone(folder):
+        if out is not None:
+            start_folder(out, replace(options, device=resolved))
+        outcomes = [_outcome(console, case, options, resolved, processes, folder) for case in cases]
+    _show_end(console, outcomes, json_file)
+
+
+def _given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+
+
+def _need_alone(context: click.Context, folder: Path) -> None:
+    """Raise `UsageError` where something is asked for beside --resume that the folder says already."""
+    given = [
+        "CASE" if isinstance(parameter, click.Argument) else parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in _BESIDE_RESUME and _given(context, str(parameter.name))
+    ]
+    if given:
+        raise UsageError(f"--resume {folder} goes on with what that run was asked for; leave out: {', '.join(given)}")
+
+
+def _cases(options: RunOptions) -> list[Case[Any]]:
+    """Return the cases that are asked for; raise `UsageError` where one, its file or the goldens are not there."""
+    cases = [find_case(name) for name in options.cases]
+    if options.data is not None:
+        cases = [_on_file(cases, Path(options.data))]
+    if options.golden_dir is not None and not Path(options.golden_dir).is_dir():
+        raise UsageError(
+            f"--golden-dir {options.golden_dir}: there is no such folder; without the option none is needed"
+        )
+    return cases
 
 
 def _on_file(cases: Sequence[Case[Any]], path: Path) -> Case[Any]:
@@ -79,10 +146,35 @@ def _on_file(cases: Sequence[Case[Any]], path: Path) -> Case[Any]:
     return cases[0].on_file(path)
 
 
-def _outcome(case: Case[Any], seeds: int | None, jobs: int, device: str, golden_dir: Path | None) -> Outcome:
-    """Train and judge a case; who names the seeds asks for fewer than the goldens have."""
-    chosen = None if seeds is None else range(seeds)
+def _outcome(
+    console: Console, case: Case[Any], options: RunOptions, device: str, processes: int, folder: Path | None
+) -> Outcome:
+    """Train, judge and show a case; who names the seeds asks for fewer than the goldens have."""
+    chosen = None if options.seeds is None else range(options.seeds)
+    golden_dir = None if options.golden_dir is None else Path(options.golden_dir)
+
+    def goldens_of(runs: Sequence[Run]) -> list[Comparison]:
+        default = find_project().folder_from_here
+        return check_case(runs, golden_dir, default=default, allow_fewer=options.seeds is not None)
+
+    if folder is not None:
+        keep = Keep(folder=folder, every=options.checkpoint_every)
+        planned = [replace(job, keep=keep) for job in plan_jobs(case, None, chosen, device)]
+        goes_on = f"goldmark run --resume {folder}"
+        means = Means(device=device, machines="processes", jobs=processes, folder=folder, goes_on=goes_on)
+        return kept_outcome(console, case, planned, means, goldens_of)
     with training_progress(case.name, n_runs(case, chosen)) as on_run:
-        runs = train(case, seeds=chosen, device=device, jobs=jobs, on_run=on_run)
-    default = find_project().folder_from_here
-    return outcome_of(case, runs, check_case(runs, golden_dir, default=default, allow_fewer=seeds is not None))
+        runs = train(case, seeds=chosen, device=device, jobs=processes, on_run=on_run)
+    outcome = outcome_of(case, runs, goldens_of(runs))
+    show(console, outcome)
+    return outcome
+
+
+def _show_end(console: Console, outcomes: Sequence[Outcome], json_file: Path | None) -> None:
+    """Show the table of before and after, write what is asked for, and exit."""
+    console.print()
+    for line in before_and_after([(outcome.case, outcome.runs) for outcome in outcomes]):
+        console.print(Text(line), soft_wrap=True)
+    if json_file is not None:
+        write_json(json_file, **as_json(outcomes))
+    finish(console, outcomes)

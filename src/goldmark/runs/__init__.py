@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from goldmark.runs._folder import Progress, alone, keep, stored_runs, trained_by_one
-from goldmark.runs._jobs import Engine, Job, Task, by_variant, n_runs, plan_jobs
+from goldmark.runs._folder import Progress, alone, difference, keep, made_from, stored_runs, trained_by_one
+from goldmark.runs._jobs import Engine, Job, Keep, Task, by_variant, n_runs, plan_jobs
 from goldmark.runs._sources import files_of, sources_of
-from goldmark.runs._store import finite, read_run, run_path, write_run
+from goldmark.runs._store import checkpoint_path, finite, read_run, run_path, write_run, write_whole
 
 __all__ = [
     "Engine",
     "Job",
+    "Keep",
     "Progress",
     "Task",
     "alone",
     "by_variant",
+    "checkpoint_path",
+    "difference",
     "files_of",
     "finite",
     "keep",
+    "made_from",
     "n_runs",
     "plan_jobs",
     "read_run",
@@ -25,4 +29,5 @@ __all__ = [
     "stored_runs",
     "trained_by_one",
     "write_run",
+    "write_whole",
 ]

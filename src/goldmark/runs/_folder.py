@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -38,13 +39,13 @@ class Progress:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Lock a folder of runs: two matrices in one would train each other's. Raise `UsageError` where another has it."""
+    """Lock a folder of runs: two commands in one would train each other's. Raise `UsageError` where another has it."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
             yield
     except Timeout:
-        raise UsageError(f"another goldmark matrix is at work in '{folder}'; wait, or name another folder") from None
+        raise UsageError(f"another goldmark command is at work in '{folder}'; wait, or name another folder") from None
 
 
 def stored_runs(folder: Path, jobs: Iterable[Job]) -> tuple[Progress, list[Job]]:
@@ -106,13 +107,29 @@ def _read_whole(path: Path) -> Run | None:
 
 
 def _outdated(run: Run, job: Job) -> str | None:
-    """Return what has changed since a run was trained: settings, code, data or device; None where nothing has."""
-    now = {
-        "settings": (run.exact["recipe"], recipe_of(job.case.settings_of(job.variant))),
-        "code": (run.sources, sources_of(job.case, job.engine)),
-        "data": (run.data, job.case.data_source),
-        "device": (run.fingerprint["device"], job.device),
-        "dtype": (run.fingerprint["dtype"], job.dtype),
+    """Return what has changed since a run was trained; None where nothing has."""
+    then = {
+        "settings": run.exact["recipe"],
+        "code": run.sources,
+        "data": run.data,
+        "device": run.fingerprint["device"],
+        "dtype": run.fingerprint["dtype"],
     }
-    changed = [name for name, (then, wanted) in now.items() if then != wanted]
+    return difference(then, made_from(job))
+
+
+def made_from(job: Job) -> dict[str, Any]:
+    """Return what the numbers of a job follow from, besides its seed, in the words in which a change is told."""
+    return {
+        "settings": recipe_of(job.case.settings_of(job.variant)),
+        "code": sources_of(job.case, job.engine),
+        "data": job.case.data_source,
+        "device": job.device,
+        "dtype": job.dtype,
+    }
+
+
+def difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Return which entries are others now, as in "other settings and code"; None where none is."""
+    changed = [name for name, wanted in now.items() if then.get(name) != wanted]
     return f"other {' and '.join(changed)}" if changed else None

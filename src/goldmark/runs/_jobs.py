@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from goldmark.case import Case, Run
 
 Engine = Literal["single", "stacked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """Where the state of a run is kept while it trains, and how often."""
+
+    folder: Path
+    every: int  # epochs
 
 
 @dataclass(frozen=True)
@@ -20,6 +29,7 @@ class Job:
     seed: int
     device: str = "cpu"
     dtype: str = "float32"  # of the weights and the data; float64 shows that two ways of training are the same
+    keep: Keep | None = None  # None keeps no state, and a run that is stopped starts anew
 
     @property
     def engine(self) -> Engine:

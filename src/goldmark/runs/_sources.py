@@ -16,7 +16,8 @@ _PACKAGE = Path(goldmark.__file__).parent
 _SHARED = (
     "case/_case.py",
     "case/_run.py",
-    *(f"training/{name}.py" for name in ("_prepare", "_schedule", "batchnorm", "cells", "draws", "recurrent")),
+    *(f"training/{name}.py" for name in ("_checkpoint", "_prepare", "_schedule", "checkpoint_file")),
+    *(f"training/{name}.py" for name in ("batchnorm", "cells", "draws", "recurrent")),
 )
 _ENGINES = {
     "single": ("training/_single.py",),

@@ -7,7 +7,7 @@ import math
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from goldmark.case import Baseline, Finding, Run
 from goldmark.runs._jobs import Job
@@ -18,11 +18,21 @@ def run_path(folder: Path, job: Job) -> Path:
     return folder / job.case.scale / job.case.name / job.variant / f"{job.seed}.json"
 
 
+def checkpoint_path(folder: Path, job: Job, which: Literal["last", "best"]) -> Path:
+    """Return the file of a job's last or best checkpoint, beside that of its run."""
+    return run_path(folder, job).with_suffix(f".{which}.safetensors")
+
+
 def write_run(path: Path, run: Run) -> None:
-    """Write a run as JSON in one step: a reader sees the whole file or none. NaN and infinities become null."""
+    """Write a run as JSON, whole or not at all. NaN and infinities become null."""
+    write_whole(path, json.dumps(finite(asdict(run)), allow_nan=False).encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file in one step: whoever reads it, and whenever the writer dies, sees all of it or what was before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_suffix(f".{os.getpid()}.tmp")
-    staged.write_text(json.dumps(finite(asdict(run)), allow_nan=False))
+    staged.write_bytes(content)
     staged.replace(path)
 
 

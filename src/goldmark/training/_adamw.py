@@ -31,14 +31,29 @@ class Segment:
 def segment(parameters: Mapping[str, Tensor], lr: Tensor, weight_decay: Tensor) -> Segment:
     """Lay out stacked parameters (R, *shape) that share the rates `lr` (S, R); `weight_decay` (R,)."""
     values = flat(parameters.values())
-    places = torch.split(values, [_padded(tensor[0].numel()) for tensor in parameters.values()], dim=1)
-    views = {
-        name: place[:, : tensor[0].numel()].view(tensor.shape).detach().requires_grad_()
-        for (name, tensor), place in zip(parameters.items(), places, strict=True)
-    }
+    views = {name: view.detach().requires_grad_() for name, view in _views(values, parameters).items()}
     zeros = torch.zeros_like(values)
     decay = 1 - lr * weight_decay
     return Segment(views, values, zeros, zeros.clone(), lr.to(values)[..., None], decay.to(values)[..., None])
+
+
+def moments(part: Segment) -> dict[str, Tensor]:
+    """Return views (R, *shape) of both moments of each parameter, as `parameter.moment` in torch's words."""
+    named = {"exp_avg": part.mean, "exp_avg_sq": part.square}
+    return {
+        f"{name}.{moment}": view
+        for moment, values in named.items()
+        for name, view in _views(values, part.views).items()
+    }
+
+
+def _views(values: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return views of flat values (R, P) in the shapes of parameters (R, *shape), as `flat` laid them out."""
+    places = torch.split(values, [_padded(tensor[0].numel()) for tensor in parameters.values()], dim=1)
+    return {
+        name: place[:, : tensor[0].numel()].view(tensor.shape)
+        for (name, tensor), place in zip(parameters.items(), places, strict=True)
+    }
 
 
 def flat(tensors: Iterable[Tensor]) -> Tensor:

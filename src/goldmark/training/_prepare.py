@@ -16,7 +16,7 @@ from goldmark.case import Baseline, Case, Data, Recipe, Run, recipe_of
 from goldmark.fingerprint import fingerprint
 from goldmark.runs import Engine, Job, sources_of
 from goldmark.training import draws
-from goldmark.training._schedule import evaluated_epochs, train_size
+from goldmark.training._schedule import Batch, evaluated_epochs, train_size
 
 
 @dataclass
@@ -33,6 +33,10 @@ class Prepared:
     stream: hashlib._Hash
     history: list[dict[str, float]] = field(default_factory=list)
     learning_rates: list[tuple[float, ...]] = field(default_factory=list)
+    n_steps: int = 0  # taken so far
+    draws_from: list[tuple[int, str]] = field(default_factory=list)  # step -> sites drawn from in it and after it
+    moments: Mapping[str, Tensor] = field(default_factory=dict)  # of the optimiser, where a checkpoint left any
+    best: Mapping[str, float] | None = None  # value and epoch of the best checkpoint so far
 
     @property
     def case(self) -> Case[Any]:
@@ -91,12 +95,13 @@ def end_epoch(run: Prepared, epoch: int, train_loss: float, learning_rates: tupl
     """Add the row of an epoch, from 0, to a run's history, with all metrics where it is one of the evaluated epochs."""
     row = {"epoch": epoch + 1.0, "train_loss": train_loss}
     if epoch in evaluated_epochs(run.settings, train_size(run.data)):
-        row |= _evaluate(run)
+        row |= evaluate(run)
     run.history.append(row)
     run.learning_rates.append(learning_rates)
 
 
-def _evaluate(run: Prepared) -> dict[str, float]:
+def evaluate(run: Prepared) -> dict[str, float]:
+    """Return the metrics of a run's model as it is now, and leave it in training."""
     run.model.eval()
     with torch.no_grad():
         metrics = run.case.evaluate(run.model, run.data, run.settings)
@@ -104,9 +109,13 @@ def _evaluate(run: Prepared) -> dict[str, float]:
     return metrics
 
 
-def update_stream(run: Prepared, rows: Tensor, used: set[tuple[str, tuple[int, ...]]]) -> None:
-    """Add the rows and the draws of a step, its integers and never a float, to what is hashed as a run's stream."""
-    run.stream.update(rows.numpy().tobytes() + repr(sorted(used)).encode())
+def update_stream(run: Prepared, batch: Batch, used: set[tuple[str, tuple[int, ...]]]) -> None:
+    """Count a step as taken: its rows and draws, integers and never a float, are hashed as the run's stream."""
+    sites = repr(sorted(used))
+    if not run.draws_from or run.draws_from[-1][1] != sites:
+        run.draws_from.append((batch.step, sites))
+    run.stream.update(batch.rows.numpy().tobytes() + sites.encode())
+    run.n_steps = batch.step + 1
 
 
 def as_run(trained: Prepared, engine: Engine, seconds: float) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -10,47 +11,55 @@ from torch import Tensor, nn
 from goldmark.case import Run
 from goldmark.runs import Job
 from goldmark.training import draws
-from goldmark.training._prepare import (
-    Prepared,
-    as_run,
-    end_epoch,
-    exact_arithmetic,
-    of_step,
-    prepare,
-    update_stream,
-)
+from goldmark.training._checkpoint import begin, is_kept, keep_state
+from goldmark.training._prepare import Prepared, as_run, end_epoch, exact_arithmetic, of_step, update_stream
 from goldmark.training._schedule import Batch, batches, train_size
 
 
 def train_single(job: Job) -> Run:
-    """Train one variant with one seed and return the run."""
+    """Train one variant with one seed, from its last checkpoint where it has one, and return the run."""
     started = time.perf_counter()
     with exact_arithmetic():
-        run = prepare(job)
+        run = begin(job)
         _fit(run)
         return as_run(run, "single", time.perf_counter() - started)
 
 
 def _fit(run: Prepared) -> None:
-    """Train in place."""
+    """Take the steps that are left, in place."""
     optimizer, losses = _optimizer(run), []
-    for batch in batches(run.settings, train_size(run.data), run.job.seed):
+    for batch in islice(batches(run.settings, train_size(run.data), run.job.seed), run.n_steps, None):
         step_draws = draws.Draws.at(run.job.seed, batch.step, run.job.device)
         losses.append(_step(run, optimizer, batch, step_draws))
-        update_stream(run, batch.rows, step_draws.used)
+        update_stream(run, batch, step_draws.used)
         if batch.ends_epoch:
             rates = tuple(group["lr"] for group in optimizer.param_groups)
             end_epoch(run, batch.epoch, float(torch.stack(losses).mean()), rates)
             losses.clear()
+            if is_kept(run, batch.epoch):
+                keep_state(run, _moments(run, optimizer))
 
 
 def _optimizer(run: Prepared) -> torch.optim.Optimizer:
-    """Build AdamW with a group for every peak learning rate; without weight decay it is Adam."""
+    """Build AdamW with a group for every peak learning rate and the moments of a checkpoint.
+
+    Without weight decay it is Adam.
+    """
     rates: dict[float, list[nn.Parameter]] = {}
     for name, parameter in run.model.named_parameters():
         rates.setdefault(run.case.learning_rate(run.settings, name), []).append(parameter)
     groups = [{"params": parameters, "lr": rate, "peak": rate} for rate, parameters in rates.items()]
-    return torch.optim.AdamW(groups, weight_decay=run.settings.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(groups, weight_decay=run.settings.weight_decay, fused=True)
+    for place, tensor in run.moments.items():
+        name, _, moment = place.rpartition(".")
+        optimizer.state[run.model.get_parameter(name)][moment] = tensor
+    return optimizer
+
+
+def _moments(run: Prepared, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return what AdamW knows of each parameter, its count of steps included, as `parameter.moment`."""
+    states = {name: optimizer.state.get(parameter, {}) for name, parameter in run.model.named_parameters()}
+    return {f"{name}.{moment}": tensor for name, state in states.items() for moment, tensor in state.items()}
 
 
 def _step(run: Prepared, optimizer: torch.optim.Optimizer, batch: Batch, step_draws: draws.Draws) -> Tensor:

@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -15,17 +16,10 @@ from torch.func import functional_call, vmap
 from goldmark.case import Run
 from goldmark.runs import Job
 from goldmark.training import draws
-from goldmark.training._adamw import Segment, bias_corrections, clipped, flat, segment, update
+from goldmark.training._adamw import Segment, bias_corrections, clipped, flat, moments, segment, update
+from goldmark.training._checkpoint import begin, is_kept, keep_state
 from goldmark.training._graph import replayed
-from goldmark.training._prepare import (
-    Prepared,
-    as_run,
-    end_epoch,
-    exact_arithmetic,
-    of_step,
-    prepare,
-    update_stream,
-)
+from goldmark.training._prepare import Prepared, as_run, end_epoch, exact_arithmetic, of_step, update_stream
 from goldmark.training._schedule import (
     Batch,
     batches,
@@ -43,14 +37,24 @@ def train_stacked(jobs: Sequence[Job]) -> list[Run]:
     """Train the runs of one group (see `plan.group_jobs`) together and return them in order.
 
     A run does not depend on its neighbours, but for the rounding of a matrix product with one matrix instead of many:
-    a group of one is padded with a second copy of itself.
+    a group of one is padded with a second copy of itself. Runs that checkpoints left at different steps go on apart.
     """
     started = time.perf_counter()
     with exact_arithmetic():
-        runs = [prepare(job) for job in (jobs if len(jobs) > 1 else [*jobs, *jobs])]
-        _fit(runs)
+        runs = [begin(job) for job in jobs]
+        for n_steps in sorted({run.n_steps for run in runs}):
+            _fit_together([run for run in runs if run.n_steps == n_steps])
         shared_s = (time.perf_counter() - started) / len(jobs)
-        return [_finished(run, shared_s) for run in runs[: len(jobs)]]
+        return [_finished(run, shared_s) for run in runs]
+
+
+def _fit_together(runs: Sequence[Prepared]) -> None:
+    """Train runs that have taken as many steps as each other; the copy that pads a single one keeps no checkpoint."""
+    if runs[0].n_steps == runs[0].settings.steps:
+        return
+    alone = runs[0]
+    copies = [] if len(runs) > 1 else [replace(begin(alone.job), job=replace(alone.job, keep=None))]
+    _fit([*runs, *copies])
 
 
 def _finished(run: Prepared, shared_s: float) -> Run:
@@ -103,14 +107,14 @@ class Stack:
 
 
 def _fit(runs: Sequence[Prepared]) -> None:
-    """Train all models of a group in place."""
+    """Take the steps that are left to all models of a group, in place."""
     schedules = [list(batches(run.settings, train_size(run.data), run.job.seed)) for run in runs]
     stack = lay_out(runs, schedules)
     advance = replayed(lambda: take_step(stack), stack.state)
-    for together in zip(*schedules, strict=True):
+    for together in islice(zip(*schedules, strict=True), runs[0].n_steps, None):
         advance()
         for run, batch in zip(runs, together, strict=True):
-            update_stream(run, batch.rows, stack.used)
+            update_stream(run, batch, stack.used)
         if together[0].ends_epoch:
             _end_epoch(runs, stack, together[0])
 
@@ -121,7 +125,7 @@ def lay_out(runs: Sequence[Prepared], schedules: Sequence[Sequence[Batch]]) -> S
     parameters = _side_by_side([{name: p.detach() for name, p in run.model.named_parameters()} for run in runs])
     data = _side_by_side([{name: t for name, t in run.data.items() if not name.startswith("val_")} for run in runs])
     reached, steps = _reached(first, schedules[0][0]), torch.arange(first.settings.steps)
-    clips = [run.settings.clip for run in runs]
+    clips, taken = [run.settings.clip for run in runs], runs[0].n_steps
     seeds = torch.tensor([run.job.seed for run in runs])
     return Stack(
         loss=_Loss(first).train(),
@@ -134,7 +138,7 @@ def lay_out(runs: Sequence[Prepared], schedules: Sequence[Sequence[Batch]]) -> S
         rows=torch.stack([torch.stack([batch.rows for batch in schedule]) for schedule in schedules], dim=1).to(device),
         corrections=bias_corrections(len(steps)).to(device, dtype),
         limits=None if clips[0] is None else torch.tensor(clips, dtype=dtype, device=device),
-        step=torch.zeros(1, dtype=torch.int64, device=device),
+        step=torch.full((1,), taken, dtype=torch.int64, device=device),
         losses=torch.zeros(len(steps), len(runs), dtype=dtype, device=device),
     )
 
@@ -163,7 +167,12 @@ def _segments(runs: Sequence[Prepared], parameters: Tensors) -> list[Segment]:
     steps = range(runs[0].settings.steps)
     factors = _exactly([[run.case.rate_factor(run.settings, step) for run in runs] for step in steps])
     decay = _exactly([run.settings.weight_decay for run in runs])
-    return [segment(part, _exactly(rates) * factors, decay) for rates, part in by_rates.items()]
+    segments = [segment(part, _exactly(rates) * factors, decay) for rates, part in by_rates.items()]
+    for stacked in map(moments, segments):
+        for place, run in enumerate(runs):
+            for name in stacked.keys() & run.moments.keys():  # those that a checkpoint left
+                stacked[name][place] = run.moments[name]
+    return segments
 
 
 def _exactly(numbers: Sequence[Any]) -> Tensor:
@@ -198,15 +207,19 @@ def losses_of(stack: Stack) -> Tensor:
 
 
 def _end_epoch(runs: Sequence[Prepared], stack: Stack, batch: Batch) -> None:
-    """Write an epoch into every run's history; only an evaluated epoch needs the models."""
+    """Write an epoch into every run's history; only an epoch that is evaluated or kept needs the models."""
     settings, n_train = runs[0].settings, train_size(runs[0].data)
-    if batch.epoch in evaluated_epochs(settings, n_train):
+    if batch.epoch in evaluated_epochs(settings, n_train) or is_kept(runs[0], batch.epoch):
         _write_back(runs, stack)
     first = batch.epoch * steps_per_epoch(settings, n_train)
     # run by run: the order of a sum over rows depends on how many columns there are
     losses = stack.losses[first : batch.step + 1].T.contiguous().mean(dim=1).tolist()
     for run, loss in zip(runs, losses, strict=True):
         end_epoch(run, batch.epoch, loss, rates_at(run.case, run.settings, run.model, batch.step))
+    if is_kept(runs[0], batch.epoch):
+        stacked = {name: view for part in stack.segments for name, view in moments(part).items()}
+        for place, run in enumerate(runs):
+            keep_state(run, {name: view[place] for name, view in stacked.items()})
 
 
 def _write_back(runs: Sequence[Prepared], stack: Stack) -> None:

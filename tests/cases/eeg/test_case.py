@@ -81,7 +81,8 @@ def test_run_holds_every_metric_the_case_declares():
     assert {metric.name for metric in CASE.metrics} == set(run.metrics)
     assert all(math.isfinite(value) for value in run.metrics.values())
     assert run.exact["n_parameters"] == 5_041
-    assert {"collapsed_output", "no_skill", "wrong_mixup", "drowned_windows"} == {f.name for f in run.findings}
+    names = {"collapsed_output", "no_skill", "wrong_mixup", "drowned_windows", "unmoved_by_augmentation"}
+    assert names == {finding.name for finding in run.findings}
     sources = {path.removeprefix("goldmark/cases/eeg/") for path in run.sources}
     assert {"__init__.py", "augmentation.py", "data.py", "mixup.py", "model.py", "scores.py"} <= sources
     assert not {"experiments.py", "full.py"} & sources

@@ -1,15 +1,20 @@
-"""The generator of EEG windows, against a second implementation and against what it says of itself."""
+"""EEG windows: the generator against a second implementation and what it says of itself, and a user's file."""
 
 from __future__ import annotations
 
 import math
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from goldmark.cases.eeg import EegSettings
+from goldmark.case import UsageError
+from goldmark.cases.eeg import CASE, EegSettings
 from goldmark.cases.eeg.data import generate, pink_noise
+from goldmark.runs import Job
+from goldmark.training._single import train_single
 from goldmark.training.draws import key, normal, uniform
 
 FOUR_SE = 4  # a mean of independent draws lies this many standard errors off once in 16,000 times
@@ -103,3 +108,110 @@ def test_pink_noise_has_power_1_over_f():
     # the mean of 4,000 exponential powers has a relative standard error of 4000^-0.5
     np.testing.assert_allclose(flat / flat.mean(), 1.0, atol=FOUR_SE / math.sqrt(4000))
     assert pytest.approx(1.0, rel=0.02) == series.var()
+
+
+# --- a user's file
+
+
+def arrays(n=60, n_subjects=6):
+    """Windows of 4 channels x 20 samples in V, in float32; the first subject has half of them."""
+    rng = np.random.default_rng(0)
+    subject = np.where(np.arange(n) % 2, 100, 101 + np.arange(n) // 2 % (n_subjects - 1))
+    eeg = 1e-5 * rng.normal(size=(n, 4, 20)) + 1e-4
+    return {"eeg": eeg.astype(np.float32), "response_s": rng.normal(1.5, 0.2, size=n), "subject": subject}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write arrays to a file, the changed ones in the place of those above, and return its path."""
+
+    def write(**changed):
+        np.savez(tmp_path / "windows.npz", **arrays() | changed)
+        return tmp_path / "windows.npz"
+
+    return write
+
+
+def test_measured_subjects_are_in_one_half_only(write):
+    """Each seed splits whole subjects, at least a fifth of the windows validates, and seeds differ."""
+    case = CASE.on_file(write())
+    halves = [case.make_data(case.settings, seed) for seed in range(8)]
+    held_out = set()
+    for data in halves:
+        subjects = [set(data[f"{half}_subject"].tolist()) for half in ("train", "val")]
+        assert set(arrays()["subject"]) == subjects[0] | subjects[1]
+        assert set() == subjects[0] & subjects[1]
+        assert 12 <= len(data["val_eeg"]) == 60 - len(data["train_eeg"])
+        held_out.add(frozenset(subjects[1]))
+    assert len(held_out) > 1
+
+
+def test_measured_windows_are_scaled_by_the_training_half(write):
+    """One mean and one sd of its windows, in float64; in volts they are the file's."""
+    case = CASE.on_file(write())
+    volts, scaled = (case.make_data(replace(case.settings, input_scale=scale), 0) for scale in ("volts", "zscore"))
+    train = volts["train_eeg"].numpy()
+    for half in ("train", "val"):
+        expected = (volts[f"{half}_eeg"].numpy() - train.mean()) / train.std(ddof=1)
+        np.testing.assert_allclose(scaled[f"{half}_eeg"].numpy(), expected, rtol=1e-9)  # the order of a sum
+    in_file = arrays()["eeg"][np.isin(arrays()["subject"], volts["val_subject"].numpy())]
+    assert np.array_equal(in_file, volts["val_eeg"].numpy())
+    assert torch.float64 == volts["val_eeg"].dtype
+
+
+def test_measured_case_is_the_case_on_other_data(write):
+    """Channels and samples are the file's, all else is the case's; it can be sent to another process."""
+    case = CASE.on_file(write())
+    assert replace(CASE.settings, channels=4, samples=20) == case.settings
+    assert (CASE.variants, CASE.claims) == (case.variants, case.claims)
+    assert CASE.data_source != case.data_source
+    sent = pickle.loads(pickle.dumps(replace(case, claims=())))  # noqa: S301 - our own bytes
+    here, there = (each.make_data(each.settings, 0) for each in (case, sent))
+    assert here.keys() == there.keys()
+    assert all(torch.equal(here[name], there[name]) for name in here)
+
+
+@pytest.mark.parametrize("changes", [{}, {"members": 2, "mixup_of": "windows"}], ids=["net", "ensemble"])
+def test_measured_windows_train(write, changes):
+    """The real path, an ensemble's too: every declared metric is finite, and its mixup keeps its contract."""
+    case = CASE.on_file(write())
+    run = train_single(Job(replace(case, settings=replace(case.settings, steps=3, **changes)), "mixup", 0))
+    assert np.isfinite(list(run.metrics.values())).all()
+    assert run.data == case.data_source
+    assert not next(finding for finding in run.findings if finding.name == "wrong_mixup").trouble
+
+
+BAD = [
+    ({"eeg": np.zeros((60, 4))}, r"'eeg' is float64 of shape \(60, 4\); 3 dimensions of numbers are expected"),
+    ({"response_s": np.array(["1.5"] * 60)}, r"'response_s' is <U3 of shape \(60,\); 1 dimensions of numbers"),
+    (
+        {"subject": np.zeros(59)},
+        "as many windows in each array are expected; it has: eeg 60, response_s 60",
+    ),
+    ({"response_s": np.full(60, np.nan)}, "0 windows with a response time, 60 without; 10 are needed"),
+    ({"response_s": np.full(60, np.inf)}, "60 of 60 response times are not above 0 s, such as inf"),
+    ({"response_s": np.full(60, 1.5)}, "all response times are 1.5 s; there is nothing to predict"),
+    ({"eeg": np.full((60, 4, 20), np.nan)}, "'eeg' must hold finite numbers that vary"),
+    ({"eeg": np.zeros((60, 4, 20))}, "'eeg' must hold finite numbers that vary"),
+    ({"subject": np.zeros(60)}, "one subject only; a split by subject needs two or more"),
+]
+
+
+@pytest.mark.parametrize(("changed", "message"), BAD, ids=[message[:20] for _, message in BAD])
+def test_bad_arrays_are_refused(write, changed, message):
+    """The file, what it holds, what would be right."""
+    with pytest.raises(UsageError, match=f"windows.npz: {message}"):
+        CASE.on_file(write(**changed))
+
+
+def test_files_that_hold_no_arrays_are_refused(tmp_path):
+    """None there, text, and pickles, which are never loaded."""
+    path = tmp_path / "windows.npz"
+    with pytest.raises(UsageError, match=r"windows.npz: cannot be read \(No such file or directory\); give an npz"):
+        CASE.on_file(path)
+    path.write_text("eeg")
+    with pytest.raises(UsageError, match=r"windows.npz: cannot be read \("):
+        CASE.on_file(path)
+    np.savez(path, **arrays() | {"eeg": np.array([{}] * 60, dtype=object)})
+    with pytest.raises(UsageError, match=r"cannot be read \(Object arrays cannot be loaded when allow_pickle=False"):
+        CASE.on_file(path)

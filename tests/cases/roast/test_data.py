@@ -242,6 +242,11 @@ BAD = [
         r":1: bean_temp_f has 2 values",
     ),
     (
+        "a minute a value",
+        lambda lines: [json.dumps(profile(0, bean_temp_f=[150.0 + 30 * minute for minute in range(31)])), *lines[1:]],
+        r":1: bean_temp_f rises by 1800 F/min from its lowest value to its end, a roast by 5 to 100",
+    ),
+    (
         "no list",
         lambda lines: [json.dumps(profile(0, bean_temp_f="hot")), *lines[1:]],
         r":1: bean_temp_f is 'hot'; a list",

@@ -237,6 +237,7 @@ def jobs_of(variants, changes, dtype="float64", seeds=(0, 1)):
         (("normalized", "raw_fahrenheit", "raw_targets", "zscore"), {}),
         (("normalized", "zscore"), {"positions": "learned", "use_flavors": False}),
         (("raw_targets", "zscore"), {"positions": "rope", "residual": True}),
+        (("normalized", "zscore"), {"positions": "rotary"}),
         (("normalized",), {"dropout": 0.2, "cosine_steps": 20}),
     ],
 )

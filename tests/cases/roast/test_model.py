@@ -142,7 +142,7 @@ def test_positions_are_sines_and_cosines():
     np.testing.assert_allclose(actual, expected, atol=1e-6)  # float32
 
 
-@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rope"])
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rope", "rotary"])
 @pytest.mark.parametrize("residual", [False, True])
 def test_generation_equals_running_the_whole_prefix_again(positions, residual):
     """Keys and values that are kept give what the model gives on the curve so far; float64 rounding is all."""
@@ -169,6 +169,19 @@ def test_rope_of_the_record_rotates_the_input():
     expected = torch.cat([pairs.real, pairs.imag], dim=-1)
     torch.testing.assert_close(rotated(x, angles), expected, rtol=1e-12, atol=1e-12)
     assert torch.equal(x[:, 0], rotated(x, angles)[:, 0])
+
+
+def test_rotary_scores_are_those_of_complex_numbers():
+    """Su et al. (2021), equation 12: pairs of entries as complex numbers, turned by place times rate, in each head."""
+    attention = Attention(8, 2, 0.0, "site").double()
+    x, angles = torch.randn(3, 5, 8).double(), position_angles(0, 5, 4, torch.device("cpu")).double()
+    query, key, value = (
+        part.unflatten(-1, (2, 4)).transpose(1, 2) for part in attention.query_key_value(x).chunk(3, -1)
+    )
+    turned = [torch.complex(part[..., :2], part[..., 2:]) * torch.exp(1j * angles) for part in (query, key)]
+    scores = (turned[0] @ turned[1].conj().transpose(-1, -2)).real / 2  # the root of 4 entries a head
+    expected = attention.output((scores.softmax(-1) @ value).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(attention(x, x, None, None, angles=angles), expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rope"])

@@ -6,10 +6,20 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatch
+from importlib.metadata import version
 
 import pytest
 
-from goldmark.golden._ask.status import age_days, doubts, false_alarm_rate, gating_metrics, over_budget
+from goldmark.fingerprint import fingerprint
+from goldmark.golden._ask.status import (
+    age_days,
+    doubts,
+    false_alarm_rate,
+    gating_metrics,
+    held_here,
+    held_in_words,
+    over_budget,
+)
 from goldmark.golden._files.entries import Golden, Provenance, Result
 from goldmark.golden._files.format import to_bytes
 from goldmark.golden._record.entry import statistical_entry
@@ -100,6 +110,54 @@ def test_a_golden_that_lets_a_wrong_value_pass_or_has_no_origin_is_in_doubt(tmp_
     reasons = doubts(tmp_path)
     assert "a: loss: sd, detectable, effect are not what its values give" in reasons
     assert "a: it does not say when and why it was written" in reasons
+
+
+def recorded(**changes):
+    """The golden, recorded in this environment but for some changes."""
+    here = {**fingerprint(), "torch": version("torch").partition("+")[0]}
+    origin = replace(GOLDEN.provenance[-1], fingerprint={**here, **changes.pop("fingerprint", {})}, **changes)
+    return replace(GOLDEN, provenance=(origin,))
+
+
+def test_metrics_with_a_margin_are_held_to_repeat_where_they_were_recorded():
+    """In an environment like this one; of those, one that did not repeat at its recording is held by its margin."""
+    held = held_here(recorded())
+    assert (3, 2, 2, ()) == (held.n_metrics, held.gating, held.repeating, held.changed)
+    statistical = {**GOLDEN.statistical, "loss": replace(ENTRY, repeats=False)}
+    assert 1 == held_here(replace(recorded(), statistical=statistical)).repeating
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"fingerprint": {"cpu": "Z80"}}, f"cpu Z80 -> {fingerprint()['cpu']}"),
+        ({"fingerprint": {"torch": "1.0"}}, "torch 1.0 -> "),
+        ({"fingerprint": {"device": "cuda"}}, "recorded on cuda"),
+        ({"versions": {"numpy": "0.1"}}, "numpy 0.1 -> "),
+        ({"versions": {"not-there": "1.0"}}, "not-there 1.0 -> not installed"),
+    ],
+)
+def test_a_golden_of_another_environment_is_held_by_its_margins_alone(changes, changed):
+    """Another processor, version or device: its numbers repeat nowhere else, and what differs is named."""
+    held = held_here(replace(recorded(**changes), recorded_by="test_a.py::test_b"))
+    assert (2, 0) == (held.gating, held.repeating)
+    assert held.changed[0].startswith(changed)
+    assert "origin not recorded" == held_here(replace(GOLDEN, provenance=())).changed[0]
+
+
+def test_versions_that_the_catalogue_does_not_compare_change_nothing():
+    """Its goldens are held to what the fingerprint says."""
+    assert 2 == held_here(recorded(versions={"numpy": "0.1"})).repeating
+
+
+def test_what_is_held_here_is_said_in_a_sentence():
+    """Two goldens, one of them from elsewhere, and one without metrics, which holds everywhere."""
+    goldens = [recorded(), recorded(fingerprint={"cpu": "Z80"}), replace(recorded(), statistical={})]
+    assert (
+        "Held on this machine: of 2 goldens with metrics 1 were recorded in another environment (cpu: 1) and cannot "
+        "repeat here: their 2 gating metrics are held by their margins alone. 2 metrics must repeat in every seed "
+        "until code changes; 2 are only shown, and held by nothing."
+    ) == held_in_words([held_here(golden) for golden in goldens])
 
 
 def test_age_counts_from_the_last_writing():

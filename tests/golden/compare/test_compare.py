@@ -195,20 +195,36 @@ def test_two_of_fifty_entries_adrift_are_both_shown_worst_first():
     )
     lines = message(comparison, UPDATE)
     assert "2 of 50 entries, worst first" in lines[0]
-    assert lines[1] == "  close shares[30]: golden 0.61, got 0.915 (+50 %, 5e+08 tolerances of 1e-09)"
-    assert lines[2].startswith("  close shares[7]: golden 0.15, got 0.15015 (+0.1 %, 1e+06 tolerances of 1e-09)")
+    assert lines[1] == "  close shares[30]: golden 0.61, got 0.915 (+50 %, 5e+08 tolerances of 1e-09, the farthest)"
+    first = "  close shares[7]: golden 0.15, got 0.15015 (+0.1 %, 1e+06 tolerances of 1e-09, the first of 2 outside)"
+    assert lines[2] == first
     assert len(lines) <= 8
     assert len("\n".join(lines)) <= 8 * 80  # pytest shows 8 lines and 640 characters of an assertion
 
 
 def test_many_drifts_are_counted_and_the_worst_shown():
     """The list has eight lines, the last of which says how many more there are; all of them are shown where asked."""
+    moved = {f"x{i}": i for i in range(50)}
+    comparison = compared(exact={**SAME.exact, **moved})
+    lines = message(comparison, UPDATE)
+    assert [11, "  and 43 more: -vv shows all"] == [len(lines), lines[8]]
+    assert f"if the change is meant: {UPDATE}" == lines[-1]
+    assert 50 == sum("exact x" in line for line in message(comparison, UPDATE, every_drift=True))
+
+
+def test_of_a_curve_the_first_entry_outside_and_the_farthest_are_named_with_a_plot():
+    """Forty-nine of fifty moved: two lines and two of a plot, and the others are counted and shown where asked."""
     moved = Close([x * (1 + i / 100) for i, x in enumerate(SAME.close["shares"].value)])
     comparison = compared(close={**SAME.close, "shares": moved})
     lines = message(comparison, UPDATE)
-    assert [11, "  and 42 more: -vv shows all"] == [len(lines), lines[8]]
-    assert f"if the change is meant: {UPDATE}" == lines[-1]
-    assert "shares[49]" in lines[1]
+    assert "the farthest)" in lines[1]
+    assert lines[1].startswith("  close shares[49]: ")
+    assert lines[2].startswith("  close shares[1]: golden 0.03, got 0.0303 ")
+    assert lines[2].endswith("the first of 49 outside)")
+    assert lines[3].startswith("  shares, golden ▁▁")
+    assert lines[4].startswith("  got            ▁▁")
+    assert "  and 47 more: -vv shows all" == lines[5]
+    assert max(map(len, lines[:6])) <= 120
     assert 49 == sum("close shares" in line for line in message(comparison, UPDATE, every_drift=True))
 
 

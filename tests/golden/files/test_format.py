@@ -6,15 +6,17 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from goldmark.case import UsageError
 from goldmark.fingerprint import sha256
-from goldmark.golden._files.entries import BadGolden, Close, Golden, Provenance, Statistical
+from goldmark.golden._files.entries import BadGolden, Close, Golden, Provenance, Result, Statistical
 from goldmark.golden._files.folder import golden_path
 from goldmark.golden._files.format import from_bytes, read, to_bytes
+from goldmark.golden._record.entry import golden_from
 
 
 def entry(**changes):
@@ -188,6 +190,58 @@ def test_a_wrong_type_behind_a_right_seal_is_refused(golden, path, wrong):
     document = with_value(json.loads(to_bytes(golden)), path, wrong)
     with pytest.raises(BadGolden):
         from_bytes(resealed(document), "x.json")
+
+
+def test_a_tolerance_and_the_form_of_arrays_come_back():
+    """With NaN, which is null in the file, where it equals itself."""
+    odd = Close([1.0, math.nan, 2.0], rel=0.0, abs=1e-12, norm="l2", equal_nan=True)
+    golden = Golden(name="a", close={"odd": odd}, arrays={"close odd": "float32 (3,)"})
+    content = to_bytes(golden)
+    stored = from_bytes(content, "x.json")
+    assert b"null" in content
+    assert b"NaN" not in content
+    assert content == to_bytes(stored)
+    assert odd.same_rule(stored.close["odd"])
+    assert [1.0, 2.0] == [x for x in stored.close["odd"].value if not math.isnan(x)]
+    assert golden.arrays == stored.arrays
+
+
+def test_what_says_nothing_is_not_written(golden):
+    """A golden without a new kind of tolerance or an array is the file that earlier versions wrote and read."""
+    document = json.loads(to_bytes(golden))
+    assert "arrays" not in document
+    assert [{"value", "rel"}] * 2 == [set(entry) for entry in document["close"].values()]
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("abs", -1.0), ("abs", "0"), ("abs", True), ("norm", "l1"), ("norm", 2), ("equal_nan", 1), ("later", 1.0)],
+)
+def test_a_tolerance_that_is_none_is_refused(golden, name, wrong):
+    """Behind a right seal too."""
+    document = json.loads(to_bytes(golden))
+    document["close"]["shares"][name] = wrong
+    with pytest.raises(BadGolden, match=name):
+        from_bytes(resealed(document), "x.json")
+
+
+@pytest.mark.parametrize("wrong", [None, [], {"close x": 1}])
+def test_forms_of_arrays_are_text(golden, wrong):
+    """By tier and key."""
+    with pytest.raises(BadGolden, match="'arrays' is not text by entry"):
+        from_bytes(resealed({**json.loads(to_bytes(golden)), "arrays": wrong}), "x.json")
+
+
+@pytest.mark.parametrize("tier", ["exact", "close"])
+def test_nan_in_a_large_array_is_not_written_where_it_equals_nothing(tier):
+    """Though the statistics of its summary leave NaN out."""
+    array = np.arange(20_000.0)
+    array[77] = math.nan
+    value = {"deep": [array, {"w": array}]}
+    of = {"exact": {"exact": {"x": value}}, "close": {"close": {"x": Close(value)}}}[tier]
+    with pytest.raises(UsageError, match="holds 1 NaN; a golden holds finite numbers only"):
+        to_bytes(golden_from(Result(name="a", **of), ()))
+    to_bytes(golden_from(Result(name="a", close={"x": Close(value, equal_nan=True)}), ()))
 
 
 @pytest.mark.parametrize("gone", ["exact", "stream", "provenance", "name"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from goldmark.case import UsageError
-from goldmark.golden._files.entries import Close, Golden, Result
+from goldmark.golden._files.entries import Close, Golden, Result, as_result
 from goldmark.golden._record.entry import golden_from, statistical_entry
 from goldmark.golden._record.refusals import name_clashes, refusals, weakenings
 from goldmark.golden._record.selftest import blind_spots
@@ -294,8 +294,52 @@ def test_a_metric_without_a_margin_has_no_rule_to_weaken():
 
 
 def test_a_golden_holds_plain_values():
-    """Arrays and tuples become lists; what has no plain form is refused by name."""
+    """Arrays and tuples become lists, dtype and shape of arrays beside them; what has no plain form is refused."""
     golden = golden_from(Result(name="a", exact={"shape": (1, 2)}, close={"x": Close(np.array([0.5]))}), ())
-    assert Golden(name="a", exact={"shape": [1, 2]}, close={"x": Close([0.5])}) == golden
-    with pytest.raises(UsageError, match=r"'exact\.odd' is a set"):
+    arrays = {"close x": "float64 (1,)"}
+    assert Golden(name="a", exact={"shape": [1, 2]}, close={"x": Close([0.5])}, arrays=arrays) == golden
+    with pytest.raises(UsageError, match=r"'odd' is a set"):
         golden_from(Result(name="a", exact={"odd": {1}}), ())
+
+
+def arithmetic(value=(0.1, 0.2), **rule):
+    """Return a result with one close entry."""
+    return Result(name="a", close={"lr": Close(value, **rule)})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ({}, {"rel": 1e-6}, "the tolerance grows from 1e-09 to 1e-06"),
+        ({}, {"abs": 1e-12}, "the absolute tolerance grows from 0 to 1e-12"),
+        ({}, {"norm": "max"}, "the max norm of a vector is compared instead of every entry"),
+        ({"norm": "max"}, {"norm": "l2"}, "the l2 norm of a vector is compared instead of the max norm"),
+        ({}, {"equal_nan": True}, "NaN equals NaN"),
+    ],
+)
+def test_a_wider_tolerance_weakens_and_a_narrower_one_does_not(before, after, says):
+    """Each of its parts, and never the way back, but for two norms, of which neither is narrower."""
+    assert [f"close lr: {says}"] == weakenings(golden_from(arithmetic(**before), ()), arithmetic(**after))
+    back = weakenings(golden_from(arithmetic(**after), ()), arithmetic(**before))
+    assert (before.get("norm") is None) == (back == [])
+
+
+def test_an_array_that_would_be_seen_less_weakens():
+    """As a list without dtype and shape, or as a summary of what was held whole; never the way back."""
+    array = np.arange(20_000.0)
+    forms = {
+        "list": golden_from(arithmetic(array.tolist()), ()),
+        "whole": golden_from(arithmetic(array), (), whole=10**6),
+        "summary": golden_from(arithmetic(array), ()),
+    }
+    says = "close lr: all but a summary of 20000 entries (golden_whole = 20000 keeps all) is gone"
+    assert [says] == weakenings(forms["whole"], as_result(forms["summary"]))
+    form = "close lr: the dtype and shape of float64 (20000,) are gone"
+    assert [form] == weakenings(forms["whole"], as_result(forms["list"]))
+    assert [] == weakenings(forms["list"], as_result(forms["whole"]))
+    assert [] == weakenings(forms["summary"], as_result(forms["summary"]))
+    gone = weakenings(
+        golden_from(Result(name="a", close={"x": Close(1.0), "lr": Close(array[:3])}), ()),
+        Result(name="a", close={"x": Close(1.0)}),
+    )
+    assert ["close lr is gone"] == gone

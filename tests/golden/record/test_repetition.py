@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from goldmark.golden._compare.rounding import same_but_for_rounding
 from goldmark.golden._files.entries import Close, Result
 from goldmark.golden._record.entry import golden_from, statistical_entry
 from goldmark.golden._record.repetition import keep_repetition, not_repeating, unrepeated, with_repetition
@@ -75,3 +78,38 @@ def test_values_that_came_again_keep_what_their_golden_says(before) -> None:
     assert untried == keep_repetition(None, untried)
     tried = with_repetition(FIRST, FIRST)
     assert tried == keep_repetition(old, tried)
+
+
+@pytest.mark.parametrize(
+    ("value", "again", "rule", "same"),
+    [
+        ([1.0, 0.0], [1.0, 4e-33], {"abs": 1e-12}, True),  # a zero is as large as what is nothing
+        ([1.0, 0.0], [1.0, 1e-3], {"abs": 0.1}, False),  # wide for another machine, not for this one
+        (0.0, 1e-13, {"abs": 1e-12}, True),
+        ([1.0, 2.0], [1.0, 2.00001], {"norm": "l2", "rel": 0.1}, False),
+        ([1.0, 1e-9], [1.0, 2e-9], {"norm": "max", "rel": 0.1}, True),
+        ([1.0, math.nan], [1.0, math.nan], {"equal_nan": True}, True),
+        ([1.0, math.nan], [math.nan, 1.0], {"equal_nan": True}, False),
+    ],
+)
+def test_a_tolerance_is_not_what_may_differ_from_one_run_to_the_next(value, again, rule, same) -> None:
+    """Of a wide one 1e-6 is left, in relation to the largest number or to the norm."""
+    first, second = (Result(name="a", close={"x": Close(x, **rule)}) for x in (value, again))
+    assert same == (unrepeated(first, second) == [])
+    assert same == same_but_for_rounding(golden_from(first, ()), second)
+
+
+def test_a_tolerance_that_is_drawn_anew_does_not_repeat() -> None:
+    """The rule itself is compared."""
+    first, second = (Result(name="a", close={"x": Close(1.0, abs=x)}) for x in (1e-6, 1e-7))
+    assert unrepeated(first, second)
+
+
+def test_dtype_and_shape_repeat() -> None:
+    """As entries do; an update notes another dtype."""
+    first, second = (Result(name="a", exact={"x": np.zeros(3, dtype=kind)}) for kind in ("int32", "int64"))
+    assert ["exact x: int32 (3,), then int64 (3,)"] == unrepeated(first, second)
+    assert not same_but_for_rounding(golden_from(first, ()), second)
+    large = Result(name="a", close={"x": Close(np.arange(20_000.0))})
+    assert [] == unrepeated(large, large)
+    assert same_but_for_rounding(golden_from(large, ()), large)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from goldmark.golden._files.entries import Close, Result
+from goldmark.golden._files.entries import Close, Golden, Result
 from goldmark.golden._record import selftest
 from goldmark.golden._record.entry import golden_from, statistical_entry
 from goldmark.golden._record.selftest import misstated, self_test
@@ -73,6 +74,12 @@ def test_a_metric_that_gates_without_a_guard_is_tested_too():
 def test_a_golden_of_arithmetic_alone_is_tested_too():
     """Without metrics the keys and numbers of the other tiers are broken one by one."""
     assert [] == self_test(golden_from(Result(name="a", exact={"n": 3}, close={"lr": Close({"x": 0.1})}), ()))
+
+
+def test_a_golden_whose_nan_equals_itself_is_sound():
+    """NaN in its place is what was recorded; everywhere else it fails."""
+    close = {"gap": Close(math.nan, equal_nan=True), "trace": Close([1.0, math.nan], abs=1.0, equal_nan=True)}
+    assert [] == self_test(Golden(name="a", close=close))
 
 
 @pytest.mark.parametrize(

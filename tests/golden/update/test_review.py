@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from goldmark.golden._files.entries import Close, Golden
-from goldmark.golden._record.entry import statistical_entry
+from goldmark.golden._files.entries import Close, Golden, Result
+from goldmark.golden._record.entry import golden_from, statistical_entry
 from goldmark.golden._update.review import changes, markdown_table, terminal_table
 
 VALUES = {str(seed): 1.0 + 0.01 * seed for seed in range(8)}
@@ -90,3 +91,23 @@ def test_markdown_shows_cells_as_they_are():
     lines = markdown_table(("a_b", "c"), [("x|y", "`*<b>_i_"), ("test_a\nb", "\\")])
     expected = ["| a_b | c |", "| --- | --- |", "| x\\|y | \\`\\*\\<b>\\_i\\_ |", "| test_a b | \\\\ |"]
     assert expected == lines
+
+
+def test_a_tolerance_and_the_form_of_an_array_are_said():
+    """Beside what has moved; NaN that stays is nothing."""
+    before = Golden(name="a", close={"x": Close([1.0, math.nan], equal_nan=True)}, arrays={"close x": "float32 (2,)"})
+    after = replace(before, close={"x": Close([1.0, math.nan], abs=1e-6, norm="max", equal_nan=True)})
+    assert ["abs 0 -> 1e-06, norm null -> max"] == [row.change for row in changes(before, after)]
+    (row,) = changes(
+        before, replace(before, arrays={"close x": "float64 (2,)"}, close={"x": Close([1.0, math.nan], equal_nan=True)})
+    )
+    assert ("close x", "float32 (2,)", "float64 (2,)") == (row.entry, row.old, row.new)
+    (row,) = changes(before, replace(before, close={}, arrays={}))
+    assert "dropped" == row.change
+
+
+def test_an_array_that_is_summed_up_is_shown_by_size_and_mean():
+    """And by the largest change of a statistic or a sampled entry."""
+    old, new = (golden_from(Result(name="a", exact={"w": np.arange(2e4) + x}), ()) for x in (0, 1))
+    (row,) = changes(old, new)
+    assert ("20000 entries, mean 9999.5", "20000 entries, mean 10000.5") == (row.old, row.new)

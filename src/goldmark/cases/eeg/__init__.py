@@ -21,7 +21,8 @@ score gives it away, the contract does (`checks.wrong_mixup`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -30,10 +31,11 @@ from torch import Tensor, nn
 from goldmark.case import Baseline, Case, Data, Finding, cosine_factor
 from goldmark.cases.eeg import scores
 from goldmark.cases.eeg.augmentation import augmented
-from goldmark.cases.eeg.data import generate
+from goldmark.cases.eeg.data import Windows, generate, read_windows, split_windows
 from goldmark.cases.eeg.experiments import CLAIMS, VARIANTS
 from goldmark.cases.eeg.mixup import mix_batch, mixing_weights
 from goldmark.cases.eeg.model import CompactRT, Ensemble, make_model, members_of
+from goldmark.fingerprint import sha256
 from goldmark.training import draws as keyed
 from goldmark.training.draws import Draws
 
@@ -84,11 +86,17 @@ class EegSettings:
 class EegCase(Case[EegSettings]):
     """CompactRT on generated windows, augmented and mixed in every step."""
 
+    def windows(self, settings: EegSettings, seed: int) -> Data:
+        """Return the windows of a seed; see `data.halves` for names and shapes."""
+        return generate(settings, seed)
+
     def make_data(self, settings: EegSettings, seed: int) -> Data:
         """Return the windows of a seed, and as tensors what the loss has to know of settings and seed."""
         smooth = settings.loss == "smooth_l1"
+        windows = self.windows(settings, seed)
+        settings = replace(settings, n_train=len(windows["train_eeg"]))  # of a user's file, what the split left
         data = {
-            **generate(settings, seed),
+            **windows,
             "step_mix_weight": mixing_weights(settings, seed),
             "noise_sd": torch.tensor(settings.noise_sd, dtype=torch.float64),
             "loss_bound_s": torch.tensor(1.0 if smooth else math.inf, dtype=torch.float64),
@@ -148,6 +156,26 @@ class EegCase(Case[EegSettings]):
         """Return the learning rate of a step over its peak: one cosine, several with warm restarts, or 1 throughout."""
         return cosine_factor(settings, step * settings.cycles % settings.steps)
 
+    def on_file(self, path: Path) -> MeasuredEegCase:
+        """Return the case on a user's windows; raise `UsageError` where the file is not fit for it."""
+        windows = read_windows(path)
+        _, channels, samples = windows.eeg.shape
+        declared = {field.name: getattr(self, field.name) for field in fields(self)}
+        settings = replace(self.settings, channels=channels, samples=samples)
+        measured = {"windows_read": windows, "data_source": sha256(path.read_bytes()), "settings": settings}
+        return MeasuredEegCase(**declared | measured)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredEegCase(EegCase):
+    """The case on the windows of a user's file."""
+
+    windows_read: Windows
+
+    def windows(self, settings: EegSettings, seed: int) -> Data:
+        """Return the windows of the file in the two halves of a seed, no subject in both."""
+        return split_windows(self.windows_read, settings, seed)
+
 
 CASE = EegCase(
     name="eeg",
@@ -158,6 +186,7 @@ CASE = EegCase(
     variants=VARIANTS,
     metrics=scores.METRICS,
     claims=CLAIMS,
+    best_by="val_mse",
     stackable=frozenset(  # what reaches the loss through tensors, or makes only data and learning rates
         (
             *("amplitude", "topography_sd", "gain_sd", "rhythm", "input_scale", "noise_sd", "cycles"),
@@ -166,4 +195,5 @@ CASE = EegCase(
     ),
     stacks_on_cpu=True,
     fixtures={"eeg": "mixup"},
+    reads="npz of windows",
 )

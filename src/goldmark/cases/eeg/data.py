@@ -1,14 +1,18 @@
-"""The generator of EEG windows: an evoked bump, linear in the response time, under what differs between subjects."""
+"""EEG windows: generated ones, an evoked bump linear in the response time, and those that a user's file holds."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from goldmark.case import Data
+from goldmark.case import Data, UsageError
 from goldmark.training import draws
 
 if TYPE_CHECKING:
@@ -18,13 +22,22 @@ MEAN_S, SD_S = 1.56, 0.4  # of the response times, as in the competition's data
 WINDOW_S = 2.0
 VOLT = 1e-5  # sd of the pink noise: potentials on the scalp are tens of microvolts
 BUMP_S, BUMP_SD_S = 1.0, 0.15  # middle and width of the evoked response
+DIMENSIONS = {"eeg": 3, "response_s": 1, "subject": 1}  # of the arrays in a user's file
+FEWEST_WINDOWS = 10
+VALIDATION_SHARE = 0.2  # of the windows, reached by whole subjects
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """EEG windows (N, C, T) in V, the response time (N,) in s and the subject (N,) of each."""
+
+    eeg: Tensor
+    response_s: Tensor
+    subject: Tensor
 
 
 def generate(settings: EegSettings, seed: int) -> Data:
-    """Return windows (N, C, T), z-scored or in volts, response times (N,) in s and subjects (N,) of both halves.
-
-    The halves share no subject. z-scoring takes one mean and one sd, from the training half alone.
-    """
+    """Return the training and validation halves of one seed's windows; see `halves` for names and shapes."""
     n_train, n = settings.n_train, settings.n_train + settings.n_val
     subjects = torch.cat(
         [
@@ -35,11 +48,20 @@ def generate(settings: EegSettings, seed: int) -> Data:
     z = _normal(seed, "response", n)
     noise = pink_noise(_normal(seed, "noise", n, settings.channels, settings.samples))
     eeg = VOLT * (_evoked(settings, seed, subjects, z) + _rhythm(settings, seed, subjects) + noise)
+    return halves(Windows(eeg=eeg, response_s=MEAN_S + SD_S * z, subject=subjects), torch.arange(n) < n_train, settings)
+
+
+def halves(windows: Windows, in_train: Tensor, settings: EegSettings) -> Data:
+    """Split windows into `train_` and `val_`: eeg (N, C, T), z-scored or in volts, response_s (N,) and subject (N,).
+
+    z-scoring takes one mean and one sd, from the training half alone.
+    """
+    eeg = windows.eeg
     if settings.input_scale == "zscore":
-        eeg = (eeg - eeg[:n_train].mean()) / eeg[:n_train].std()
-    named = {"eeg": eeg, "response_s": MEAN_S + SD_S * z, "subject": subjects}
-    halves = {"train": slice(None, n_train), "val": slice(n_train, None)}
-    return {f"{half}_{name}": tensor[rows] for half, rows in halves.items() for name, tensor in named.items()}
+        eeg = (eeg - eeg[in_train].mean()) / eeg[in_train].std()
+    named = {"eeg": eeg, "response_s": windows.response_s, "subject": windows.subject}
+    rows = {"train": in_train, "val": ~in_train}
+    return {f"{half}_{name}": tensor[rows[half]] for half in rows for name, tensor in named.items()}
 
 
 def _evoked(settings: EegSettings, seed: int, subjects: Tensor, z: Tensor) -> Tensor:
@@ -85,3 +107,72 @@ def _normal(seed: int, site: str, *shape: int) -> Tensor:
 
 def _uniform(seed: int, site: str, *shape: int) -> Tensor:
     return draws.uniform(draws.key(seed, 0, f"eeg {site}"), shape)
+
+
+def read_windows(path: Path) -> Windows:
+    """Read an npz file of `eeg` (N, C, T) in V, `response_s` (N,) and `subject` (N,), whole numbers.
+
+    A window whose response time is missing (NaN) is left out: no number stands in for it. Raises `UsageError` where the
+    file is bad, and where a response time is none, such as a 0 or a -1 in the place of what is missing.
+    """
+    arrays = _arrays(path)
+    eeg, response_s, subject = (torch.from_numpy(arrays[name]) for name in DIMENSIONS)
+    labelled = ~response_s.isnan()
+    windows = Windows(eeg=eeg[labelled], response_s=response_s[labelled], subject=subject[labelled].long())
+    n, n_missing = len(windows.eeg), int((~labelled).sum())
+    if n < FEWEST_WINDOWS:
+        raise UsageError(f"{path}: {n} windows with a response time, {n_missing} without; {FEWEST_WINDOWS} are needed")
+    _require_measured(windows, path)
+    if len(set(windows.subject.tolist())) < 2:
+        raise UsageError(f"{path}: one subject only; a split by subject needs two or more")
+    return windows
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the three arrays of a file in float64, with as many windows each."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(f"{path}: cannot be read ({reason}); give an npz file of arrays") from None
+    for name, dimensions in DIMENSIONS.items():
+        if name not in arrays:
+            raise UsageError(
+                f"{path}: array '{name}' is missing; it has: {', '.join(arrays) or 'none'};"
+                f" write it with: np.savez(path, {', '.join(f'{key}=...' for key in DIMENSIONS)})"
+            )
+        if arrays[name].ndim != dimensions or arrays[name].dtype.kind not in "fiu":
+            given = f"{arrays[name].dtype} of shape {arrays[name].shape}"
+            raise UsageError(f"{path}: '{name}' is {given}; {dimensions} dimensions of numbers are expected")
+    if len({len(arrays[name]) for name in DIMENSIONS}) > 1:
+        lengths = ", ".join(f"{name} {len(arrays[name])}" for name in DIMENSIONS)
+        raise UsageError(f"{path}: as many windows in each array are expected; it has: {lengths}")
+    return {name: arrays[name].astype(np.float64) for name in DIMENSIONS}
+
+
+def _require_measured(windows: Windows, path: Path) -> None:
+    """Raise `UsageError` for a response time that cannot have been measured, and for windows without a signal."""
+    response_s = windows.response_s
+    wrong = response_s[~((response_s > 0) & response_s.isfinite())]
+    if len(wrong):
+        raise UsageError(
+            f"{path}: {len(wrong)} of {len(response_s)} response times are not above 0 s, such as {float(wrong[0]):g};"
+            " mark a missing one as NaN, and its window is left out"
+        )
+    if response_s.min() == response_s.max():
+        raise UsageError(f"{path}: all response times are {float(response_s[0]):g} s; there is nothing to predict")
+    if not windows.eeg.isfinite().all() or windows.eeg.min() == windows.eeg.max():
+        raise UsageError(f"{path}: 'eeg' must hold finite numbers that vary; it holds NaN, inf or one value only")
+
+
+def split_windows(windows: Windows, settings: EegSettings, seed: int) -> Data:
+    """Return both halves of measured windows, as `halves` names them: subjects in the seed's order validate, whole."""
+    subjects = sorted(set(windows.subject.tolist()))
+    order = draws.permutation(draws.key(seed, 0, "eeg split"), len(subjects)).tolist()
+    in_train = torch.ones(len(windows.subject), dtype=torch.bool)
+    for subject in (subjects[i] for i in order[:-1]):
+        if (~in_train).sum() >= VALIDATION_SHARE * len(in_train):
+            break
+        in_train &= windows.subject != subject
+    return halves(windows, in_train, settings)

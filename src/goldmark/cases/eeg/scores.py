@@ -11,7 +11,15 @@ from goldmark.case import Baseline, Data, Finding, Metric
 from goldmark.cases.eeg.augmentation import augmented
 from goldmark.cases.eeg.mixup import N_PROBES, mix_batch, share_mixed
 from goldmark.cases.eeg.model import members_of
-from goldmark.checks import collapsed_output, no_skill, skill, spread_ratio, wrong_mixup
+from goldmark.checks import (
+    collapsed_output,
+    idle_average,
+    no_skill,
+    skill,
+    spread_ratio,
+    unmoved_by_augmentation,
+    wrong_mixup,
+)
 from goldmark.training.draws import Draws
 
 if TYPE_CHECKING:
@@ -153,14 +161,21 @@ def smooth_l1(error: Tensor) -> float:
 
 
 def examine(model: nn.Module, data: Data, settings: EegSettings) -> tuple[Finding, ...]:
-    """Return whether a trained model has collapsed or has no skill, and whether noise or a wrong mixup is to blame."""
-    predicted_s, target_s = model(data["val_eeg"]), data["val_response_s"]
+    """Return whether a trained model has collapsed or has no skill, and whether noise or a wrong mixup is to blame.
+
+    Its test-time augmentation and the average of an ensemble must have something to work on, or nothing comes of them.
+    """
+    eeg, target_s = data["val_eeg"], data["val_response_s"]
+    predicted_s, members = model(eeg), members_of(model)
+    averages = [idle_average(torch.stack([net(eeg) for net in members]), target_s)] if len(members) > 1 else []
     return (
         collapsed_output(predicted_s, target_s),
         # the best constant in hindsight: a collapsed model beats the training mean by luck, this one never
         no_skill(mse(predicted_s, target_s), mse(target_s.mean(), target_s), threshold=0.01),
         _examine_mixup(data["step_mix_weight"], settings),
         _drowned_windows(model, data, settings),
+        unmoved_by_augmentation(predicted_s, augmented_prediction_s(model, eeg), target_s),
+        *averages,
     )
 
 

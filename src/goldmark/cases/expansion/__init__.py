@@ -127,6 +127,7 @@ CASE = ExpansionCase(
     variants=VARIANTS,
     metrics=METRICS,
     claims=CLAIMS,
+    best_by="span_f1",
     # These reach the loss as tensors of the data, of the model's start or of its buffers, or are learning rates.
     stackable=frozenset(
         {

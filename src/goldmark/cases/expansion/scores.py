@@ -72,7 +72,7 @@ def score(model: nn.Module, data: Data, settings: ExpansionSettings) -> dict[str
 
 def _span_scores(logits: Tensor, span: Tensor) -> dict[str, float]:
     """Return how well bars (N, T) are marked and ranked."""
-    probability = logits.double().sigmoid()
+    probability = probabilities(logits)
     inside, outside = (float(probability[span == label].mean()) for label in (1, 0))
     marked = marks(logits)
     return {
@@ -92,9 +92,14 @@ def _sigmas(model: nn.Module) -> dict[str, float]:
     return {f"sigma_{name}": float(sigma) for name, sigma in zip(TERMS, sigmas, strict=True)}
 
 
+def probabilities(logits: Tensor) -> Tensor:
+    """Return the probability that a bar is in the span, float64: the only sigmoid on the way from logits to marks."""
+    return logits.double().sigmoid()
+
+
 def marks(logits: Tensor) -> Tensor:
     """Return which bars (N, T) are marked: those whose probability is above the threshold."""
-    return logits.double().sigmoid() > THRESHOLD
+    return probabilities(logits) > THRESHOLD
 
 
 def span_f1(marked: Tensor, span: Tensor) -> float:

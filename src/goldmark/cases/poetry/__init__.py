@@ -114,6 +114,7 @@ CASE = PoetryCase(
     variants=VARIANTS,
     metrics=scores.METRICS,
     claims=CLAIMS,
+    best_by="token_cosine",
     stackable=frozenset({"text", "objective", "forcing"}),  # each reaches the loss through tensors of the data
     stacks_on_cpu=True,
     fixtures={"poetry_grammar": "wide", "poetry_iid": "iid_wide"},

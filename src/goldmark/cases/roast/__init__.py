@@ -159,6 +159,7 @@ CASE = RoastCase(
     variants=VARIANTS,
     metrics=METRICS,
     claims=CLAIMS,
+    best_by="skill_vs_mean",
     stackable=frozenset({"input_scale", "target_scale", "dropout", "cosine_steps"}),
     stacks_on_cpu=True,
     fixtures={"roast": "normalized"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +27,7 @@ _FINISH_UNIT_F = 425  # by which the record divides the target finish temperatur
 CATEGORIES = ("origin", "process", "roast_level", "variety")
 FEWEST_PROFILES = 10
 SHORTEST_S = 30  # a profile is longer: it has three steps of the grid
+RISES_F_PER_MIN = (5.0, 100.0)  # from the turning point to the end; measured roasts rise by 20 to 31 F/min
 VALIDATION_SHARE = 0.2  # of the profiles, reached by whole products
 
 
@@ -193,7 +195,23 @@ def _temperatures(value: Any, where: str) -> tuple[float, ...]:
         raise UsageError(f"{where}: bean_temp_f has {len(temp_f)} values; more than {SHORTEST_S} seconds are needed")
     if min(temp_f) == max(temp_f):
         raise UsageError(f"{where}: bean_temp_f does not vary: all {len(temp_f)} values are {temp_f[0]}")
+    slowest, fastest = RISES_F_PER_MIN
+    if not slowest <= (rise := rise_f_per_min(temp_f)) <= fastest:
+        raise UsageError(
+            f"{where}: bean_temp_f rises by {rise:.4g} F/min from its lowest value to its end, a roast by "
+            f"{slowest:g} to {fastest:g}; degrees Fahrenheit, one a second, are expected"
+        )
     return temp_f
+
+
+def rise_f_per_min(temp_f: Sequence[float]) -> float:
+    """Return how fast a curve, read once a second, rises on average from its lowest value to its end; 0 if it falls.
+
+    Per minute, as roasters say it: limits in F/min reject every roast whose rise is computed in F/s.
+    """
+    turning_s = min(range(len(temp_f)), key=temp_f.__getitem__)
+    seconds = len(temp_f) - 1 - turning_s
+    return 60 * (temp_f[-1] - temp_f[turning_s]) / max(seconds, 1)
 
 
 def _number(value: Any, key: str, where: str) -> float:

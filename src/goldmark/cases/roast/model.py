@@ -17,7 +17,7 @@ from goldmark.training.draws import Draws, Dropout
 if TYPE_CHECKING:
     from goldmark.cases.roast import RoastSettings
 
-Positions = Literal["sinusoidal", "learned", "rope"]
+Positions = Literal["sinusoidal", "learned", "rope", "rotary"]  # "rope" is the record's, "rotary" the real one
 Bean = tuple[Tensor, Tensor, Tensor]  # categories (B, 4) int64, flavors (B, F), continuous (B, C)
 
 
@@ -50,10 +50,21 @@ class Attention(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(
-        self, x: Tensor, memory: Tensor, mask: Tensor | None, draws: Draws | None, cache: KVCache | None = None
+        self,
+        x: Tensor,
+        memory: Tensor,
+        mask: Tensor | None,
+        draws: Draws | None,
+        cache: KVCache | None = None,
+        angles: Tensor | None = None,
     ) -> Tensor:
-        """Attend from x (B, T, D) to memory (B, S, D) after what is cached; mask (T, S) is added to the scores."""
+        """Attend from x (B, T, D) to memory (B, S, D) after what is cached; mask (T, S) is added to the scores.
+
+        Queries and keys are rotated by angles (T, D / heads / 2), so that scores depend on distances in time alone.
+        """
         query, key, value = map(self._split_heads, self._projected(x, memory))
+        if angles is not None:
+            query, key = rotated(query, angles), rotated(key, angles)
         if cache is not None:
             key, value = cache.append(key, value)
         scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)
@@ -88,15 +99,18 @@ class DecoderLayer(nn.Module):
         sites = ("after self-attention", "after cross-attention", "hidden", "after feed-forward")
         self.dropouts = nn.ModuleList(Dropout(dropout, f"{site} {part}") for part in sites)
 
-    def forward(self, x: Tensor, memory: Tensor, mask: Tensor, draws: Draws | None) -> Tensor:
-        """Return (B, T, D) for x (B, T, D) and memory (B, S, D)."""
-        x = self.norms[0](x + self.dropouts[0](self.self_attention(x, x, mask, draws), draws))
+    def forward(
+        self, x: Tensor, memory: Tensor, mask: Tensor, draws: Draws | None, angles: Tensor | None = None
+    ) -> Tensor:
+        """Return (B, T, D) for x (B, T, D) and memory (B, S, D); angles are those of the self-attention."""
+        attended = self.self_attention(x, x, mask, draws, angles=angles)
+        x = self.norms[0](x + self.dropouts[0](attended, draws))
         x = self.norms[1](x + self.dropouts[1](self.cross_attention(x, memory, None, draws), draws))
         return self._feed_forward(x, draws)
 
-    def decode_step(self, x: Tensor, cross_attended: Tensor, cache: KVCache) -> Tensor:
+    def decode_step(self, x: Tensor, cross_attended: Tensor, cache: KVCache, angles: Tensor | None) -> Tensor:
         """Return (B, 1, D) for one more step x (B, 1, D), given the output (B, 1, D) of the cross-attention."""
-        x = self.norms[0](x + self.self_attention(x, x, None, None, cache))
+        x = self.norms[0](x + self.self_attention(x, x, None, None, cache, angles))
         return self._feed_forward(self.norms[1](x + cross_attended), None)
 
     def _feed_forward(self, x: Tensor, draws: Draws | None) -> Tensor:
@@ -125,7 +139,7 @@ class RoastFormer(nn.Module):
         length: int,
     ) -> None:
         super().__init__()
-        self.residual, self.rotates = residual, positions == "rope"
+        self.residual, self.encoding, self.head_width = residual, positions, width // heads
         self.categories = nn.ModuleList(nn.Embedding(size, embedding) for size in vocabulary)
         self.flavors = nn.Linear(n_flavors, embedding) if n_flavors else None
         self.continuous = nn.Linear(n_continuous, embedding)
@@ -143,18 +157,30 @@ class RoastFormer(nn.Module):
         """Return predictions (B, T) of the next step for temps (B, T) of a bean."""
         condition = self.memory(*bean)
         x = self.embed(temps, 0) + condition
+        angles = self.rotary_angles(0, temps.shape[1], x)
         mask = torch.full((temps.shape[1], temps.shape[1]), -torch.inf, device=x.device).triu(1)
         for layer in self.layers:
-            x = layer(x, condition, mask, draws)
+            x = layer(x, condition, mask, draws, angles)
         return self.read_out(temps, x)
 
     def embed(self, temps: Tensor, start: int) -> Tensor:
         """Return embeddings (B, T, D) of temps (B, T) with the positional encoding of steps start ... start + T - 1."""
         x: Tensor = self.temperature(temps[..., None])
+        if self.encoding == "rotary":  # every layer rotates its queries and keys instead
+            return x
         if self.positions is not None:
             return x + self.positions.weight[start : start + x.shape[1]]
         angles = position_angles(start, x.shape[1], x.shape[2], x.device).to(x.dtype)
-        return rotated(x, angles) if self.rotates else x + sines_and_cosines(angles)
+        return rotated(x, angles) if self.encoding == "rope" else x + sines_and_cosines(angles)
+
+    def rotary_angles(self, start: int, length: int, like: Tensor) -> Tensor | None:
+        """Return angles (T, D / heads / 2) of queries and keys at steps start ... start + T - 1; None if not rotary.
+
+        Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021, section 3.2.
+        """
+        if self.encoding != "rotary":
+            return None
+        return position_angles(start, length, self.head_width, like.device).to(like.dtype)
 
     def read_out(self, temps: Tensor, x: Tensor) -> Tensor:
         """Return predictions (B, T) for temps (B, T) from the last layer's output (B, T, D).
@@ -218,9 +244,11 @@ class IncrementalDecoder:
 
     def decode(self, temps: Tensor) -> Tensor:
         """Return predictions (B, 1) of the next step for the temps (B, 1) of this one."""
-        x = self.model.embed(temps, self.caches[0].n_steps) + self.condition
+        start = self.caches[0].n_steps
+        x = self.model.embed(temps, start) + self.condition
+        angles = self.model.rotary_angles(start, 1, x)
         for layer, cross_attended, cache in zip(self.layers, self.cross_attended, self.caches, strict=True):
-            x = layer.decode_step(x, cross_attended, cache)
+            x = layer.decode_step(x, cross_attended, cache, angles)
         return self.model.read_out(temps, x)
 
 
@@ -239,10 +267,10 @@ def sines_and_cosines(angles: Tensor) -> Tensor:
 
 
 def rotated(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate embeddings (B, T, D), entry i with entry i + D / 2, by angles (T, D / 2).
+    """Rotate vectors (..., T, D), entry i with entry i + D / 2, by angles (T, D / 2).
 
-    This is the record's "rope". It is no rotary embedding (Su et al., 2021), which rotates queries and keys in every
-    layer, so that scores depend on distances.
+    A rotary embedding rotates the queries and keys of every layer, so that scores depend on distances. The record's
+    "rope" rotates the input once, which makes no score relative.
     """
     (one, other), (sine, cosine) = x.chunk(2, dim=-1), (angles.sin(), angles.cos())
     return torch.cat([one * cosine - other * sine, other * cosine + one * sine], dim=-1)

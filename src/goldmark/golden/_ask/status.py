@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from goldmark.golden._files.entries import BadGolden, Golden
+from goldmark.fingerprint import fingerprint, installed_version
+from goldmark.golden._compare.messages import changed_parts
+from goldmark.golden._files.devices import device_of
+from goldmark.golden._files.entries import BadGolden, Golden, Result
 from goldmark.golden._files.folder import find_golden, golden_names
 from goldmark.golden._record.selftest import self_test
 
@@ -39,6 +43,62 @@ class GatingMetric:
         if self.guard is None:
             return None
         return math.inf if self.effect is None or not self.detectable else self.effect / self.detectable
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldHere:
+    """What of a golden's metrics is held on this machine; exact and close entries are, on any."""
+
+    golden: str
+    n_metrics: int
+    gating: int  # held by their margin
+    repeating: int  # of those: held to every seed as well, for as long as no code changes
+    changed: tuple[str, ...]  # parts of the environment that are not those of the recording: nothing can repeat
+
+
+def held_here(golden: Golden) -> HeldHere:
+    """Return what of a golden is held on this machine.
+
+    Its metrics repeat only where it was recorded in an environment like this one. What only torch could tell (threads,
+    vector capability, GPU) is left out: it is not loaded for this.
+    """
+    gating = [entry for entry in golden.statistical.values() if entry.margin is not None]
+    changed = _changed_here(golden)
+    return HeldHere(
+        golden=golden.name,
+        n_metrics=len(golden.statistical),
+        gating=len(gating),
+        repeating=0 if changed else sum(bool(entry.repeats) for entry in gating),
+        changed=changed,
+    )
+
+
+def _changed_here(golden: Golden) -> tuple[str, ...]:
+    if not golden.provenance:
+        return ("origin not recorded",)
+    last = golden.provenance[-1]
+    device = device_of(golden) or "cpu"
+    if device != "cpu":
+        return (f"recorded on {device}",)
+    here = {**fingerprint(device), "torch": installed_version("torch")}
+    versions = {name: installed_version(name) for name in last.versions} if golden.recorded_by else {}
+    parts = changed_parts(last, Result(name=golden.name, fingerprint=here, versions=versions))
+    return tuple(f"{part} {before} -> {now}" for part, (before, now) in parts.items())
+
+
+def held_in_words(all_held: Sequence[HeldHere]) -> str:
+    """Return in a sentence on how many goldens a repetition is asked here, and what holds the others."""
+    with_metrics = [held for held in all_held if held.n_metrics]
+    elsewhere = [held for held in with_metrics if held.changed]
+    shown = sum(held.n_metrics - held.gating for held in with_metrics)
+    causes = Counter(change.partition(" ")[0] for held in elsewhere for change in held.changed)
+    why = f" ({', '.join(f'{part}: {count}' for part, count in causes.most_common())})" if causes else ""
+    return (
+        f"Held on this machine: of {len(with_metrics)} goldens with metrics {len(elsewhere)} were recorded in another "
+        f"environment{why} and cannot repeat here: their {sum(held.gating for held in elsewhere)} gating metrics are "
+        f"held by their margins alone. {sum(held.repeating for held in with_metrics)} metrics must repeat in every "
+        f"seed until code changes; {shown} are only shown, and held by nothing."
+    )
 
 
 def gating_metrics(golden: Golden) -> list[GatingMetric]:

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from goldmark.golden._compare.curve import Curve
+from goldmark.golden._files.arrays import is_summary
+
 Tier = Literal["exact", "close", "statistical", "repeat", "key", "rule"]
 
 _WIDTH = 32  # characters of one value in a message
@@ -31,6 +34,21 @@ class Length:
         return f"{self.n_values} values"
 
 
+@dataclass(frozen=True)
+class Form:
+    """Stands for two arrays whose dtypes or shapes are their difference."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    @property
+    def shape(self) -> str:
+        """Return the part of the text that is not the dtype."""
+        return self.text.partition(" ")[2]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Drift:
     """One entry that does not hold: what was golden, what came, and how far away that is."""
@@ -41,6 +59,13 @@ class Drift:
     got: Any
     size: float  # in tolerances or margins; infinite where it is not a number
     text: str
+    curve: Curve | None = None  # the list of numbers that it is an entry of, where several of them drift
+    named: bool = True  # not one of those entries of a curve that are neither the first nor the farthest off
+
+    @property
+    def is_structure(self) -> bool:
+        """Whether lengths, shapes or dtypes differ, which is said before what their entries are."""
+        return isinstance(self.golden, Length | Form)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +83,16 @@ class Comparison:
 
 
 def difference(
-    tier: Tier, key: str, golden: Any, got: Any, *, size: float = math.inf, in_tolerances: str = ""
+    tier: Tier,
+    key: str,
+    golden: Any,
+    got: Any,
+    *,
+    size: float = math.inf,
+    in_tolerances: str = "",
+    note: str = "",
+    curve: Curve | None = None,
+    named: bool = True,
 ) -> Drift:
     """Return the drift of one entry; an entry that one side lacks is a drift of its key."""
     if golden is MISSING or got is MISSING:
@@ -67,10 +101,10 @@ def difference(
         return Drift(
             tier="key", key=key, golden=golden, got=got, size=math.inf, text=f"{tier} {key}: {there}, {show(value)}"
         )
-    notes = [percent(golden, got), in_tolerances if math.isfinite(size) else "", _types(golden, got)]
-    remark = ", ".join(note for note in notes if note)
-    text = f"{tier} {key}: golden {show(golden)}, got {show(got)}"
-    return Drift(tier=tier, key=key, golden=golden, got=got, size=size, text=f"{text} ({remark})" if remark else text)
+    sized = in_tolerances if math.isfinite(size) else ""
+    remark = ", ".join(part for part in (percent(golden, got), sized, note, _types(golden, got)) if part)
+    text = f"{tier} {key}: golden {show(golden)}, got {show(got)}{f' ({remark})' if remark else ''}"
+    return Drift(tier=tier, key=key, golden=golden, got=got, size=size, text=text, curve=curve, named=named)
 
 
 def rule_drift(key: str, name: str, golden: Any, got: Any) -> Drift:
@@ -97,6 +131,8 @@ def percent(golden: Any, got: Any) -> str:
 def show(value: Any) -> str:
     """Return a value in few characters: numbers to 9 digits, because close values differ late."""
     text = f"{value:.9g}" if isinstance(value, float) else repr(value)
+    if is_summary(value):
+        text = f"a summary of {value['n']} entries"
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
 
 
@@ -109,4 +145,6 @@ def _types(golden: Any, got: Any) -> str:
     """Name the types where they are the difference, or are hard to see."""
     if isinstance(golden, Length):
         return "the lengths differ"
+    if isinstance(golden, Form):
+        return "the dtypes differ" if isinstance(got, Form) and golden.shape == got.shape else "the shapes differ"
     return "" if type(golden) is type(got) else f"{type(golden).__name__} became {type(got).__name__}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from goldmark.golden._compare.curve import plot
 from goldmark.golden._compare.drift import Comparison, Drift
 from goldmark.golden._files.entries import Golden, Provenance, Result
 
 _SHOWN = 8  # lines of the list of drifts, unless all are asked for (-vv)
+_PLOTTED = 2  # curves
 _PLACE = re.compile(r"[.\[,]")  # begins what lies within an entry
 _NAMED = 4  # files and parts of the environment in one line
 _CODE = (".py", ".so", ".pyd")
@@ -17,10 +19,13 @@ _CODE = (".py", ".so", ".pyd")
 def message(comparison: Comparison, update_command: str, *, every_drift: bool = False) -> list[str]:
     """Return the lines to show for a golden that does not hold: the worst entries, the cause, the way out."""
     drifts = comparison.drifts
-    shown = drifts if every_drift or len(drifts) <= _SHOWN else _chosen(drifts, _SHOWN - 1)
+    named = drifts if every_drift else tuple(drift for drift in drifts if drift.named)
+    shown = named if every_drift or len(named) <= _SHOWN else _chosen(named, _SHOWN - 1)
     of = f" of {comparison.n_entries} entries" if len(drifts) <= comparison.n_entries else " differences"  # and rules
     lines = [f"golden '{comparison.name}' does not hold: {len(drifts)}{of}, worst first"]
     lines += [f"  {drift.text}" for drift in shown]
+    curves = list(dict.fromkeys(drift.curve for drift in shown if drift.curve is not None))
+    lines += [f"  {line}" for curve in curves[:_PLOTTED] for line in plot(curve)]
     if len(drifts) > len(shown):
         lines.append(f"  and {len(drifts) - len(shown)} more: -vv shows all")
     lines.append(comparison.cause)
@@ -51,7 +56,7 @@ def attribution(golden: Golden, result: Result) -> str:
     changes = {
         "code": [file for file in files if is_code(file)],
         "data": [file for file in files if not is_code(file)],
-        "environment": [f"{part} {before} -> {now}" for part, (before, now) in _changed_parts(last, result).items()],
+        "environment": [f"{part} {before} -> {now}" for part, (before, now) in changed_parts(last, result).items()],
     }
     causes = [f"{what} changed: {_listed(names)}" for what, names in changes.items() if names]
     return "; ".join(causes) or f"nothing that goldmark watches changed: {_watched(last)}"
@@ -62,14 +67,14 @@ def nothing_changed(golden: Golden, result: Result) -> bool:
     if not golden.provenance or not result.fingerprint or not result.sources:
         return False
     last = golden.provenance[-1]
-    return not _changed_parts(last, result) and not _changed_files(last.sources, result.sources)
+    return not changed_parts(last, result) and not _changed_files(last.sources, result.sources)
 
 
 def _changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return sorted(file for file in {*before, *now} if before.get(file) != now.get(file))
 
 
-def _changed_parts(last: Provenance, now: Result) -> dict[str, tuple[str, str]]:
+def changed_parts(last: Provenance, now: Result) -> dict[str, tuple[str, str]]:
     """Return {part of the environment: (before, now)} of those known on both sides.
 
     What only one side knows depends on what else was run in the same process: torch is described where it is loaded.

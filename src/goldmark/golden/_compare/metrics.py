@@ -154,16 +154,7 @@ def _shift_drift(golden: Golden, result: Result, metric: str, margin: float) -> 
     if impossible or _no_test(entry, len(new), paired=paired):
         return impossible
     old = {seed: entry.values[seed] for seed in new}
-    shift = compare_values(
-        new,
-        old,
-        scale=entry.scale,
-        margin=margin,
-        alpha=entry.alpha,
-        test=entry.test,
-        paired=paired,
-        allow_few=len(new) < entry.required_seeds,
-    )
+    shift = _shift(entry, new, paired=paired)
     if not shift.alarm:
         return None if paired or len(new) < entry.required_seeds else _blind_drift(metric, entry, shift)
     before, now = _mean(entry, old), _mean(entry, new)
@@ -179,6 +170,29 @@ def _shift_drift(golden: Golden, result: Result, metric: str, margin: float) -> 
         size=size if math.isfinite(size) else math.inf,
         text=text,
     )
+
+
+def _shift(entry: Statistical, new: Mapping[str, float], *, paired: bool) -> Shift:
+    """Return how far new values lie from those of the golden's same seeds."""
+    return compare_values(
+        new,
+        {seed: entry.values[seed] for seed in new},
+        scale=entry.scale,
+        margin=entry.margin or 0.0,
+        alpha=entry.alpha,
+        test=entry.test,
+        paired=paired,
+        allow_few=len(new) < entry.required_seeds,
+    )
+
+
+def p_value(golden: Golden, result: Result, metric: str) -> float | None:
+    """Return the p value of a metric that gates, None where its values, or the seeds that are there, admit no test."""
+    entry, new = golden.statistical[metric], result.statistical[metric].values
+    paired = _paired(golden, result, metric)
+    if _impossible(metric, entry, new) or _no_test(entry, len(new), paired=paired):
+        return None
+    return _shift(entry, new, paired=paired).p
 
 
 def _impossible(metric: str, entry: Statistical, new: Mapping[str, float]) -> Drift | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from goldmark.golden._compare.closeness import close_drifts
 from goldmark.golden._compare.drift import is_number
 from goldmark.golden._files.entries import Close, Golden, Result, Statistical
-from goldmark.golden._files.plain import plain
+from goldmark.golden._files.settle import settled
 
 REPEAT = 1e-6  # relative; one machine, one code and one seed stay nearer than this, whatever the load
 _SAME = 1e-12  # relative: what a logarithm differs by from one system to another
@@ -43,11 +45,13 @@ def same_but_for_rounding(golden: Golden, result: Result) -> bool:
     Close numbers also stay within their own tolerance. What follows from the values (the detectable effect) is left
     out: that a golden states it rightly is asked by its self-test.
     """
+    new = settled(result)
     return (
-        _alike(golden.exact, plain(result.exact, "exact"), 0.0)
+        _alike(golden.exact, new.exact, 0.0)
+        and golden.arrays == new.arrays
         and golden.stream == (None if result.stream is None else dict(result.stream))
         and golden.recorded_by == result.recorded_by
-        and _each(golden.close, result.close, _same_close)
+        and _each(golden.close, new.close, _same_close)
         and _each(golden.statistical, result.statistical, _same_metric)
     )
 
@@ -56,8 +60,28 @@ def _each(golden: Mapping[str, Any], got: Mapping[str, Any], same: Any) -> bool:
     return set(golden) == set(got) and all(same(entry, got[key]) for key, entry in golden.items())
 
 
+def strict(entry: Close) -> Close:
+    """Return a close entry that allows relative 1e-6 at most, and less where its tolerance is smaller.
+
+    Of an absolute tolerance 1e-6 of the largest number is left, but all of it where no number is larger than it: such
+    an entry is a zero.
+    """
+    size = max(_sizes(entry.value), default=0.0)
+    absolute = entry.abs if size <= entry.abs else min(entry.abs, REPEAT * size)
+    return replace(entry, rel=min(REPEAT, entry.rel), abs=absolute)
+
+
+def _sizes(value: Any) -> list[float]:
+    if isinstance(value, Mapping | list):
+        return [size for part in (value.values() if isinstance(value, Mapping) else value) for size in _sizes(part)]
+    return [abs(value)] if is_number(value) and math.isfinite(value) else []
+
+
 def _same_close(golden: Close, got: Close) -> bool:
-    return golden.rel == got.rel and _alike(golden.value, plain(got.value), min(REPEAT, golden.rel))
+    if not golden.same_rule(got):
+        return False
+    rule = strict(golden)
+    return not any(close_drifts("", rule, replace(rule, value=got.value)))
 
 
 def _same_metric(golden: Statistical, got: Statistical) -> bool:

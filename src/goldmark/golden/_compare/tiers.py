@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, cast
 
-from goldmark.golden._compare.drift import MISSING, Comparison, Drift, Length, difference, is_number, rule_drift
+from goldmark.golden._compare.closeness import close_drifts
+from goldmark.golden._compare.drift import MISSING, Comparison, Drift, Form, Tier, difference
 from goldmark.golden._compare.messages import attribution, nothing_changed
-from goldmark.golden._files.entries import Golden, Result
-from goldmark.golden._files.plain import plain
+from goldmark.golden._compare.summaries import other_entries
+from goldmark.golden._compare.walk import differing
+from goldmark.golden._files.arrays import is_summary
+from goldmark.golden._files.entries import Close, Golden, Result
+from goldmark.golden._files.settle import comparable
 
 
 def compare(golden: Golden, result: Result, *, statistical_only: bool = False, allow_fewer: bool = False) -> Comparison:
@@ -19,7 +23,7 @@ def compare(golden: Golden, result: Result, *, statistical_only: bool = False, a
     where they hold. `statistical_only` leaves out the exact and close tiers and repeat, to show that the metrics alone
     tell a bug. Raise `UsageError` for a golden whose seeds are too few for its own test.
     """
-    drifts = [] if statistical_only else [*_exact(golden, result), *_close(golden, result)]
+    drifts = [] if statistical_only else list(_arithmetic(golden, result))
     partial: dict[str, str] = {}
     if golden.statistical or result.statistical:
         # numpy comes with it, which a test of exact and close numbers does not pay for
@@ -28,7 +32,7 @@ def compare(golden: Golden, result: Result, *, statistical_only: bool = False, a
         repeat = not statistical_only and nothing_changed(golden, result)
         moved, partial = metrics_compared(golden, result, repeat=repeat, allow_fewer=allow_fewer)
         drifts += moved
-    drifts.sort(key=lambda drift: -drift.size)
+    drifts.sort(key=lambda drift: (not drift.is_structure, -drift.size))
     arithmetic = [] if statistical_only else [dict(golden.exact), *(entry.value for entry in golden.close.values())]
     n_entries = len(golden.statistical) + _count(arithmetic)
     why = "; ".join(dict.fromkeys(partial.values()))
@@ -47,47 +51,43 @@ def compare(golden: Golden, result: Result, *, statistical_only: bool = False, a
     )
 
 
-def _exact(golden: Golden, result: Result) -> Iterator[Drift]:
-    for key, old, new in _differing(golden.exact, plain(result.exact, "exact"), ""):
-        yield difference("exact", key, old, new)
+def _arithmetic(golden: Golden, result: Result) -> Iterator[Drift]:
+    """Yield the drifts of the exact and close tiers; of an array of another shape no entry is looked at."""
+    exact, close, forms = comparable(result)
+    drifts = [*_exact(golden, exact), *_close(golden, close, result)]
+    missing = {drift.key for drift in drifts if drift.tier == "key"} | _seeds_left_out(golden, result)
+    reshaped = set()
+    for place, old in golden.arrays.items():
+        tier, _, key = place.partition(" ")
+        new = forms.get(place, "no array")
+        if new != old and not _is_within(key, missing):
+            form = difference(cast("Tier", tier), key, Form(old), Form(new))
+            reshaped |= {key} if Form(old).shape != Form(new).shape else set()
+            yield form
+    yield from (drift for drift in drifts if drift.tier == "key" or not _is_within(drift.key, reshaped))
 
 
-def _close(golden: Golden, result: Result) -> Iterator[Drift]:
-    for name in sorted({*golden.close, *result.close}):
-        old, new = golden.close.get(name), result.close.get(name)
+def _is_within(key: str, places: Collection[str]) -> bool:
+    """Tell whether a key is one of some others, or lies within one of them."""
+    return any(key == place or key.startswith((f"{place}.", f"{place}[", f"{place},")) for place in places)
+
+
+def _exact(golden: Golden, exact: Mapping[str, Any]) -> Iterator[Drift]:
+    for key, old, new in differing(golden.exact, exact, ""):
+        if is_summary(old) and is_summary(new):
+            if old["n"] == new["n"]:
+                yield other_entries("exact", key, old, new)
+        else:
+            yield difference("exact", key, old, new)
+
+
+def _close(golden: Golden, close: Mapping[str, Close], result: Result) -> Iterator[Drift]:
+    for name in sorted({*golden.close, *close}):
+        old, new = golden.close.get(name), close.get(name)
         if old is None or new is None:
             yield difference("close", name, old.value if old else MISSING, new.value if new else MISSING)
-            continue
-        if new.rel != old.rel:
-            yield rule_drift(name, "rel", old.rel, new.rel)
-        value = _of_common_seeds(old.value, golden, result)
-        for key, a, b in _differing(value, plain(new.value, name), name):
-            size = _tolerances(a, b, old.rel)
-            if size > 1:
-                note = f"{size:.3g} tolerances of {old.rel:g}"
-                yield difference("close", key, a, b, size=size, in_tolerances=note)
-
-
-def _differing(golden: Any, got: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (key, golden, got) for plain values at any depth that are not identical; `MISSING` stands for no entry."""
-    if isinstance(golden, dict) and isinstance(got, dict):
-        for name in sorted({*golden, *got}):
-            yield from _differing(golden.get(name, MISSING), got.get(name, MISSING), f"{key}.{name}" if key else name)
-    elif isinstance(golden, list) and isinstance(got, list):
-        if len(golden) != len(got):
-            yield key, Length(len(golden)), Length(len(got))
-        for i, (old, new) in enumerate(zip(golden, got, strict=False)):
-            if isinstance(old, dict | list):
-                yield from _differing(old, new, f"{key}[{i}]")
-            elif not _identical(old, new):  # what most entries are not, at the price of a comparison
-                yield f"{key}[{i}]", old, new
-    elif not _identical(golden, got):
-        yield key, golden, got
-
-
-def _identical(golden: Any, got: Any) -> bool:
-    """Tell whether two plain values are equal and of one type: 1, 1.0 and true are three values."""
-    return type(golden) is type(got) and bool(golden == got)
+        else:
+            yield from close_drifts(name, replace(old, value=_of_common_seeds(old.value, golden, result)), new)
 
 
 def _of_common_seeds(value: Any, golden: Golden, result: Result) -> Any:
@@ -98,19 +98,14 @@ def _of_common_seeds(value: Any, golden: Golden, result: Result) -> Any:
     return value
 
 
-def _tolerances(golden: Any, got: Any, rel: float) -> float:
-    """Return how many relative tolerances two differing values lie apart; what is no number, infinitely many."""
-    if not (is_number(golden) and is_number(got)):
-        return math.inf
-    apart = abs(got - golden)
-    if apart == 0:  # 1 and 1.0
-        return 0.0
-    tolerance = rel * abs(golden)
-    return apart / tolerance if tolerance and math.isfinite(apart) else math.inf
+def _seeds_left_out(golden: Golden, result: Result) -> set[str]:
+    """Return the keys, in close entries of one value per seed, of seeds that were not run."""
+    pairs = ((name, old.value, _of_common_seeds(old.value, golden, result)) for name, old in golden.close.items())
+    return {f"{name}.{seed}" for name, old, run in pairs if run is not old for seed in set(old) - set(run)}
 
 
 def _count(value: Any) -> int:
-    """Return the number of plain values at any depth."""
-    if isinstance(value, dict | list):
+    """Return the number of plain values at any depth; the summary of an array is one."""
+    if isinstance(value, dict | list) and not is_summary(value):
         return sum(map(_count, value.values() if isinstance(value, dict) else value))
     return 1

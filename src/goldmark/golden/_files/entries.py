@@ -10,16 +10,31 @@ from typing import Any, Literal
 from goldmark.case import Better, Scale, UsageError
 
 Test = Literal["t", "permutation"]
+Norm = Literal["max", "l2"]
 
 UPDATE_OPTIONS = '--golden-update --golden-reason "..."'
 
 
 @dataclass(frozen=True)
 class Close:
-    """Numbers that follow from arithmetic: a float, or lists and dicts of floats, and their relative tolerance."""
+    """Numbers that follow from arithmetic: a float, or lists and dicts of floats, and how far they may move.
+
+    A number may move by `rel` times its size plus `abs`. With a norm, that is said of each vector as a whole: the norm
+    of its change, `rel` times the norm of the golden.
+    """
 
     value: Any
     rel: float = field(default=1e-9, kw_only=True)
+    abs: float = field(default=0.0, kw_only=True)
+    norm: Norm | None = field(default=None, kw_only=True)  # None: every entry by itself
+    equal_nan: bool = field(default=False, kw_only=True)  # NaN in the same place is no change
+
+    def same_rule(self, other: Close) -> bool:
+        """Tell whether another entry is compared by the same tolerance."""
+        return all(getattr(self, name) == getattr(other, name) for name in CLOSE_RULE)
+
+
+CLOSE_RULE = ("rel", "abs", "norm", "equal_nan")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +88,7 @@ class Golden:
     close: Mapping[str, Close] = field(default_factory=dict)
     statistical: Mapping[str, Statistical] = field(default_factory=dict)
     stream: Mapping[str, str] | None = None  # hash of the order of examples and draws, by seed
+    arrays: Mapping[str, str] = field(default_factory=dict)  # dtype and shape by tier and key
     recorded_by: str | None = None  # node id of the test; None for the catalogue
     provenance: tuple[Provenance, ...] = ()  # oldest first
     seal: str = field(default="", compare=False)  # of the file it was read from
@@ -87,6 +103,7 @@ class Result:
     close: Mapping[str, Close] = field(default_factory=dict)
     statistical: Mapping[str, Statistical] = field(default_factory=dict)
     stream: Mapping[str, str] | None = None
+    arrays: Mapping[str, str] = field(default_factory=dict)
     recorded_by: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     fingerprint: Mapping[str, str] = field(default_factory=dict)
@@ -102,6 +119,7 @@ def as_result(golden: Golden) -> Result:
         close=golden.close,
         statistical=golden.statistical,
         stream=golden.stream,
+        arrays=golden.arrays,
         recorded_by=golden.recorded_by,
         versions=last.versions if last else {},
         fingerprint=last.fingerprint if last else {},

@@ -9,11 +9,21 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from goldmark.case import UsageError
 from goldmark.fingerprint import sha256
-from goldmark.golden._files.entries import BadGolden, Close, Golden, Provenance, Statistical, update_command
+from goldmark.golden._files.arrays import is_summary
+from goldmark.golden._files.entries import (
+    CLOSE_RULE,
+    BadGolden,
+    Close,
+    Golden,
+    Norm,
+    Provenance,
+    Statistical,
+    update_command,
+)
 from goldmark.golden._files.plain import plain
 
 SCHEMA = 2
@@ -30,15 +40,20 @@ _CONFLICT = {  # as git marks the sides of a merge, each with what it calls them
 _BY_SEED = ("values", "guard_values", "first_values")
 _NUMBERS = ("alpha", "sd", "detectable", "effect")
 _NUMBERS_OR_NULL = ("sd", "detectable", "effect")
+_CLOSE_OPTIONAL = {field.name: field.default for field in fields(Close) if field.name not in ("value", "rel")}
 
 
 def to_bytes(golden: Golden) -> bytes:
     """Return a golden in the file format: sorted keys, full precision, one entry per line, sealed.
 
-    Raise `UsageError`, naming the entry, for NaN or infinity; in a metric without a margin and in guards, NaN is null.
+    Raise `UsageError`, naming the entry, for NaN or infinity; in a metric without a margin, in guards and in close
+    entries with `equal_nan`, NaN is null.
     """
     document = _document(golden)
     _refuse_not_finite(document, golden.name)
+    for key, close in document["close"].items():
+        _refuse_nan_in_summaries(close["value"], key, allowed=golden.close[key].equal_nan)
+    _refuse_nan_in_summaries(document["exact"], golden.name, allowed=False)
     return dump(document)
 
 
@@ -125,12 +140,33 @@ def _document(golden: Golden) -> dict[str, Any]:
         "schema": SCHEMA,
         "name": golden.name,
         "exact": plain(golden.exact, "exact"),
-        "close": {key: {"value": plain(close.value, key), "rel": close.rel} for key, close in golden.close.items()},
+        "close": {key: _close_document(close, key) for key, close in golden.close.items()},
         "statistical": {key: _statistical_document(entry, key) for key, entry in golden.statistical.items()},
         "stream": plain(golden.stream, "stream"),
         "recorded_by": golden.recorded_by,
         "provenance": [asdict(provenance) for provenance in golden.provenance],
+        **({"arrays": dict(golden.arrays)} if golden.arrays else {}),
     }
+
+
+def _close_document(close: Close, key: str) -> dict[str, Any]:
+    """Write the parts of a tolerance that say something: a file without the others reads the same."""
+    value = plain(close.value, key)
+    rule = {name: getattr(close, name) for name in CLOSE_RULE}
+    stated = {name: part for name, part in rule.items() if name == "rel" or part != _CLOSE_OPTIONAL[name]}
+    return {"value": _replaced(value, _null_for_nan) if close.equal_nan else value, **stated}
+
+
+def _replaced(value: Any, replace_leaf: Callable[[Any], Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(entry, replace_leaf) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_replaced(entry, replace_leaf) for entry in value]
+    return replace_leaf(value)
+
+
+def _nan_for_null(leaf: Any) -> Any:
+    return math.nan if leaf is None else leaf
 
 
 def _statistical_document(entry: Statistical, key: str) -> dict[str, Any]:
@@ -149,8 +185,19 @@ def _nullable(margin: float | None) -> tuple[str, ...]:
     return _BY_SEED if margin is None else ("guard_values",)
 
 
-def _null_for_nan(number: float | None) -> float | None:
-    return None if number is None or math.isnan(number) else number
+def _null_for_nan(leaf: Any) -> Any:
+    return None if isinstance(leaf, float) and math.isnan(leaf) else leaf
+
+
+def _refuse_nan_in_summaries(value: Any, key: str, *, allowed: bool) -> None:
+    """Raise `UsageError` for NaN among the entries of an array of which only a summary is stored."""
+    if is_summary(value):
+        if value["nan"] and not allowed:
+            raise UsageError(f"'{key}' holds {value['nan']} NaN; a golden holds finite numbers only")
+    elif isinstance(value, dict | list):
+        for entry in value.values() if isinstance(value, dict) else value:
+            if isinstance(entry, dict | list):
+                _refuse_nan_in_summaries(entry, key, allowed=allowed)
 
 
 def _refuse_not_finite(value: Any, key: str) -> None:
@@ -190,11 +237,14 @@ def _no_constant(name: str) -> None:
 def _golden(document: dict[str, Any]) -> Golden:
     """Build a golden from parsed JSON after every part is checked; raise `ValueError` for the first that is wrong."""
     _demand(document.get("schema") == SCHEMA, f"its schema is {document.get('schema')!r}, this version reads {SCHEMA}")
-    _same_keys(document, {"schema", "seal", *(field.name for field in fields(Golden))}, "the file")
+    keys = {"schema", "seal", *(field.name for field in fields(Golden))}
+    _same_keys({"arrays": {}, **document}, keys, "the file")
     _demand(document["seal"] == seal_of(document), "its seal is broken: it was edited by hand or damaged")
     _demand(_is_text(document["name"]), "its name is not text")
     _demand(isinstance(document["exact"], dict), "'exact' is not an object")
     _demand(document["stream"] is None or _all_are(document["stream"], _is_text), "'stream' is not text by seed")
+    arrays = document.get("arrays", {})
+    _demand(_all_are(arrays, _is_text), "'arrays' is not text by entry")
     _demand(document["recorded_by"] is None or _is_text(document["recorded_by"]), "'recorded_by' is not text")
     return Golden(
         name=document["name"],
@@ -202,6 +252,7 @@ def _golden(document: dict[str, Any]) -> Golden:
         close={key: _close(entry, key) for key, entry in _entries(document, "close")},
         statistical={key: _statistical(entry, key) for key, entry in _entries(document, "statistical")},
         stream=document["stream"],
+        arrays=arrays,
         recorded_by=document["recorded_by"],
         provenance=tuple(_provenance(entry) for entry in _items(document["provenance"], "provenance")),
         seal=document["seal"],
@@ -209,9 +260,17 @@ def _golden(document: dict[str, Any]) -> Golden:
 
 
 def _close(entry: Any, key: str) -> Close:
-    _same_keys(entry, {"value", "rel"}, key)
-    _demand(_is_number(entry["rel"]) and entry["rel"] >= 0, f"'{key}.rel' is {entry['rel']!r}, not a tolerance")
-    return Close(entry["value"], rel=float(entry["rel"]))
+    _demand(isinstance(entry, dict), f"'{key}' is not an object")
+    stored = {**_CLOSE_OPTIONAL, **entry}
+    _same_keys(stored, {"value", *CLOSE_RULE}, key)
+    for name in ("rel", "abs"):
+        _demand(_is_number(stored[name]) and stored[name] >= 0, f"'{key}.{name}' is {stored[name]!r}, not a tolerance")
+    _demand(
+        stored["norm"] in (None, *get_args(Norm)), f"'{key}.norm' is {stored['norm']!r}, not one of {get_args(Norm)}"
+    )
+    _demand(isinstance(stored["equal_nan"], bool), f"'{key}.equal_nan' is {stored['equal_nan']!r}, not true or false")
+    value = _replaced(stored.pop("value"), _nan_for_null) if stored["equal_nan"] else stored.pop("value")
+    return Close(value, **{**stored, "rel": float(stored["rel"]), "abs": float(stored["abs"])})
 
 
 def _statistical(entry: Any, key: str) -> Statistical:

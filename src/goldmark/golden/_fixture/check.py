@@ -12,17 +12,19 @@ import pytest
 
 from goldmark.case import Better, UsageError
 from goldmark.fingerprint import fingerprint
-from goldmark.golden._compare.drift import Comparison, show_shift
+from goldmark.golden._compare.drift import Comparison
 from goldmark.golden._compare.messages import is_code, message
 from goldmark.golden._compare.rounding import moved
 from goldmark.golden._compare.tiers import compare
-from goldmark.golden._files.devices import DEVICES, golden_on, name_to_record, need_device, without_device
-from goldmark.golden._files.entries import Close, Golden, Result, Statistical, Test, update_command
+from goldmark.golden._files.devices import DEVICES, device_of, golden_on, name_to_record, need_device, without_device
+from goldmark.golden._files.entries import Golden, Norm, Result, Test, update_command
 from goldmark.golden._files.folder import find_golden, golden_path, name_of_test
-from goldmark.golden._files.plain import plain
+from goldmark.golden._files.settle import said_of_large_arrays
 from goldmark.golden._fixture.defaults import Unsaid
 from goldmark.golden._fixture.origin import Source, data_files, named_sources, sources_of_test, versions_of_test
+from goldmark.golden._fixture.parts import merged, part, unproved
 from goldmark.golden._fixture.session import GoldenSession, Outcome, stage
+from goldmark.golden._fixture.values import close_result, exact_result, need_dict
 
 if TYPE_CHECKING:
     from goldmark.case import Run
@@ -63,10 +65,12 @@ class GoldenCheck:
         self._sources: dict[Path, str] | None = None  # that were named; None: what the test imports of the project
         self._data: list[Path] = []  # files of data that the test names, for all goldens of it
         self._device: str | None = None  # kind of device that trained; None: nothing was trained
+        self._one_per_device = False  # no golden of another kind of device will do
         self._allow_fewer = session.partial
         self._comparison: Comparison | None = None  # of a variant of the catalogue, which is compared as a whole
         self._over = False  # the body has ended and the goldens were compared
         self._outcome: Outcome | None = None
+        self._approved: Golden | None = None  # what it was compared with
 
     @property
     def recording(self) -> bool:
@@ -74,18 +78,36 @@ class GoldenCheck:
         return self._session.updating or (self._session.new_only and self._golden() is None)
 
     @_misuse_fails
-    def __call__(self, name: str) -> GoldenCheck:
-        """Return the checks against the golden of that name, a path below the golden folder without suffix."""
-        if not isinstance(name, str):
+    def __call__(self, name: str | None = None, *, device: str | None = None) -> GoldenCheck:
+        """Return the checks against the golden of that name, a path below the golden folder without suffix.
+
+        With `device`, "cpu", "cuda" or "mps", they are held to the golden that was recorded on such a device, and to no
+        other: one golden per device, NAME@cuda beside NAME. Without a name it is the test's own.
+        """
+        if not isinstance(name, str) and not (name is None and device is not None):
             raise UsageError(f"golden takes a name, not {name!r}; values go into exact, close or statistical")
+        own, kind = self._result.name, device and need_device(device)
+        name = own if name is None else self._checked_name(name)
+        stored = name if kind in (None, "cpu") else f"{name}@{kind}"
+        check = self if stored == own else self._named.get(stored) or self._new(name)
+        if check is not self:
+            self._named[stored] = check
+        return check._of_device(kind) if kind else check  # noqa: SLF001 (of this class)
+
+    def _of_device(self, kind: str) -> GoldenCheck:
+        self._device, self._one_per_device = kind, True
+        return self
+
+    def _checked_name(self, name: str) -> str:
         golden_path(self._session.folder, name)  # refuses a name that leads out of the folder
         if name != without_device(name):
             raise UsageError(f"'{name}' ends in the name of a device; call it '{without_device(name)}' and say device=")
-        if name not in self._named:
-            self._named[name] = GoldenCheck(self._session, self._nodeid, self._test_file, name)
-            self._named[name]._command = self._command  # noqa: SLF001 (of this class)
-            self._named[name]._data = self._data  # noqa: SLF001 (of this class)
-        return self._named[name]
+        return name
+
+    def _new(self, name: str) -> GoldenCheck:
+        check = GoldenCheck(self._session, self._nodeid, self._test_file, name)
+        check._command, check._data = self._command, self._data
+        return check
 
     @_misuse_fails
     def data(self, path: str | Path) -> Path:
@@ -115,20 +137,27 @@ class GoldenCheck:
     def exact(self, values: Mapping[str, Any]) -> None:
         """Compare values for equality: integers, strings, shapes, recipes, arrays of integers."""
         __tracebackhide__ = True
-        self._keep(Result(name=self._result.name, exact=_copied("exact", values)))
+        self._keep(exact_result(self._result.name, values))
 
     @_misuse_fails
-    def close(self, values: Mapping[str, Any], rel: float | None = None) -> None:
-        """Compare numbers, or lists, dicts and arrays of numbers, within a relative tolerance.
+    def close(
+        self,
+        values: Mapping[str, Any],
+        rel: float | Mapping[str, float] | None = None,
+        *,
+        abs: float | Mapping[str, float] | None = None,  # noqa: A002 (what numpy and pytest call it)
+        norm: Norm | Mapping[str, Norm] | None = None,
+        equal_nan: bool | Mapping[str, bool] = False,
+    ) -> None:
+        """Compare numbers, or lists, dicts and arrays of numbers: each may move by `rel` times its size plus `abs`.
 
-        Without one the project's own is taken (ini option `golden_rel`), and without that 1e-9.
+        With `norm="max"` or `"l2"` a vector moves as a whole: the norm of its change may be `rel` times its own norm
+        plus `abs`. `equal_nan` lets NaN equal NaN. All are one value or a dict by key, and are stored with the entry.
+        Without `rel` the project's own is taken (ini option `golden_rel`), and without that 1e-9.
         """
         __tracebackhide__ = True
-        given = self._session.defaults.rel if rel is None else plain(rel, "rel")
-        if not (type(given) in (int, float) and 0 <= given < 1):
-            raise UsageError(f"rel is {rel!r}; give a relative tolerance of at least 0 and below 1, such as 1e-9")
-        entries = {key: Close(value, rel=float(given)) for key, value in _copied("close", values).items()}
-        self._keep(Result(name=self._result.name, close=entries))
+        given = {"rel": rel, "abs": abs, "norm": norm, "equal_nan": equal_nan}
+        self._keep(close_result(self._result.name, values, self._session.defaults, given))
 
     @_misuse_fails
     def statistical(
@@ -164,7 +193,7 @@ class GoldenCheck:
         __tracebackhide__ = True
         if not isinstance(allow_fewer, bool):
             raise UsageError(f"allow_fewer is {allow_fewer!r}; give True where fewer seeds are meant, or leave it out")
-        self._device = need_device(self._session.defaults.device if device is None else device)
+        self._device = self._trained_on(device)
         self._sources = None if sources is None else named_sources(sources, self._session.root)
         self._allow_fewer = self._allow_fewer or allow_fewer
         rules = {"margin": margin, "guards": guards, "first": first, "alpha": alpha, "better": better, "test": test}
@@ -188,7 +217,13 @@ class GoldenCheck:
         """
         checks = self._checks()
         self._over = True
-        return [line for check in checks for line in check._judged(complete=complete)]  # noqa: SLF001 (of this class)
+        lines = [line for check in checks for line in check._judged(complete=complete)]  # noqa: SLF001 (of this class)
+        names = [outcome.name for outcome in self.outcomes()]
+        twice = {name for name in names if names.count(name) > 1}
+        return [
+            *(f"golden '{name}' is checked with golden(device=...) and without; say it once" for name in twice),
+            *lines,
+        ]
 
     @property
     def over(self) -> bool:
@@ -207,6 +242,13 @@ class GoldenCheck:
         """Return what became of every golden that the test touched."""
         return [check._outcome for check in self._checks() if check._outcome]  # noqa: SLF001 (of this class)
 
+    def compared(self) -> list[tuple[Outcome, Result, Golden | None]]:
+        """Return what became of every golden, with the values of the test and the golden that they were compared to."""
+        return [part for check in self._checks() for part in check._compared_alone()]  # noqa: SLF001 (of this class)
+
+    def _compared_alone(self) -> list[tuple[Outcome, Result, Golden | None]]:
+        return [(self._outcome, self._result, self._approved)] if self._outcome else []
+
     def _checks(self) -> list[GoldenCheck]:
         """Return the checks of all goldens of the test; its own one only where it is used, or no other is."""
         return [*([self] if self._used() or not self._named else []), *self._named.values()]
@@ -214,13 +256,19 @@ class GoldenCheck:
     def _used(self) -> bool:
         return self._comparison is not None or any((self._result.exact, self._result.close, self._result.statistical))
 
+    def _trained_on(self, device: str | None) -> str:
+        """Return the kind of device of a call of `statistical`: that of the call, of the golden, or the project's."""
+        if self._one_per_device and device not in (None, self._device):
+            raise UsageError(f"device is {device!r}, and this golden is that of '{self._device}'; say it once")
+        return need_device(device or (self._device if self._one_per_device else self._session.defaults.device))
+
     def _keep_metrics(
         self, values: Mapping[str, Any], seeds: Iterable[Any], rules: dict[str, Any], stream: Iterable[str] | None
     ) -> None:
         # loaded here: most tests hold exact and close numbers, and should not pay for statistics
         from goldmark.golden._fixture.arguments import Rules, held_entries, new_entries, seed_names, stream_by_seed
 
-        _need_dict("statistical", values)
+        need_dict("statistical", values)
         if self._session.again:  # a guard is no part of what must repeat
             rules = {**rules, "guards": None, "first": None}
         names = seed_names(seeds)
@@ -251,7 +299,7 @@ class GoldenCheck:
                 f"golden '{self._result.name}' was checked after the body of the test, when its goldens had been "
                 "compared; check in the test, or in the set-up of a fixture"
             )
-        self._result = _merged(self._result, new)
+        self._result = merged(self._result, new)
 
     def _judged(self, *, complete: bool) -> list[str]:
         """Compare one golden, or note that it is recorded; return the message where it does not hold."""
@@ -265,16 +313,18 @@ class GoldenCheck:
             return [str(error)]
 
     def _recorded(self) -> list[str]:
-        self._note(ok=True, reasons=_unproved(self._result.statistical, power=True), recorded=True)
+        large = said_of_large_arrays(self._result, self._session.defaults.whole)
+        self._note(ok=True, reasons=[*large, *unproved(self._result.statistical, power=True)], recorded=True)
         return []
 
     def _held(self, *, complete: bool) -> list[str]:
         golden = self._golden()
         if golden is None:
             return self._failed(f" {self._missing()}; create it: {self._command}")
-        comparison = self._comparison or self._compared(golden if complete else _part(golden, self._result))
+        self._approved = golden
+        comparison = self._comparison or self._compared(golden if complete else part(golden, self._result))
         partial = [f"not checked in full: {comparison.reason}"] if comparison.ok is None else []
-        self._note(ok=comparison.ok, reasons=[*partial, *_unproved(golden.statistical, power=False)], name=golden.name)
+        self._note(ok=comparison.ok, reasons=[*partial, *unproved(golden.statistical, power=False)], name=golden.name)
         if comparison.ok is not False:
             return []
         return message(comparison, self._command, every_drift=self._session.every_drift)
@@ -285,7 +335,10 @@ class GoldenCheck:
 
     def _missing(self) -> str:
         """Say that there is no golden, and where there are some of other devices."""
-        others = [kind for kind in DEVICES if find_golden(self._session.folder, f"{self._result.name}@{kind}")]
+        folder, name = self._session.folder, self._result.name
+        shared = find_golden(folder, name)
+        others = [device_of(shared) or "?"] if shared else []
+        others += [kind for kind in DEVICES if find_golden(folder, f"{name}@{kind}")]
         if not (self._device and others):
             return "does not exist"
         return f"does not exist: none recorded for {self._device}, only for {', '.join(others)}"
@@ -300,12 +353,15 @@ class GoldenCheck:
 
     def _stage(self) -> None:
         result = replace(self._with_origin(None), name=self._name())
-        stage(cast("Path", self._session.staging), result)  # there in every session that records
+        staging = cast("Path", self._session.staging)  # there in every session that records
+        stage(staging, result, whole=self._session.defaults.whole)
 
     def _golden(self) -> Golden | None:
         """Return the stored golden: that of the device, where something was trained on one."""
         folder, name = self._session.folder, self._result.name
-        return golden_on(folder, name, self._device) if self._device else find_golden(folder, name)
+        golden = golden_on(folder, name, self._device) if self._device else find_golden(folder, name)
+        others = golden is not None and self._one_per_device and device_of(golden) not in (None, self._device)
+        return None if others else golden
 
     def _name(self) -> str:
         """Return the name under which the golden is recorded."""
@@ -328,69 +384,3 @@ class GoldenCheck:
         """Say what became of the golden."""
         called = self._name() if recorded else name or self._result.name
         self._outcome = Outcome(name=called).plus(ok=ok, reasons=reasons, recorded=recorded)
-
-
-def _copied(check: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as they are now: they are compared when the test ends."""
-    _need_dict(check, values)
-    try:
-        return {str(key): plain(value, str(key)) for key, value in values.items()}
-    except RecursionError:
-        raise UsageError(f"{check} was given values that hold themselves; pass numbers, text or arrays") from None
-
-
-def _need_dict(check: str, values: Any) -> None:
-    if not isinstance(values, Mapping):
-        raise UsageError(
-            f"{check} takes a dict of named values, not {type(values).__name__}: golden.{check}({{'x': ...}})"
-        )
-
-
-def _unproved(entries: Mapping[str, Statistical], *, power: bool) -> list[str]:
-    """Return in words which metrics are only shown, and which gate without any proof that they see a bug."""
-    shown = [metric for metric, entry in entries.items() if entry.margin is None]
-    gating = {metric: entry for metric, entry in entries.items() if entry.margin is not None}
-    unproved = {metric: entry for metric, entry in gating.items() if not (entry.guard or entry.first_values)}
-    detects = [f"{metric} (detects {show_shift(e.detectable, e.scale)})" for metric, e in unproved.items()]
-    return [
-        *([f"shown only, without a margin: {', '.join(shown)}"] if shown else []),
-        *([f"no guard, shown to see: nothing: {', '.join(detects if power else unproved)}"] if unproved else []),
-    ]
-
-
-def _part(golden: Golden, new: Result) -> Golden:
-    """Return the golden's entries that one check covers; those it lacks are the comparator's to report."""
-    return replace(
-        golden,
-        exact={key: golden.exact[key] for key in new.exact if key in golden.exact},
-        close={key: golden.close[key] for key in new.close if key in golden.close},
-        statistical={key: golden.statistical[key] for key in new.statistical if key in golden.statistical},
-        stream=golden.stream if new.statistical else None,
-    )
-
-
-def _merged(before: Result, new: Result) -> Result:
-    """Add the entries of one check to those of the test; raise `UsageError` for a key that was checked before."""
-    for tier in ("exact", "close", "statistical"):
-        twice = set(getattr(before, tier)) & set(getattr(new, tier))
-        if twice:
-            raise UsageError(
-                f"golden '{before.name}': '{min(twice)}' is checked twice as {tier}; give each its own key"
-            )
-    if before.statistical and new.statistical and (before.stream, _seeds(before)) != (new.stream, _seeds(new)):
-        raise UsageError(
-            f"golden '{before.name}': a second call of statistical has other seeds or another stream; "
-            "one stream a golden: use golden(name) for the other"
-        )
-    if new.statistical:
-        before = replace(before, stream=new.stream)
-    return replace(
-        before,
-        exact={**before.exact, **new.exact},
-        close={**before.close, **new.close},
-        statistical={**before.statistical, **new.statistical},
-    )
-
-
-def _seeds(result: Result) -> set[str]:
-    return {seed for entry in result.statistical.values() for seed in entry.values}

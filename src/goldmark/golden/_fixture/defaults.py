@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from goldmark.case import UsageError
+from goldmark.golden._files.arrays import KEPT_WHOLE, SMALL
 
 
 class Unsaid(Enum):
@@ -23,6 +24,7 @@ class Defaults:
     alpha: float = 1e-3
     rel: float = 1e-9
     device: str = "cpu"
+    whole: int = KEPT_WHOLE  # entries of the largest array that a golden holds whole
 
     @classmethod
     def from_ini(cls, getini: Callable[[str], str | None]) -> Defaults:
@@ -33,7 +35,15 @@ class Defaults:
             alpha=_number("golden_alpha", getini("golden_alpha"), 1e-3),
             rel=_number("golden_rel", getini("golden_rel"), 1e-9),
             device=getini("golden_device") or "cpu",
+            whole=_entries(getini("golden_whole")),
         )
+
+
+def _entries(text: str | None) -> int:
+    number = _number("golden_whole", text, KEPT_WHOLE)
+    if not (number.is_integer() and number >= SMALL):
+        raise UsageError(f"the ini option golden_whole is '{text}'; give a number of entries of at least {SMALL}")
+    return int(number)
 
 
 def _margin(text: str) -> float | str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from goldmark.fingerprint import sha256
+from goldmark.golden._files.arrays import KEPT_WHOLE
 from goldmark.golden._files.entries import Provenance, Result, as_result
 from goldmark.golden._files.format import from_bytes, to_bytes
 from goldmark.golden._fixture.defaults import Defaults
@@ -60,11 +61,11 @@ class Outcome:
         return cls(**{**values, "reasons": tuple(values["reasons"])})
 
 
-def stage(staging: Path, result: Result) -> None:
+def stage(staging: Path, result: Result, *, whole: int = KEPT_WHOLE) -> None:
     """Put a result where the end of the session looks for it; of several with one name the last stays."""
     from goldmark.golden._record.entry import golden_from  # loaded here: only recording needs it
 
-    content = to_bytes(golden_from(result, (unapproved(result),)))
+    content = to_bytes(golden_from(result, (unapproved(result),), whole=whole))
     (staging / sha256(result.name.encode())).write_bytes(content)
 
 

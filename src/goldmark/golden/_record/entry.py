@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from goldmark.case import Better, Scale
-from goldmark.golden._files.entries import Close, Golden, Provenance, Result, Statistical, Test
-from goldmark.golden._files.plain import plain
+from goldmark.golden._files.arrays import KEPT_WHOLE
+from goldmark.golden._files.entries import Golden, Provenance, Result, Statistical, Test
+from goldmark.golden._files.settle import settled
 from goldmark.statistics import allows_percent, detectable_effect, read_margin, spread
 
 
@@ -123,14 +124,19 @@ def _mean(values: Mapping[str, float]) -> float:
     return float(np.mean(list(values.values()))) if values else math.nan
 
 
-def golden_from(result: Result, provenance: tuple[Provenance, ...]) -> Golden:
-    """Return a result as a golden: plain values, its rules, its origin; raise `UsageError` for odd types."""
+def golden_from(result: Result, provenance: tuple[Provenance, ...], *, whole: int = KEPT_WHOLE) -> Golden:
+    """Return a result as a golden: plain values, its rules, its origin; raise `UsageError` for odd types.
+
+    An array of more entries than `whole` becomes its summary.
+    """
+    stored = settled(result, whole)
     return Golden(
-        name=result.name,
-        exact=plain(result.exact, "exact"),
-        close={key: Close(plain(close.value, key), rel=close.rel) for key, close in result.close.items()},
-        statistical=dict(result.statistical),
-        stream=None if result.stream is None else dict(result.stream),
-        recorded_by=result.recorded_by,
+        name=stored.name,
+        exact=stored.exact,
+        close=stored.close,
+        statistical=dict(stored.statistical),
+        stream=None if stored.stream is None else dict(stored.stream),
+        arrays=stored.arrays,
+        recorded_by=stored.recorded_by,
         provenance=provenance,
     )

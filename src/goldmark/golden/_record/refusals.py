@@ -9,8 +9,9 @@ from statistics import fmean
 from typing import Any
 
 from goldmark.golden._compare.rounding import repeats
+from goldmark.golden._files.arrays import is_summary
 from goldmark.golden._files.entries import Close, Golden, Result, Statistical
-from goldmark.golden._files.plain import plain
+from goldmark.golden._files.settle import settled
 from goldmark.golden._record.entry import bug_distance
 from goldmark.statistics import compare_values, on_scale, why_too_few
 
@@ -129,7 +130,7 @@ def name_clashes(new: Iterable[str], stored: Iterable[str]) -> list[str]:
 def weakenings(old: Golden, new: Result) -> list[str]:
     """Return what a result would check less strictly than the golden it replaces: an empty list where nothing."""
     return [
-        *_lost_entries(old, new),
+        *_lost_entries(old, settled(new)),
         *_looser_tolerances(old, new),
         *(weaker for metric in old.statistical if metric in new.statistical for weaker in _weaker(metric, old, new)),
         *(["the stream is gone: seeds would no longer be paired"] if old.stream and not new.stream else []),
@@ -143,8 +144,13 @@ def _lost_entries(old: Golden, new: Result) -> list[str]:
         if before and not after:
             lost.append(f"the {tier} tier is gone: {len(before)} entries")
         else:
-            lost += [f"{tier} {key} is gone" for key in _lost_keys(_values(before), plain(_values(after)), "")]
-    return lost
+            lost += [f"{tier} {key} is gone" for key in _lost_keys(_values(before), _values(after), "")]
+    forms = (place for place in old.arrays if place not in new.arrays and not _has_lost(place, lost))
+    return [*lost, *(f"{place}: the dtype and shape of {old.arrays[place]} are gone" for place in forms)]
+
+
+def _has_lost(place: str, lost: Iterable[str]) -> bool:
+    return any(f"{place} ".startswith(f"{gone.removesuffix('is gone')}") for gone in lost)
 
 
 def _values(tier: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,17 +165,29 @@ def _lost_keys(before: Any, after: Any, key: str) -> list[str]:
         lost = [f"{key}{name}" for name in before if name not in after]
         kept = (name for name in before if name in after)
         return [*lost, *(gone for name in kept for gone in _lost_keys(before[name], after[name], f"{key}{name}."))]
+    if is_summary(after) and not is_summary(before):
+        return [f"{key.rstrip('.')}: all but a summary of {after['n']} entries (golden_whole = {after['n']} keeps all)"]
     if isinstance(before, list) and (not isinstance(after, list) or len(after) < len(before)):
         return [f"{key.rstrip('.')}[{len(after) if isinstance(after, list) else 0}:]"]
     return []
 
 
 def _looser_tolerances(old: Golden, new: Result) -> list[str]:
-    return [
-        f"close {key}: the tolerance grows from {close.rel:g} to {new.close[key].rel:g}"
-        for key, close in old.close.items()
-        if key in new.close and new.close[key].rel > close.rel
-    ]
+    pairs = {key: (before, new.close[key]) for key, before in old.close.items() if key in new.close}
+    return [f"close {key}: {looser}" for key, (before, after) in pairs.items() for looser in _looser(before, after)]
+
+
+def _looser(before: Close, after: Close) -> Iterator[str]:
+    """Yield which parts of a tolerance allow more than before, or other changes."""
+    for name, what in (("rel", "tolerance"), ("abs", "absolute tolerance")):
+        old, new = getattr(before, name), getattr(after, name)
+        if new > old:
+            yield f"the {what} grows from {old:g} to {new:g}"
+    if after.norm not in (None, before.norm):
+        of = "every entry" if before.norm is None else f"the {before.norm} norm"
+        yield f"the {after.norm} norm of a vector is compared instead of {of}"
+    if after.equal_nan and not before.equal_nan:
+        yield "NaN equals NaN"
 
 
 def _weaker(metric: str, old: Golden, new: Result) -> list[str]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from goldmark.golden._compare.drift import show
-from goldmark.golden._compare.rounding import REPEAT, repeats
+from goldmark.golden._compare.rounding import repeats, strict
 from goldmark.golden._compare.tiers import compare
 from goldmark.golden._files.entries import Close, Golden, Result, Statistical
+from goldmark.golden._files.settle import settled
 from goldmark.golden._record.entry import golden_from
 
 
@@ -17,8 +18,9 @@ def unrepeated(first: Result, second: Result) -> list[str]:
 
     Close numbers repeat to relative 1e-6, or to their own tolerance where that is smaller.
     """
-    golden = golden_from(replace(first, close=_strict(first.close), statistical={}, stream=None), ())
-    again = replace(second, close=_strict(second.close), statistical={}, stream=None)
+    rules = {key: strict(entry) for key, entry in settled(first).close.items()}
+    golden = golden_from(replace(first, close=rules, statistical={}, stream=None), ())
+    again = replace(second, close=_by_rules(rules, first, second), statistical={}, stream=None)
     drifts = compare(golden, again).drifts
     reasons = [f"{drift.tier} {drift.key}: {show(drift.golden)}, then {show(drift.got)}" for drift in drifts]
     for what, one, other in (
@@ -67,8 +69,12 @@ def _repeats(first: Statistical, second: Statistical) -> bool:
     )
 
 
-def _strict(close: Mapping[str, Close]) -> dict[str, Close]:
-    return {key: replace(entry, rel=min(REPEAT, entry.rel)) for key, entry in close.items()}
+def _by_rules(rules: Mapping[str, Close], first: Result, second: Result) -> dict[str, Close]:
+    """Return the close entries of a second result by the rules of the first, where it states the same."""
+    return {
+        key: replace(rules[key], value=entry.value) if key in rules and entry.same_rule(first.close[key]) else entry
+        for key, entry in second.close.items()
+    }
 
 
 def _seeds(result: Result) -> set[str]:

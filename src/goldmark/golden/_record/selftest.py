@@ -86,7 +86,12 @@ def _number(stated: float | None) -> float:
 
 def _result(golden: Golden) -> Result:
     return Result(
-        name=golden.name, exact=golden.exact, close=golden.close, statistical=golden.statistical, stream=golden.stream
+        name=golden.name,
+        exact=golden.exact,
+        close=golden.close,
+        statistical=golden.statistical,
+        stream=golden.stream,
+        arrays=golden.arrays,
     )
 
 
@@ -155,8 +160,13 @@ def _damaged_arithmetic(same: Result) -> Iterator[tuple[str, Result]]:
     yield "exact: an added key", replace(same, exact={**same.exact, "an added key": 0})
     for key, entry in same.close.items():
         yield f"close {key}: a dropped key", replace(same, close=_without(same.close, key))
-        yield f"close {key}: NaN", replace(same, close={**same.close, key: Close(math.nan, rel=entry.rel)})
+        if not _is_nan(entry.value):
+            yield f"close {key}: NaN", replace(same, close={**same.close, key: replace(entry, value=math.nan)})
     yield "close: an added key", replace(same, close={**same.close, "an added key": Close(0.0)})
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _without(entries: Mapping[str, Any], key: str) -> dict[str, Any]:

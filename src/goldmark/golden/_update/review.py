@@ -10,7 +10,8 @@ from statistics import fmean
 from typing import Any
 
 from goldmark.golden._compare.drift import is_number
-from goldmark.golden._files.entries import Close, Golden, Statistical
+from goldmark.golden._files.arrays import is_summary
+from goldmark.golden._files.entries import CLOSE_RULE, Close, Golden, Statistical
 
 HEADER = ("golden", "entry", "old", "new", "change")
 _RULES = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds", "repeats")
@@ -58,9 +59,20 @@ def _origin(old: Golden, new: Golden) -> Iterator[Row]:
     if old.stream != new.stream:
         before, after = _count(old.stream), _count(new.stream)
         yield Row(golden=new.name, entry="stream", old=before, new=after, change="other order of examples or draws")
+    for place in sorted({*old.arrays, *new.arrays}):
+        form = [_show(golden.arrays.get(place, "no array")) for golden in (old, new)]
+        if form[0] != form[1] and _is_there(old, new, place):
+            yield Row(golden=new.name, entry=place, old=form[0], new=form[1], change="dtype or shape")
     if old.recorded_by != new.recorded_by:
         before, after = _show(old.recorded_by), _show(new.recorded_by)
         yield Row(golden=new.name, entry="(recorded by)", old=before, new=after, change="another test")
+
+
+def _is_there(old: Golden, new: Golden, place: str) -> bool:
+    """Tell whether the entry that an array belongs to is on both sides: one that is new or gone has a row."""
+    key = place.partition(" ")[2]
+    names = [{*golden.exact, *golden.close} for golden in (old, new)]
+    return any(key == name or key.startswith((f"{name}.", f"{name}[")) for name in names[0] & names[1])
 
 
 def _whole(golden: Golden, *, is_new: bool) -> Row:
@@ -93,7 +105,7 @@ def _tier(golden: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterat
             yield Row(golden=golden, entry=key, old=_show(before), new="", change="dropped")
         elif key not in old:
             yield Row(golden=golden, entry=key, old="", new=_show(after), change="added")
-        elif before != after:
+        elif before != after and repr(before) != repr(after):  # NaN differs from itself
             yield Row(golden=golden, entry=key, old=_show(before), new=_show(after), change=_change(before, after))
 
 
@@ -101,8 +113,9 @@ def _change(old: Any, new: Any) -> str:
     if isinstance(old, Statistical) and isinstance(new, Statistical):
         return ", ".join([*_moved(old, new), *_rules(old, new)])
     if isinstance(old, Close) and isinstance(new, Close):
-        rel = [] if old.rel == new.rel else [f"rel {old.rel:g} -> {new.rel:g}"]
-        return ", ".join([*_largest(old.value, new.value), *rel])
+        rules = ((name, getattr(old, name), getattr(new, name)) for name in CLOSE_RULE)
+        changed = [f"{name} {_show(before)} -> {_show(after)}" for name, before, after in rules if before != after]
+        return ", ".join([*_largest(old.value, new.value), *changed])
     return _relative(old, new) if is_number(old) and is_number(new) else "changed"
 
 
@@ -132,7 +145,7 @@ def _largest(old: Any, new: Any) -> list[str]:
     pairs = list(zip(_numbers(old), _numbers(new), strict=False))
     moved = [(a, b) for a, b in pairs if a != b]
     if not moved or len(_numbers(old)) != len(_numbers(new)):
-        return [] if old == new else ["other structure"]
+        return [] if repr(old) == repr(new) else ["other structure"]
     worst = max(moved, key=lambda pair: abs(pair[1] - pair[0]) / (abs(pair[0]) or 1.0))
     return [_relative(*worst) + (f" at most, {len(moved)} of {len(pairs)} moved" if len(pairs) > 1 else "")]
 
@@ -142,7 +155,7 @@ def _numbers(value: Any) -> list[float]:
         return [number for key in sorted(value) for number in _numbers(value[key])]
     if isinstance(value, list | tuple):
         return [number for entry in value for number in _numbers(entry)]
-    return [float(value)] if is_number(value) else []
+    return [float(value)] if is_number(value) and not math.isnan(value) else []
 
 
 def _relative(old: float, new: float) -> str:
@@ -161,6 +174,8 @@ def _show(value: Any) -> str:
         return f"{_mean(value.values):.6g} (mean of {len(value.values)})"
     if isinstance(value, Close):
         return _show(value.value)
+    if is_summary(value):
+        return f"{value['n']} entries, mean {value['mean']:.6g}"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]  # as in the file
     text = f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -227,8 +227,8 @@ def test_check_accepts_a_right_mixup_and_reads_its_weight():
     """No trouble, all batches mixed, the weight as it was given."""
     finding = wrong_mixup(own_mixup())
     assert not finding.trouble
-    assert {"target_error", "share_mixed", "fraction"} == set(finding.numbers)
-    assert (1.0, 1.0) == (finding.numbers["share_mixed"], finding.numbers["fraction"])
+    assert {"target_error", "share_mixed", "fraction", "most_rows"} == set(finding.numbers)
+    assert (1.0, 1.0, 2.0) == tuple(finding.numbers[name] for name in ("share_mixed", "fraction", "most_rows"))
     assert pytest.approx(0.3, rel=1e-12) == read_mixing(own_mixup()).lam
 
 
@@ -247,6 +247,14 @@ def test_check_finds_a_mixup_that_is_never_applied():
     assert wrong_mixup(lambda x, y: (x, y)).trouble
     assert not wrong_mixup(lambda x, y: (x, y), fraction=0.0).trouble
     assert wrong_mixup(own_mixup(), fraction=0.5).trouble
+
+
+def test_check_finds_rows_that_are_mixed_twice():
+    """Two mixtures in a row, each right, leave targets right: a row is made of more than two."""
+    finding = wrong_mixup(lambda x, y: own_mixup(shift_x=2, shift_y=2)(*own_mixup()(x, y)))
+    assert finding.trouble
+    assert 4.0 == finding.numbers["most_rows"]
+    assert finding.numbers["target_error"] < 1e-12  # rounding
 
 
 def test_check_finds_a_single_wrong_batch():

@@ -1,0 +1,51 @@
+"""Labels: names that no encoder knows, and classes that no label has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from goldmark.case import Finding
+
+
+def hidden_labels(encode: Callable[[str], object], known: Sequence[str]) -> Finding:
+    """Find out whether an encoder of labels takes a label that it does not know for one that it knows.
+
+    `encode` returns what stands for a label, and raises `LookupError` or `ValueError` for an unknown one, or returns
+    what stands for no known label. It is tried with no label, a misspelt one and a new one.
+    """
+    codes = [encode(label) for label in known]
+    unknown = ["", f"{known[0]}?", "a label of no list"]
+    hidden = sum(_code_of(encode, label) in codes for label in unknown)
+    return Finding(
+        name="hidden_labels",
+        trouble=hidden > 0,
+        numbers={"unknown_labels_tried": len(unknown), "taken_for_known": hidden},
+        threshold=0.0,
+        advice="an unknown label silently becomes a known class, as with `label_map.get(label, 0)`: raise instead",
+    )
+
+
+def unseen_classes(logits: Tensor, labels: Tensor) -> Finding:
+    """Find out whether a classifier (N, classes) has more classes than its training labels (N,) have values.
+
+    An unseen class can never be right; its logit only has to be learned away, from log(classes) down to the loss of
+    the classes that there are.
+    """
+    classes, values = logits.shape[-1], len(set(labels.tolist()))
+    return Finding(
+        name="unseen_classes",
+        trouble=classes > values,
+        numbers={"classes": classes, "labelled": values},
+        threshold=0.0,
+        advice="the classifier has more classes than the labels have values: give it one a label",
+    )
+
+
+def _code_of(encode: Callable[[str], object], label: str) -> object:
+    """Return what stands for a label, or a thing that equals no code where the encoder refuses it."""
+    try:
+        return encode(label)
+    except (LookupError, ValueError):
+        return object()

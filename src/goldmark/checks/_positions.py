@@ -1,0 +1,38 @@
+"""Positions: whether attention depends on distances, as with a rotary embedding, or on places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from goldmark.case import Finding
+
+_SHIFTS = (1, 7, 100)
+
+
+def not_relative(attend: Callable[[Tensor], Tensor], n_steps: int, threshold: float = 1e-4) -> Finding:
+    """Find out whether a result that should depend on distances between positions alone depends on where they start.
+
+    `attend` returns the attention scores, or the outputs, of fixed inputs at positions (T,) int64. Moving all
+    positions by the same number of steps may change them by `threshold` of their norm at most (Su et al., "RoFormer",
+    2021, section 3.2), while doubling all distances must change them by more: a model without positions is no relative
+    one either.
+    """
+    steps = torch.arange(n_steps)
+    known = attend(steps)
+    shift_change = max(_relative(attend(steps + shift), known) for shift in _SHIFTS)
+    stretch_change = _relative(attend(2 * steps), known)
+    return Finding(
+        name="not_relative",
+        trouble=not shift_change <= threshold < stretch_change,
+        numbers={"shift_change": shift_change, "stretch_change": stretch_change},
+        threshold=threshold,
+        advice="the positions are not relative: a rotary embedding rotates queries and keys in every layer, not the "
+        "input once",
+    )
+
+
+def _relative(changed: Tensor, known: Tensor) -> float:
+    return float((changed - known).double().norm() / known.double().norm())

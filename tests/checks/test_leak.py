@@ -1,0 +1,42 @@
+"""Windows that overlap across a split, against the intervals that they were cut from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldmark.checks import overlap_share, overlapping_windows
+
+SERIES = torch.arange(600, dtype=torch.float64).reshape(300, 2).sin()
+LENGTH, RUN = 10, 4
+
+
+def cut(starts):
+    """Windows (N, 10, 2) of the series from these starts."""
+    return torch.stack([SERIES[start : start + LENGTH] for start in starts])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 290), min_size=1, max_size=6), st.lists(st.integers(0, 290), min_size=1, max_size=6))
+def test_share_is_that_of_intervals(train, val):
+    """Second implementation: two windows overlap where their starts are less than length - run apart, or just that."""
+    near = [any(abs(start - other) <= LENGTH - RUN for other in train) for start in val]
+    assert sum(near) / len(val) == overlap_share(cut(train), cut(val), run=RUN)
+
+
+def test_threshold_is_a_share_of_validation_windows():
+    """One window in four overlaps: trouble, unless a quarter is allowed."""
+    train, val = cut([0, 20]), cut([23, 40, 60, 80])
+    assert overlapping_windows(train, val).trouble
+    assert not overlapping_windows(train, val, threshold=0.25).trouble
+    assert not overlapping_windows(train, val[1:]).trouble
+
+
+def test_windows_of_other_features_are_refused():
+    """So are windows that are shorter than a stretch."""
+    with pytest.raises(ValueError, match=r"windows \(1, 10, 2\) and \(1, 10, 1\): both are \(N, T, F\)"):
+        overlap_share(cut([0]), cut([0])[..., :1])
+    with pytest.raises(ValueError, match="T >= 4"):
+        overlap_share(cut([0])[:, :3], cut([0])[:, :3])
