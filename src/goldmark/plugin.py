@@ -51,9 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--golden-dir", metavar="DIR", help="folder of the goldens (ini: golden_dir; default: golden)")
     group.addoption("--golden-update", action="store_true", help="record the goldens of all selected tests anew")
     group.addoption("--golden-reason", metavar="TEXT", help="why goldens change; no reason, no update")
-    group.addoption(
-        "--golden-partial", action="store_true", help="allow checks with fewer seeds than their goldens need"
-    )
+    group.addoption("--golden-partial", action="store_true", help="allow checks with fewer seeds than goldens need")
+    group.addoption("--golden-strict", action="store_true", help="fail what is undecided: more seeds would tell")
     group.addoption("--golden-weaken", "--weaken", action="store_true", help="allow an update to weaken goldens")
     group.addoption("--golden-once", action="store_true", help="update: do not run the recorded tests a second time")
     group.addoption("--golden-again", metavar="FOLDER", help=argparse.SUPPRESS)  # of that second run, which reads it
@@ -176,6 +175,7 @@ def _golden_session(config: pytest.Config) -> GoldenSession:
             new_only=not _updating(config) and _may_write(config),
             again=ledger.again,
             partial=option.golden_partial,
+            strict=option.golden_strict,
             every_drift=config.get_verbosity() >= 2,
             defaults=Defaults.from_ini(config.getini),
         )
@@ -370,9 +370,8 @@ def _unused(ledger: Ledger, session: pytest.Session) -> list[str]:
 
     if ledger.config.option.golden_prune:
         return pruned(ledger.config, ledger.folder, ledger.tests(), ledger.touched(), green=session.exitstatus == 0)
-    return (
-        unused_lines(ledger.config, ledger.folder, ledger.tests(), ledger.touched()) if ledger.folder.is_dir() else []
-    )
+    there = ledger.folder.is_dir()
+    return unused_lines(ledger.config, ledger.folder, ledger.tests(), ledger.touched()) if there else []
 
 
 def _counts(outcomes: Sequence[tuple[str, Outcome]], *, committed: bool) -> list[str]:
@@ -382,7 +381,8 @@ def _counts(outcomes: Sequence[tuple[str, Outcome]], *, committed: bool) -> list
     expected = sum(_EXPECTED in outcome.reasons for outcome in touched)
     recorded = sum(outcome.ok is True and outcome.recorded for outcome in touched)
     counts = {
-        "hold": sum(outcome.ok is True and not outcome.recorded for outcome in touched),
+        "hold": sum(outcome.ok is True and not (outcome.recorded or outcome.undecided) for outcome in touched),
+        "undecided": sum(outcome.ok is True and bool(outcome.undecided) for outcome in touched),
         "failed": sum(outcome.ok is False for outcome in touched),
         "not checked in full": sum(outcome.ok is None for outcome in touched) - expected - left_out,
         "expected to fail": expected,
@@ -394,4 +394,5 @@ def _counts(outcomes: Sequence[tuple[str, Outcome]], *, committed: bool) -> list
         for reason in outcome.reasons:
             reasons.setdefault(reason, []).append(outcome.name)
     summary = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return [summary, *(f"{why}: {listed(names)}" for why, names in reasons.items())] if summary else []
+    undecided = [f"{outcome.name}: {metric}" for outcome in touched for metric in outcome.undecided if outcome.ok]
+    return [summary, *(f"{why}: {listed(names)}" for why, names in reasons.items()), *undecided] if summary else []

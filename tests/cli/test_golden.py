@@ -382,3 +382,64 @@ def test_a_golden_that_is_not_there_is_answered_with_those_that_are(invoke_recor
         assert 2 == done.exit_code
         assert "there is no golden 'line/good' in " in done.output
         assert "; it has: line/fitted, line/slow" in done.output
+
+
+def test_plan_shows_what_each_number_of_seeds_detects(invoke, recorded, tmp_path):
+    """A row for each number of seeds, power against the guard's effect, and how many would be enough."""
+    folder, _ = recorded
+    done = invoke("plan", "line/fitted", "--golden-dir", str(folder / "tests" / "golden"), "--json", "plan.json")
+    assert 0 == done.exit_code
+    assert "rmse: t, identity scale, alpha 0.001, detects; power against a shift of" in " ".join(done.output.split())
+    assert "enough for power .9" in done.output
+    checks = json.loads((tmp_path / "tests" / "plan.json").read_text())["checks"]
+    assert [5, 8, 12, 16, 24, 32] * 3 == [check["seeds"] for check in checks]
+    assert [0.025, 0.05, 0.1] == sorted({check["margin"] for check in checks})
+    assert all(check["power"] > 0.9 for check in checks)  # a model that hardly moves is far off
+
+
+def test_plan_takes_values_of_a_file(invoke, tmp_path):
+    """Margins in percent put them on the log scale; seeds, effect and alpha may be given."""
+    (tmp_path / "values.json").write_text('{"loss": [0.07, 0.08, 0.06, 0.075, 0.068]}')
+    options = ("--margin", "1%", "--margin", "5%", "--effect", "30%", "--seeds", "12", "--alpha", "0.01")
+    done = invoke("plan", "--values", str(tmp_path / "values.json"), *options)
+    assert 0 == done.exit_code
+    assert "loss: t, log scale, alpha 0.01" in done.output
+    assert all(text in done.output for text in ("margin 1 %", "margin 5 %", "12"))
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "says"),
+    [
+        (None, (), "plan takes the name of a golden or --values FILE"),
+        ("[1]", (), "holds no values by metric"),
+        ("{", (), "is not JSON"),
+        ('{"f1": [1.0]}', (), "'f1' is [1.0]; give the values of two seeds or more"),
+        ('{"f1": ["a", "b"]}', (), "give the values of two seeds or more"),
+        ('{"f1": [0.0, 1.0]}', ("--margin", "2%"), "'f1' has values without a place on the log scale"),
+        ('{"f1": [0.5, 1.0]}', ("--margin", "wide"), "'wide' is no number; give one in the metric's unit"),
+        (
+            '{"f1": [0.5, 1.0]}',
+            ("--effect", "2%"),
+            "2% is a percentage, on the log scale; this metric is on the identity",
+        ),
+        ('{"f1": [0.5, 1.0]}', ("--alpha", "7"), "alpha is 7.0; give a false-alarm rate"),
+    ],
+)
+def test_plan_names_what_is_wrong_with_its_values(invoke, tmp_path, content, arguments, says):
+    """Exit status 2 and one line with what would be right."""
+    (tmp_path / "values.json").write_text(content or "")
+    named = () if content is None else ("--values", str(tmp_path / "values.json"))
+    done = invoke("plan", *named, *arguments)
+    assert 2 == done.exit_code
+    assert says in " ".join(done.output.split())
+
+
+def test_update_measures_margins_against_innocent_changes(recorded):
+    """The fixed variant that gates was trained with one ulp in one weight and with two threads; the broken one not."""
+    folder, _ = recorded
+    fitted, slow = (find_golden(folder / "tests" / "golden", f"line/{name}") for name in ("fitted", "slow"))
+    null = fitted.statistical["rmse"].null_values
+    assert {"one ulp in one weight", "two threads"} == set(null)
+    assert set(fitted.statistical["rmse"].values) == set(null["one ulp in one weight"])
+    assert {"0", "1", "2", "3", "4"} == set(null["two threads"])
+    assert slow.statistical["rmse"].null_values is None

@@ -9,7 +9,7 @@ import pytest
 from goldmark import check_case
 from goldmark.case import UsageError
 from goldmark.cases import find_case
-from goldmark.golden._catalogue import result_of, results_of
+from goldmark.golden._catalogue import healthy_gating, result_of, results_of, with_null
 from goldmark.golden._fixture.check import GoldenCheck
 from goldmark.golden._fixture.session import GoldenSession, staged_results
 from goldmark.golden._update.apply import apply_update
@@ -216,3 +216,16 @@ def test_seeds_beyond_the_goldens_are_left_out(runs, folder):
     """More seeds than the golden has do not stand in its way."""
     extra = [replace(run, seed=run.seed + 50) for run in runs]
     assert [True, True] == [comparison.ok for comparison in check_case([*runs, *extra], folder)]
+
+
+def test_gating_metrics_know_their_values_after_innocent_changes(runs):
+    """Those of the variants that were trained with a change; a metric that is only shown has none."""
+    (fixed, broken) = results_of(runs)
+    changed = {"two threads": [run for run in runs if run.variant == "normalized" and run.seed < 2]}
+    results = with_null({fixed.name: fixed, broken.name: broken}, changed)
+    gating = results["roast/normalized"].statistical
+    assert {"0", "1"} == set(gating["skill_vs_mean"].null_values["two threads"])
+    stored = {name for name, entry in gating.items() if entry.null_values}
+    assert set(brief().variant("normalized").gating) == stored
+    assert broken == results["roast/raw_targets"]
+    assert ["normalized"] == healthy_gating(brief())

@@ -10,7 +10,7 @@ from goldmark.cases import CASES
 from goldmark.golden._catalogue import result_of
 from goldmark.golden._compare.tiers import compare
 from goldmark.golden._files.folder import find_golden
-from goldmark.statistics import compare_values
+from goldmark.statistics import MetricRule, compare_values
 
 VARIANTS = [(case.name, variant.name) for case in CASES.values() for variant in case.variants]
 SEEN = [(c.name, v.name) for c in CASES.values() for v in c.variants if v.seen_by not in ("none", "contract")]
@@ -36,7 +36,7 @@ def test_seen_by_tells_the_variant_from_its_healthy_twin(case_name, variant, run
     ]
     common = sorted(set(values[0]) & set(values[1]))
     one, other = ({seed: side[seed] for seed in common} for side in values)
-    seen = compare_values(one, other, scale="identity", margin=0.0, alpha=0.01, test="t", paired=True)
+    seen = compare_values(one, other, MetricRule(margin=0.0, alpha=0.01), paired=True)
     assert seen.alarm, seen
 
 

@@ -1,4 +1,4 @@
-"""The statistical rule: its values against scipy, its error rates and power by simulation, and what it refuses."""
+"""The statistics of one metric: values against scipy, and what is refused; error rates are in test_rates.py."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ from scipy import stats
 from goldmark import statistics
 from goldmark.case import UsageError
 from goldmark.statistics import (
-    allows_percent,
+    MetricRule,
     compare_values,
     detectable_effect,
     fewest_dead_seeds,
+    fisher,
+    group_shift,
+    null_bound,
     paired_lower_p,
+    paired_shift,
+    power_at,
     read_margin,
     seeds_needed,
+    seeds_that_detect,
+    split_alpha,
 )
 
-DRAWS = 100_000
 ALPHA = 1e-3
-LIMIT = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / DRAWS)  # alpha and 3 standard errors of the simulated rate
-SEEDS = (5, 10, 20)
 ONE_APART = np.array([[1.0], [0.0]])  # added to (new, golden)
-SHAPES = {
-    "normal": lambda generator, size: generator.normal(size=size),
-    "log-normal": lambda generator, size: np.exp(0.8 * generator.normal(size=size)),
-    "laplace": lambda generator, size: generator.laplace(size=size),
-}
 
 
-def alarm_rate(p):
-    """Return the share of simulated comparisons that alarm."""
-    return float((p <= ALPHA).mean())
+def rule(**changes):
+    """Return the rule without a margin at alpha .001, with changes."""
+    return MetricRule(**({"margin": 0.0, "alpha": ALPHA} | changes))
 
 
 def by_seed(values):
@@ -42,170 +41,41 @@ def by_seed(values):
     return {str(seed): float(value) for seed, value in enumerate(values)}
 
 
-def compare(new, golden, **rule):
+def compare(new, golden, *, paired=True, **changes):
     """Compare values by seed, without a margin and paired by t unless the rule says otherwise."""
-    defaults = {"scale": "identity", "margin": 0.0, "alpha": ALPHA, "test": "t", "paired": True}
-    return compare_values(by_seed(new), by_seed(golden), **(defaults | rule))
+    return compare_values(by_seed(new), by_seed(golden), rule(**changes), paired=paired)
 
 
-@pytest.mark.parametrize("n", SEEDS)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_unchanged_code_alarms_no_more_often_than_alpha(shape, n):
-    """Golden and new values from one distribution alarm in at most alpha of comparisons, by Welch and paired t."""
-    new, golden = SHAPES[shape](np.random.default_rng(n), (2, DRAWS, n))
-    rates = {core.__name__: alarm_rate(core(new, golden, 0.0)[2]) for core in (statistics.welch, statistics.paired_t)}
-    assert {} == {name: rate for name, rate in rates.items() if rate > LIMIT}
-
-
-@pytest.mark.parametrize("n", SEEDS)
-def test_a_shift_of_exactly_the_margin_alarms_in_half_of_alpha(n):
-    """At the edge of the margin one direction is left, so the rate is at most alpha / 2 for normal values."""
-    new, golden = np.random.default_rng(n).normal(size=(2, DRAWS, n))
-    limit = ALPHA / 2 + 3 * math.sqrt(ALPHA / 2 / DRAWS)  # 3 standard errors of the simulated rate
-    cores = (statistics.welch, statistics.paired_t)
-    assert [] == [core.__name__ for core in cores if alarm_rate(core(new + 0.5, golden, 0.5)[2]) > limit]
-
-
-@pytest.mark.parametrize("n", SEEDS)
-def test_a_log_scale_keeps_the_false_alarm_rate(n):
-    """Log-normal values compared on the log scale, as a margin in percent does, alarm in at most alpha."""
-    values = np.exp(0.8 * np.random.default_rng(n).normal(size=(2, DRAWS, n)))
-    new, golden = statistics.on_scale(values, "log")
-    assert LIMIT >= alarm_rate(statistics.welch(new, golden, math.log(1.02))[2])
-
-
-@pytest.mark.parametrize("margin", [0.0, 0.05])
-@pytest.mark.parametrize("n", [12, 16, 20])
-def test_seeds_that_die_alarm_no_more_often_than_alpha(n, margin):
-    """Two-point data, an F1 of .9 or of 0 in 30 % of seeds, keep alpha under both permutation tests."""
-    generator = np.random.default_rng(n)
-    dead = generator.binomial(n, 0.3, size=(DRAWS, 2))
-    differing = generator.multinomial(n, [0.21, 0.58, 0.21], size=DRAWS)  # died now, the same, died in the golden
-    assert LIMIT >= rate_by_counts(dead, lambda counts: split_p(counts, n, margin))
-    assert LIMIT >= rate_by_counts(differing, lambda counts: flip_p(counts, margin))
-
-
-def rate_by_counts(counts, p_of):
-    """Return the alarm rate, each different sample compared once: the order of seeds does not matter to it."""
-    samples, times = np.unique(counts, axis=0, return_counts=True)
-    return sum(k for sample, k in zip(samples, times, strict=True) if p_of(sample) <= ALPHA) / len(counts)
-
-
-def split_p(dead, n, margin):
-    """Return the p-value of two groups with so many dead seeds each."""
-    new, golden = (np.where(np.arange(n) < k, 0.0, 0.9) for k in dead)
-    return float(statistics.permutation(new, golden, margin)[2])
-
-
-def flip_p(counts, margin):
-    """Return the p-value of so many paired differences of -.9, 0 and .9."""
-    d = np.repeat([-0.9, 0.0, 0.9], counts)
-    return float(statistics.sign_flip(d, np.zeros_like(d), margin)[2])
-
-
-def stated_power(shape, n, margin, core):
-    """Return the power against the effect stated at recording, the spread estimated from as many seeds."""
-    generator, paired = np.random.default_rng(n), core is statistics.paired_t
-    draw = SHAPES[shape]
-    golden, new = draw(generator, (2, DRAWS, n))
-    recorded = draw(generator, (DRAWS, n)) - draw(generator, (DRAWS, n)) if paired else golden
-    per_sd = detectable_effect(1.0, n, margin=0.0, alpha=ALPHA, paired=paired)  # the effect is linear in the sd
-    stated = margin + per_sd * recorded.std(axis=-1, ddof=1, keepdims=True)
-    return alarm_rate(core(new + stated, golden, margin)[2])
-
-
-@pytest.mark.parametrize("core", [statistics.paired_t, statistics.welch])
-@pytest.mark.parametrize("n", SEEDS)
-def test_the_stated_effect_is_found_with_the_stated_power(n, core):
-    """A shift of the stated detectable effect is found in at least .88 of comparisons of normal values."""
-    assert stated_power("normal", n, 0.5, core) >= 0.88  # .9 by construction, less what an estimated spread may cost
-
-
-DEAD_RULE = {"margin": 0.05, "alpha": ALPHA, "paired": True}
-
-
-def stated_dead_seeds(n):
-    """Return how many dead seeds, .9 off each, the stated effect of a permutation test is worth, and their noise."""
-    stated = detectable_effect(0.03, n, test="permutation", guard_effect=0.9, **DEAD_RULE)
-    return stated / 0.9 * n, np.random.default_rng(n).normal(scale=0.03, size=(300, n))
-
-
-@pytest.mark.parametrize("n", [12, 16, 20])
-def test_so_many_dead_seeds_as_stated_are_found(n):
-    """As many as the stated effect is worth alarm in at least .88 of runs, one fewer hardly ever; t promises 2."""
-    dead, noise = stated_dead_seeds(n)
-    k = round(dead)
-    assert pytest.approx(k) == dead  # a whole number of seeds but for rounding
-    powers = [
-        alarm_rate(np.array([float(statistics.sign_flip(d, np.zeros(n), 0.05)[2]) for d in killed(noise, number)]))
-        for number in (k, k - 1)
-    ]
-    assert powers[0] >= 0.88  # measured 1.0
-    assert powers[1] <= 0.1  # by noise of the others in one direction; measured .01 with 12 seeds
-
-
-def killed(differences, number):
-    """Return differences of which so many a row are dead seeds."""
-    return differences - 0.9 * (np.arange(differences.shape[-1]) < number)
-
-
-def test_the_power_for_seeds_that_die_by_chance_is_printed(capsys):
-    """A bug that kills each seed with the stated share as its probability does not always leave so many of them."""
-    powers = {}
-    for n in (12, 16, 20):
-        dead, noise = stated_dead_seeds(n)
-        dies = np.random.default_rng(n + 1).random(noise.shape) < dead / n
-        p = [float(statistics.sign_flip(d, np.zeros(n), 0.05)[2]) for d in noise - 0.9 * dies]
-        powers[n] = alarm_rate(np.array(p))
-    with capsys.disabled():
-        shown = ", ".join(f"n {n}: {power:.2f}" for n, power in powers.items())
-        print(f"\npower for seeds that die by chance: {shown}")
-    assert min(powers.values()) > 0.5  # the chance that at least np of n seeds die; measured .60 to .78
-
-
-@pytest.mark.parametrize(
-    ("expected", "n", "rule"),
-    [
-        (11, 16, {}),
-        (10, 16, {"alpha": 2e-3}),
-        (11, 12, {"margin": 0.05}),
-        (12, 16, {"margin": 0.16}),
-        (9, 16, {"paired": False}),
-        (17, 16, {"margin": 0.9}),
-        (11, 10, {}),
-    ],
-)
-def test_the_fewest_dead_seeds_are_those_that_the_test_needs(expected, n, rule):
-    """ceil(log2(2 / alpha)) in pairs; more where the margin eats into each, n + 1 where all of them do not suffice."""
-    assert expected == fewest_dead_seeds(n, 0.9, **({"margin": 0.0, "alpha": ALPHA, "paired": True} | rule))
-
-
-@pytest.mark.parametrize("core", [statistics.paired_t, statistics.welch])
-def test_the_power_for_values_that_are_not_normal_is_printed(core, capsys):
-    """Tails cost power; the printed numbers say how much, and it stays above .8."""
-    powers = {(shape, n): stated_power(shape, n, 0.0, core) for shape in ("log-normal", "laplace") for n in SEEDS}
-    with capsys.disabled():
-        shown = ", ".join(f"{shape} n {n}: {power:.3f}" for (shape, n), power in powers.items())
-        print(f"\npower at the stated effect, {core.__name__}: {shown}")
-    assert min(powers.values()) > 0.8  # measured .82 at least, on seeds not used here
-
-
-def test_skewed_paired_differences_alarm_as_often_as_the_documentation_says():
-    """The module's text gives 1.2, 2.1 and 1.9 % for centered log-normal differences with 5, 10 and 20 seeds."""
-    rates = []
-    for n in SEEDS:
-        d = np.exp(0.8 * np.random.default_rng(n).normal(size=(DRAWS, n))) - math.exp(0.32)
-        rates.append(alarm_rate(statistics.paired_t(d, np.zeros_like(d), 0.0)[2]))
-    assert pytest.approx([0.012, 0.021, 0.019], abs=0.0015) == rates  # rounding .0005, 3 standard errors .0014 at most
-
-
-def test_paired_t_and_welch_agree_with_scipy():
-    """Without a margin the p-values are those of scipy's tests."""
-    new, golden = np.random.default_rng(1).normal(size=(2, 9)) + ONE_APART
+@pytest.mark.parametrize("n_golden", [9, 14])
+def test_tests_of_the_mean_agree_with_scipy(n_golden):
+    """Without a margin p is scipy's: paired, Welch's of two groups of one size, Student's against a larger golden."""
+    generator = np.random.default_rng(1)
+    new, golden = 1 + generator.normal(size=9), generator.normal(size=n_golden)
     # rel: both evaluate the same incomplete beta function in float64
-    assert pytest.approx(stats.ttest_rel(new, golden).pvalue, rel=1e-9) == compare(new, golden).p
-    welch = compare(new, golden, paired=False)
-    assert pytest.approx(stats.ttest_ind(new, golden, equal_var=False).pvalue, rel=1e-9) == welch.p
+    expected = stats.ttest_ind(new, golden, equal_var=n_golden != 9).pvalue
+    assert pytest.approx(expected, rel=1e-9) == float(group_shift(new, golden).p(0.0))
+    pairs = stats.ttest_rel(new, golden[:9]).pvalue
+    assert pytest.approx(pairs, rel=1e-9) == float(paired_shift(new, golden[:9]).p(0.0))
+
+
+def test_beside_a_margin_p_is_the_chance_of_both_sides():
+    """Of a mean as far out, above or below, where the true shift is the margin; within the margin p is 1."""
+    d = np.array([1.1, 0.9, 1.4, 1.2, 0.8, 1.3])
+    error = d.std(ddof=1) / math.sqrt(6)
+    expected = stats.t.sf((d.mean() - 0.5) / error, 5) + stats.t.sf((d.mean() + 0.5) / error, 5)
+    assert pytest.approx(expected, rel=1e-9) == float(paired_shift(d, np.zeros(6)).p(0.5))  # the same function
+    assert 1.0 == float(paired_shift(d, np.zeros(6)).p(d.mean()))
+
+
+def test_the_interval_is_that_of_scipy():
+    """99 % by t, of pairs and of two groups of different size."""
+    new, golden = np.random.default_rng(2).normal(size=(2, 8)) + ONE_APART
+    expected = stats.ttest_rel(new, golden).confidence_interval(0.99)
+    assert pytest.approx(tuple(expected), rel=1e-9) == compare(new, golden).interval  # quantiles of one distribution
+    more = np.append(golden, [0.3, -0.2, 0.1])
+    pooled = stats.ttest_ind(new, more).confidence_interval(0.99)
+    fewer = compare_values(by_seed(new), by_seed(more), rule(), paired=False)
+    assert pytest.approx(tuple(pooled), rel=1e-9) == fewer.interval
 
 
 @pytest.mark.parametrize(("kind", "paired"), [("samples", True), ("independent", False)])
@@ -217,6 +87,24 @@ def test_permutation_tests_agree_with_scipy(kind, paired):
     )
     core = statistics.sign_flip if paired else statistics.permutation
     assert pytest.approx(expected.pvalue, rel=1e-12) == float(core(new, golden, 0.0)[2])  # counts over powers: exact
+
+
+def test_a_permutation_test_with_a_margin_counts_both_sides():
+    """The share of arrangements, the margin taken off, that bring the means as far apart, above or below."""
+    generator = np.random.default_rng(3)
+    new, golden, margin = 1 + generator.normal(size=6), generator.normal(size=9), 0.2
+    moved = np.concatenate([new - margin, golden])
+    masks = (np.arange(2**15)[:, None] >> np.arange(15)) % 2
+    masks = masks[masks.sum(axis=1) == 6]
+    shifts = masks @ moved / 6 - (1 - masks) @ moved / 9 + margin
+    shift = new.mean() - golden.mean()
+    expected = np.mean(np.abs(shifts) >= shift - 1e-12)  # ties count, as rounding of the sums would have it
+    assert pytest.approx(expected, rel=1e-12) == float(statistics.permutation(new, golden, margin)[2])  # counts
+    d = new + 0.4
+    flips = 1 - 2 * ((np.arange(2**6)[:, None] >> np.arange(6)) % 2)
+    means = flips @ (d - margin) / 6 + margin
+    flipped = np.mean(np.abs(means) >= d.mean() - 1e-12)
+    assert pytest.approx(flipped, rel=1e-12) == float(statistics.sign_flip(d, np.zeros(6), margin)[2])
 
 
 @pytest.mark.parametrize("core", [statistics.sign_flip, statistics.permutation])
@@ -232,9 +120,9 @@ def test_sampled_subsets_agree_with_counted_ones(core, monkeypatch):
 @pytest.mark.parametrize("core", [statistics.sign_flip, statistics.permutation])
 def test_sums_that_are_equal_but_for_rounding_are_ties(core):
     """Tenths have the ties of integers, though .1 + .2 is not .3 in floating point: ties count against an alarm."""
-    new, golden = np.array([3, 5, 4, 6, 2, 7, 3, 8, 6, 1.0]), np.array([2, 3, 5, 4, 2, 4, 4, 5, 3, 1.0])
+    new, golden = np.array([3, 5, 4, 6, 2, 7, 3, 8, 6, 1.0]), np.array([2, 3, 5, 4, 2, 4, 4, 5, 1, 1.0])
     # rel: the same counts over the same number of arrangements
-    assert pytest.approx(float(core(new, golden, 1.0)[2]), rel=1e-12) == float(core(new / 10, golden / 10, 0.1)[2])
+    assert pytest.approx(float(core(new, golden, 0.5)[2]), rel=1e-12) == float(core(new / 10, golden / 10, 0.05)[2])
 
 
 def test_a_sampled_p_value_is_never_zero():
@@ -246,8 +134,92 @@ def test_a_sampled_p_value_is_never_zero():
 def test_many_seeds_with_different_values_can_be_permuted(paired):
     """45 seeds exceed what can be counted, and still a clear shift alarms while none passes."""
     golden = np.random.default_rng(4).normal(size=45)
-    rule = {"test": "permutation", "paired": paired}
-    assert (True, False) == (compare(golden + 1, golden, **rule).alarm, compare(golden[::-1], golden, **rule).alarm)
+    how = {"test": "permutation", "paired": paired}
+    assert (True, False) == (compare(golden + 1, golden, **how).alarm, compare(golden[::-1], golden, **how).alarm)
+
+
+@pytest.mark.parametrize(("dead", "golden_dead", "n_golden"), [(9, 0, 16), (3, 2, 40), (0, 5, 16), (16, 16, 16)])
+def test_dead_seeds_are_counted_as_by_scipy(dead, golden_dead, n_golden):
+    """Fisher's exact test, two-sided, against a golden of as many or more seeds."""
+    table = [[dead, 16 - dead], [golden_dead, n_golden - golden_dead]]
+    assert pytest.approx(stats.fisher_exact(table).pvalue, rel=1e-9) == fisher(
+        dead, golden_dead, 16, n_golden
+    )  # counts
+
+
+def test_a_wild_seed_lies_outside_what_the_golden_predicts():
+    """The worst of n, n times counted, by t with 3 degrees of freedom at most."""
+    golden = np.random.default_rng(5).normal(size=12)
+    new = np.append(np.full(7, golden.mean()), golden.mean() + 9)
+    far = (9 - 0.5) / (golden.std(ddof=1) * math.sqrt(1 + 1 / 12))
+    expected = 2 * 8 * stats.t.sf(far, 3)
+    assert pytest.approx(expected, rel=1e-9) == float(statistics.wild_seed(new, golden, 0.5))  # the same function
+
+
+def test_a_noisy_bug_alarms_in_spite_of_its_own_scatter():
+    """A hundred times the loss in 12 of 12 seeds: t divides by the scatter of the bug, a single seed does not."""
+    golden = np.array([0.07, 0.08, 0.06, 0.075, 0.07, 0.065, 0.08, 0.07, 0.06, 0.07, 0.075, 0.068])
+    new = golden * np.array([40, 300, 20, 90, 10, 250, 60, 30, 15, 80, 200, 100.0])
+    shift = compare(new, golden)
+    assert (True, "wild seed") == (shift.alarm, shift.test)
+    assert float(paired_shift(new, golden).p(0.0)) > ALPHA  # t alone would let it pass
+
+
+def test_a_noisy_bug_among_seeds_that_differ_alarms_by_its_signs():
+    """18 seeds that differ much from each other all move up, by very different amounts."""
+    golden = np.linspace(1, 100, 18)
+    moves = np.array([30, 1, 1, 1, 2, 1, 1, 1, 1, 90, 1, 1, 1, 1, 2, 1, 1, 1.0])
+    shift = compare(golden + moves, golden)
+    assert (True, "sign flip") == (shift.alarm, shift.test)
+    assert float(paired_shift(golden + moves, golden).p(0.0)) > ALPHA
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_one_wild_seed_alarms(paired):
+    """One of eight goes from 1 to 1000 while the others stay where they were."""
+    golden = 1 + 0.1 * np.random.default_rng(6).normal(size=8)
+    new = np.append(golden[:7], 1000.0)
+    shift = compare(new, golden, paired=paired, margin=0.05)
+    assert (True, "wild seed") == (shift.alarm, shift.test)
+
+
+def test_a_leak_alarms_on_the_log_scale():
+    """A loss of .07 that falls to .0006 is a factor of a hundred, in pairs and in groups, whatever the spread."""
+    golden = 0.07 * np.exp(0.5 * np.random.default_rng(7).normal(size=8))
+    scale, margin = read_margin("2%", "identity")
+    new = 0.0006 * np.exp(0.5 * np.random.default_rng(8).normal(size=8))
+    for paired in (True, False):
+        assert compare(new, golden, paired=paired, scale=scale, margin=margin).alarm
+
+
+@pytest.mark.parametrize(
+    ("parts", "changes", "n"),
+    [
+        ({"mean": 0.98, "wild seed": 0.02}, {}, 12),
+        ({"mean": 0.96, "wild seed": 0.02, "sign flip": 0.02}, {}, 17),
+        ({"mean": 0.98, "wild seed": 0.02}, {}, 16),
+        ({"mean": 0.98, "wild seed": 0.02}, {}, 41),
+        ({"mean": 1.0}, {"test": "permutation"}, 12),
+        ({"mean": 0.5, "dead seeds": 0.5}, {"test": "permutation", "dead_below": 0.1}, 12),
+        ({"mean": 1.0}, {"dead_below": 0.1}, 5),
+    ],
+)
+def test_a_test_has_a_share_of_alpha_only_where_it_could_alarm(parts, changes, n):
+    """2 / 2^16 exceeds a fiftieth of .001, 2 / 2^17 does not; 5 of 5 dead seeds have p .008, 12 of 12 have 7e-7.
+
+    The arrangements of more than 40 seeds are sampled, and their p-values no smaller than 4e-5.
+    """
+    split = split_alpha(rule(**changes), n, n, paired=True)
+    assert pytest.approx({part: share * ALPHA for part, share in parts.items()}, rel=1e-9) == split  # one difference
+
+
+def test_dead_seeds_alarm_by_their_number():
+    """Six of 16 seeds fail outright where one of the golden's 48 did: the mean alone is not sure of it."""
+    golden = np.append(0.8 + 0.05 * np.random.default_rng(9).normal(size=47), 0.0)
+    new = np.append(golden[:10], np.zeros(6))
+    shift = compare(new, golden, paired=True, test="permutation", dead_below=0.1, margin=0.05, alpha=2e-3)
+    assert (True, "dead seeds", 16) == (shift.alarm, shift.test, shift.n)
+    assert not compare(new, golden, test="permutation", margin=0.05, alpha=2e-3).alarm
 
 
 def test_a_shift_within_the_margin_never_alarms():
@@ -258,97 +230,197 @@ def test_a_shift_within_the_margin_never_alarms():
     assert compare(certain, golden, margin=0.09).alarm
 
 
+@pytest.mark.parametrize(
+    ("judgement", "shift", "noise"), [("equal", 0.01, 0.01), ("undecided", 0.05, 0.2), ("changed", 0.5, 0.01)]
+)
+def test_a_comparison_is_changed_equal_or_undecided(judgement, shift, noise):
+    """Equal needs an interval within the margin; undecided says how many seeds would make it so, or make an alarm."""
+    golden = np.linspace(1, 2, 10)
+    new = golden + shift + noise * np.resize([1.0, -1.0], 10)
+    result = compare(new, golden, margin=0.1)
+    assert judgement == result.judgement
+    assert (10 < result.deciding_seeds) == (judgement == "undecided")
+
+
+def test_so_many_seeds_as_said_would_decide():
+    """With the same shift and spread their interval lies within the margin, and that of one seed fewer does not."""
+    golden = np.linspace(1, 2, 10)
+    result = compare(golden + 0.05 + 0.2 * np.resize([1.0, -1.0], 10), golden, margin=0.1)
+    n = result.deciding_seeds
+    half = [result.sd / math.sqrt(k) * stats.t.isf(0.005, k - 1) for k in (n - 1, n)]
+    assert half[0] > 0.05 >= half[1]
+
+
 @pytest.mark.parametrize("direction", [1, -1])
-@pytest.mark.parametrize("rule", [{}, {"paired": False}, {"test": "permutation"}])
-def test_a_shift_alarms_in_both_directions(rule, direction):
+@pytest.mark.parametrize("changes", [{}, {"paired": False}, {"test": "permutation"}])
+def test_a_shift_alarms_in_both_directions(changes, direction):
     """An unexplained improvement may be a leak, so it alarms like a loss."""
     golden = np.random.default_rng(5).normal(size=12)
     new = golden + direction * 5 + np.random.default_rng(6).normal(size=12)
-    seen = compare(new, golden, margin=0.5, **rule)
-    assert (True, direction) == (seen.alarm, np.sign(seen.shift))
+    shift = compare(new, golden, margin=0.5, **changes)
+    assert (True, direction) == (shift.alarm, np.sign(shift.shift))
 
 
 @pytest.mark.parametrize(("shift", "alarm"), [(0.25, False), (0.5, False), (0.75, True)])
 def test_equal_differences_alarm_beyond_the_margin_alone(shift, alarm):
     """Without any spread the margin alone decides; binary fractions keep the differences exactly equal."""
     golden = np.arange(5.0)
-    seen = compare(golden + shift, golden, margin=0.5)
-    assert (alarm, "equal", 0.0) == (seen.alarm, seen.test, seen.sd)
+    result = compare(golden + shift, golden, margin=0.5)
+    assert (alarm, "equal", 0.0) == (result.alarm, result.test, result.sd)
 
 
 def test_values_are_paired_by_seed_and_not_by_place():
-    """The order in which seeds are listed does not matter."""
-    golden = by_seed(range(6))
-    new = dict(reversed(golden.items()))
-    seen = compare_values(new, golden, scale="identity", margin=0.0, alpha=ALPHA, test="t", paired=True)
-    assert (False, 0.0) == (seen.alarm, seen.sd)
+    """The order in which seeds are listed does not matter, nor do seeds that only the golden has."""
+    golden = by_seed([*range(6), 100, 200])
+    new = {seed: golden[seed] for seed in reversed([*golden][:6])}
+    shift = compare_values(new, golden, rule(), paired=True)
+    assert (False, 0.0, 6) == (shift.alarm, shift.sd, shift.n_golden)
+
+
+def test_a_larger_golden_is_used_whole_where_seeds_are_not_paired():
+    """Five new values against forty: a shift shows that five against five would not."""
+    generator = np.random.default_rng(10)
+    golden, new = by_seed(generator.normal(size=40)), by_seed(1.5 + generator.normal(size=5))
+    few = {seed: golden[seed] for seed in new}
+    many, fewer = (compare_values(new, values, rule(), paired=False) for values in (golden, few))
+    assert (True, "pooled t", 40) == (many.alarm, many.test, many.n_golden)
+    assert (False, "Welch", 5) == (fewer.alarm, fewer.test, fewer.n_golden)
 
 
 def test_the_comparison_states_what_it_could_have_detected():
     """The detectable effect of a comparison follows from its own spread."""
     golden = np.random.default_rng(7).normal(size=8)
-    seen = compare(golden[::-1], golden, margin=0.1)
-    assert detectable_effect(seen.sd, 8, margin=0.1, alpha=ALPHA) == seen.detectable
+    shift = compare(golden[::-1], golden, margin=0.1)
+    assert detectable_effect(shift.sd, 8, rule(margin=0.1)) == shift.detectable
+
+
+def noncentral_power(beyond, df, share):
+    """Return scipy's power of the two-sided t test without a margin."""
+    return stats.nct.sf(stats.t.isf(share / 2, df), df, beyond)
 
 
 @pytest.mark.parametrize("paired", [True, False])
-def test_the_detectable_effect_follows_the_noncentral_t(paired):
+def test_without_a_margin_the_detectable_effect_follows_the_noncentral_t(paired):
     """At the stated effect, with the upper bound as the true spread, scipy's noncentral t gives power .9."""
-    n, sd, margin = 7, 0.3, 0.2
-    effect = detectable_effect(sd, n, margin=margin, alpha=ALPHA, paired=paired)
+    n, sd = 7, 0.3
+    effect = detectable_effect(sd, n, rule(), paired=paired)
     bound = sd * math.sqrt((n - 1) / stats.chi2.ppf(0.2, n - 1))
     df, error = (n - 1, bound / math.sqrt(n)) if paired else (2 * n - 2, bound * math.sqrt(2 / n))
-    power = stats.nct.sf(stats.t.isf(ALPHA / 2, df), df, (effect - margin) / error)
-    assert pytest.approx(0.9, abs=1e-5) == power  # two implementations of the noncentral t agree to 1e-6
+    assert pytest.approx(0.9, abs=1e-6) == noncentral_power(effect / error, df, 0.98 * ALPHA)  # an integral of 64 nodes
+
+
+def test_with_a_wide_margin_the_detectable_effect_is_that_of_a_one_sided_test():
+    """The other side is then out of reach, and alpha need not be halved."""
+    n, sd, margin = 7, 0.3, 50.0
+    error = sd * math.sqrt((n - 1) / stats.chi2.ppf(0.2, n - 1) / n)
+    beyond = (detectable_effect(sd, n, rule(margin=margin)) - margin) / error
+    assert pytest.approx(0.9, abs=1e-6) == stats.nct.sf(stats.t.isf(0.98 * ALPHA, n - 1), n - 1, beyond)  # 64 nodes
+
+
+def test_a_larger_golden_detects_less():
+    """Against 40 seeds five see 2.3 sd, against five 4.4, where the spread is known and not only estimated."""
+    known = math.sqrt(stats.chi2.ppf(0.2, 4) / 4), math.sqrt(stats.chi2.ppf(0.2, 39) / 39)
+    five, forty = (
+        detectable_effect(sd, 5, rule(), paired=False, n_golden=n) for sd, n in zip(known, (5, 40), strict=True)
+    )
+    assert pytest.approx([4.4, 2.3], abs=0.05) == [five, forty]  # as rounded
 
 
 def test_an_unknown_spread_detects_nothing_known():
     """One seed has no spread, and no effect can be stated; equal values leave the margin."""
-    assert math.isnan(detectable_effect(0.1, 1, margin=0.1, alpha=ALPHA))
-    assert detectable_effect(0.0, 5, margin=0.1, alpha=ALPHA) == 0.1
+    assert math.isnan(detectable_effect(0.1, 1, rule(margin=0.1)))
+    assert detectable_effect(0.0, 5, rule(margin=0.1)) == 0.1
+
+
+def test_power_grows_with_seeds_and_reaches_nine_tenths_at_the_detectable_effect():
+    """Where the true spread is the bound of the estimated one."""
+    bound = math.sqrt(11 / stats.chi2.ppf(0.2, 11))
+    effect = detectable_effect(1.0, 12, rule(margin=0.2))
+    assert pytest.approx(0.9, abs=1e-6) == power_at(effect, bound, 12, rule(margin=0.2))  # one root of one function
+    powers = [power_at(effect, bound, n, rule(margin=0.2)) for n in (6, 9, 12, 20)]
+    assert sorted(powers) == powers
+    assert (1.0, 0.0) == (power_at(0.3, 0.0, 5, rule(margin=0.2)), power_at(0.1, 0.0, 5, rule(margin=0.2)))
+
+
+def test_the_fewest_seeds_that_detect_an_effect_are_given():
+    """One fewer does not; no number sees an effect within the margin."""
+    n = seeds_that_detect(1.0, 0.8, rule(margin=0.1))
+    assert detectable_effect(0.8, n, rule(margin=0.1)) <= 1.0 < detectable_effect(0.8, n - 1, rule(margin=0.1))
+    assert seeds_that_detect(0.1, 0.8, rule(margin=0.1)) is None
 
 
 @pytest.mark.parametrize(
-    ("expected", "test", "alpha", "paired"),
+    ("expected", "n", "changes"),
     [
-        (5, "t", 1e-3, True),
-        (11, "permutation", 1e-3, True),
-        (7, "permutation", 1e-3, False),
-        (8, "permutation", 1e-2, True),
-        (5, "permutation", 1e-2, False),
+        (11, 16, {}),
+        (10, 16, {"alpha": 2e-3}),
+        (10, 12, {"margin": 0.05}),
+        (11, 16, {"margin": 0.16}),
+        (9, 16, {"paired": False}),
+        (17, 16, {"margin": 0.9}),
+        (11, 10, {}),
+        (9, 16, {"alpha": 2e-3, "dead_below": 0.1}),
+        (5, 16, {"alpha": 2e-3, "dead_below": 0.1, "n_golden": 48}),
     ],
 )
-def test_seeds_needed_let_the_test_alarm_at_all(expected, test, alpha, paired):
-    """A permutation test needs so many seeds that the clearest shift of all alarms; t needs 5."""
-    assert expected == seeds_needed(test, alpha, paired=paired)
-    golden = np.arange(float(expected))
-    rule = {"test": test, "alpha": alpha, "paired": paired}
-    assert compare(golden + 100, golden, **rule).alarm
+def test_the_fewest_dead_seeds_are_those_that_the_test_needs(expected, n, changes):
+    """ceil(log2(2 / alpha)) in pairs; one fewer beside a margin; n + 1 where all do not suffice; Fisher needs fewer."""
+    how = {"paired": True, "n_golden": None}
+    how |= {name: changes[name] for name in how if name in changes}
+    only = {name: value for name, value in changes.items() if name not in how}
+    assert expected == fewest_dead_seeds(n, 0.9, rule(test="permutation", **only), **how)
 
 
 @pytest.mark.parametrize(
-    ("n", "rule", "reason"),
+    ("expected", "test", "alpha", "paired", "margin"),
+    [
+        (5, "t", 1e-3, True, 0.0),
+        (11, "permutation", 1e-3, True, 0.0),
+        (10, "permutation", 1e-3, True, 0.1),
+        (7, "permutation", 1e-3, False, 0.0),
+        (8, "permutation", 1e-2, True, 0.0),
+        (5, "permutation", 1e-2, False, 0.0),
+    ],
+)
+def test_seeds_needed_let_the_test_alarm_at_all(expected, test, alpha, paired, margin):
+    """A permutation test needs so many seeds that the clearest shift of all alarms; t needs 5."""
+    how = {"test": test, "alpha": alpha, "margin": margin}
+    assert expected == seeds_needed(rule(**how), paired=paired)
+    golden = np.arange(float(expected))
+    assert compare(golden + 100, golden, paired=paired, **how).alarm
+
+
+@pytest.mark.parametrize(
+    ("n", "changes", "reason"),
     [
         (4, {}, "4 seeds are too few"),
         (10, {"test": "permutation"}, "10 paired seeds cannot reach alpha 0.001 in a permutation test; train 11"),
         (6, {"test": "permutation", "paired": False}, "6 unpaired seeds .* train 7"),
     ],
 )
-def test_too_few_seeds_are_refused_with_the_number_needed(n, rule, reason):
+def test_too_few_seeds_are_refused_with_the_number_needed(n, changes, reason):
     """A comparison that could never alarm, or whose spread is a guess, is not made."""
     with pytest.raises(UsageError, match=reason):
-        compare(range(n), range(n), **rule)
+        compare(range(n), range(n), **changes)
 
 
 def test_other_seeds_and_impossible_values_are_refused():
     """Seeds must be the golden's, values finite, and positive on a log scale."""
-    rule = {"scale": "identity", "margin": 0.0, "alpha": ALPHA, "test": "t", "paired": True}
     with pytest.raises(UsageError, match="train the same seeds"):
-        compare_values(by_seed(range(6)), by_seed(range(5)), **rule)
+        compare_values(by_seed(range(6)), by_seed(range(5)), rule(), paired=True)
     with pytest.raises(UsageError, match="not finite"):
         compare([1, 2, 3, 4, math.nan], range(5))
     with pytest.raises(UsageError, match="positive values, not -1"):
         compare([1, 2, 3, 4, -1], range(1, 6), scale="log")
+
+
+def test_the_bound_of_an_innocent_change_is_that_of_its_mean():
+    """|mean difference| + t_{.95} error, in pairs of the seeds that were tried; one seed bounds nothing."""
+    golden = by_seed([1.0, 2.0, 3.0, 4.0, 5.0])
+    moved = {"1": 1.9, "2": 3.0, "4": 4.7}
+    expected = 0.4 / 3 + stats.t.isf(0.05, 2) * np.std([-0.1, 0.0, -0.3], ddof=1) / math.sqrt(3)
+    assert pytest.approx(expected, rel=1e-9) == null_bound(moved, golden, "identity")  # the same quantile
+    assert math.inf == null_bound({"1": 1.9}, golden, "identity")
 
 
 def test_a_margin_in_percent_is_a_margin_on_the_log_scale():
@@ -357,13 +429,6 @@ def test_a_margin_in_percent_is_a_margin_on_the_log_scale():
     assert read_margin("2 %", "identity") == ("log", math.log1p(0.02))
     assert read_margin(0.02, "identity") == ("identity", 0.02)
     assert read_margin(0.02, "log") == ("log", 0.02)
-
-
-@pytest.mark.parametrize("values", [[1, 2, 0], [1, 2, -3], [1, 5, 9], [1, 2, math.nan]])
-def test_a_margin_in_percent_means_something_for_positive_values_of_little_spread(values):
-    """Values that are not all positive, or whose mean is within 3 sd, have no meaningful percentage."""
-    assert not allows_percent(values)
-    assert allows_percent([10, 11, 12])
 
 
 @pytest.mark.parametrize("margin", ["2", "%", "two %", "-1%", -0.1, math.nan, math.inf])

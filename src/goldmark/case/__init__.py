@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from goldmark.case._case import Better, Case, Data, Metric, Recipe, Role, S, Scale, Variant, cosine_factor, recipe_of
+from goldmark.case._case import (
+    Better,
+    Case,
+    Data,
+    MeanTest,
+    Metric,
+    Recipe,
+    Role,
+    S,
+    Scale,
+    Unsaid,
+    Variant,
+    cosine_factor,
+    recipe_of,
+)
 from goldmark.case._claim import AllOf, Check, Claim, Relation, Verdict
 from goldmark.case._run import Baseline, Failure, Finding, MatrixScale, Run, Runs, UsageError, find
 from goldmark.case._score import Decision, Score, Thresholds
@@ -19,6 +33,7 @@ __all__ = [
     "Failure",
     "Finding",
     "MatrixScale",
+    "MeanTest",
     "Metric",
     "Recipe",
     "Relation",
@@ -29,6 +44,7 @@ __all__ = [
     "Scale",
     "Score",
     "Thresholds",
+    "Unsaid",
     "UsageError",
     "Variant",
     "Verdict",

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Role = Literal["fixed", "broken", "option", "control"]
 Better = Literal["higher", "lower", "neither"]
 Scale = Literal["identity", "log"]
+MeanTest = Literal["t", "permutation"]
 Data = Mapping[str, "Tensor"]  # named tensors: `train_` and `val_` with examples on axis 0, `step_` with steps there
 
 S = TypeVar("S", bound="Recipe")
@@ -71,23 +73,41 @@ def recipe_of(settings: Recipe) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
 
 
+class Unsaid(Enum):
+    """Stands for a margin that was not given: None is one that says "only shown"."""
+
+    MARGIN = "margin"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A number that a case measures of a trained model, and how two values of it are compared.
+    """A number that is measured of a trained model, and the rule by which two sets of its values are compared.
 
     `margin` is the change that nobody would mind: a number on the metric's scale (in its unit, or in log), or a
-    percentage such as "2%", which needs seeds that agree to a third of their mean; without one no variant gates on the
-    metric. `dead_seeds` says that single
-    seeds can fail outright (an F1 of 0), so that means are compared by permutation instead of by t.
+    percentage such as "2%", on the log scale. None only shows the metric; where it is left out, a project's own default
+    holds (ini option `golden_margin`), and in a case the metric is only shown. `test` is "permutation" where means say
+    little because single seeds can fail outright (an F1 of 0); `dead_below` says from which value on a seed has failed,
+    so that such seeds are counted too. `guard` holds the values of the bug that a golden must see, one per seed, or a
+    function that returns them; `null` those after innocent changes, by the name of the change, which a margin must take
+    in. Both are looked at where a golden is recorded. In a case the guard is a variant: `Variant.guards`.
     """
 
-    name: str
-    says: str
+    name: str = field(kw_only=False)
+    says: str = ""
     unit: str = "1"
     better: Better = "neither"
     scale: Scale = "identity"
-    margin: float | str | None = None
-    dead_seeds: bool = False
+    margin: float | str | Unsaid | None = Unsaid.MARGIN
+    alpha: float | None = None  # false-alarm rate of all its tests together; None: the project's, or the variant's
+    test: MeanTest = "t"
+    dead_below: float | None = None
+    guard: Any = None
+    null: Mapping[str, Any] | None = None
+
+    @property
+    def own_margin(self) -> float | str | None:
+        """The margin that it states itself; None where it is only shown, or says nothing."""
+        return None if isinstance(self.margin, Unsaid) else self.margin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +123,7 @@ class Variant:
     seeds: int | None = None  # it trains with seeds 0 ... seeds - 1; None: the case's count
     guards: Mapping[str, str] = field(default_factory=dict)  # metric -> the variant whose bug the golden must see
     gates: tuple[str, ...] = ()  # further metrics of its golden that fail beyond their margins; the others are shown
-    alpha: float = 1e-3  # false-alarm rate of each metric that gates
+    alpha: float = 1e-3  # false-alarm rate of each metric that gates and states none itself
 
     @property
     def gating(self) -> tuple[str, ...]:
@@ -117,6 +137,8 @@ class Case(ABC, Generic[S]):
 
     A case is a subclass, whose methods say how it behaves, and its instance, whose fields say what is declared.
     """
+
+    threads: ClassVar[int] = 1  # of a run on the CPU; another number sums in another order
 
     name: str
     title: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,27 @@ from goldmark.runs import by_variant
 
 
 def check_case(
-    runs: Sequence[Run], folder: Path | None = None, *, default: Path = Path("golden"), allow_fewer: bool = False
+    runs: Sequence[Run],
+    folder: Path | None = None,
+    *,
+    default: Path = Path("golden"),
+    allow_fewer: bool = False,
+    strict: bool = False,
 ) -> list[Comparison]:
     """Compare runs of a catalogue case with the goldens in a folder: a comparison per variant.
 
     Seeds that a golden does not have are left out. `ok` is None, with the reason, where nobody named a folder and the
     default one is not there, for a user's data, and for fewer seeds than a check must have where `allow_fewer` asks for
-    it and those hold. A golden that is missing, of another kind of device, or that cannot be trusted fails.
+    it and those hold. `strict`: a metric that is undecided fails. A golden that is missing, of another kind of device,
+    or that cannot be trusted fails.
     """
     variants = dict.fromkeys(run.variant for run in runs)
-    return [_check_variant(runs, variant, folder, default, allow_fewer=allow_fewer) for variant in variants]
+    how = {"allow_fewer": allow_fewer, "strict": strict}
+    return [_check_variant(runs, variant, folder, default, how) for variant in variants]
 
 
 def _check_variant(
-    runs: Sequence[Run], variant: str, named: Path | None, default: Path, *, allow_fewer: bool
+    runs: Sequence[Run], variant: str, named: Path | None, default: Path, how: Mapping[str, bool]
 ) -> Comparison:
     name, folder = f"{runs[0].case}/{variant}", named or default
     if runs[0].data != "generated":
@@ -47,8 +55,10 @@ def _check_variant(
         return Comparison(name=name, ok=False, reason=f"no golden in '{folder}'{_way_out(runs[0], named)}")
     known = [run for run in runs if golden.stream is None or str(run.seed) in golden.stream]
     if variant not in {run.variant for run in known}:
-        return Comparison(name=name, ok=None if allow_fewer else False, reason="none of the golden's seeds was run")
-    return compare(golden, result_of(known, variant), allow_fewer=allow_fewer)
+        return Comparison(
+            name=name, ok=None if how["allow_fewer"] else False, reason="none of the golden's seeds was run"
+        )
+    return compare(golden, result_of(known, variant), **how)
 
 
 def _way_out(run: Run, named: Path | None) -> str:
@@ -90,7 +100,7 @@ def _statistical(case: Case[Any], variant: str, metric: Metric, runs: Runs) -> S
     """Return a metric's entry: with its margin where the variant declares that it gates, and else only shown."""
     declared = case.variant(variant)
     own, guard, gates = runs[variant], declared.guards.get(metric.name), metric.name in declared.gating
-    if gates and metric.margin is None:
+    if gates and metric.own_margin is None:
         raise UsageError(f"variant '{variant}' gates on '{metric.name}', which has no margin; give Metric.margin")
     if guard not in runs:
         guard = None
@@ -98,15 +108,37 @@ def _statistical(case: Case[Any], variant: str, metric: Metric, runs: Runs) -> S
     return statistical_entry(
         _values(own, metric.name),
         scale=metric.scale,
-        margin=metric.margin if gates else None,
-        alpha=declared.alpha,
-        test="permutation" if metric.dead_seeds else "t",
+        margin=metric.own_margin if gates else None,
+        alpha=metric.alpha or declared.alpha,
+        test=metric.test,
+        dead_below=metric.dead_below,
         better=metric.better,
         guard=guard,
         guard_values=_values(runs[guard], metric.name) if guard else None,
         first_values=_first_values(case, own, metric.name) if guard else None,
         paired=guard is not None and streams == [run.stream for run in runs[guard]],
     )
+
+
+def with_null(results: Mapping[str, Result], changed: Mapping[str, Sequence[Run]]) -> dict[str, Result]:
+    """Return results whose gating metrics know their values after innocent changes: runs by the name of the change."""
+    return {name: replace(result, statistical=_with_null(result, changed)) for name, result in results.items()}
+
+
+def _with_null(result: Result, changed: Mapping[str, Sequence[Run]]) -> dict[str, Statistical]:
+    variant = result.name.partition("/")[2]
+    own = {change: [run for run in runs if run.variant == variant] for change, runs in changed.items()}
+    return {
+        metric: entry
+        if entry.margin is None or not all(own.values())
+        else replace(entry, null_values={change: _values(runs, metric) for change, runs in own.items()} or None)
+        for metric, entry in result.statistical.items()
+    }
+
+
+def healthy_gating(case: Case[Any]) -> list[str]:
+    """Return the variants whose margins are measured against innocent changes: the fixed ones that gate."""
+    return [variant.name for variant in case.variants if variant.role == "fixed" and variant.gating]
 
 
 def _values(runs: Sequence[Run], metric: str) -> dict[str, float]:

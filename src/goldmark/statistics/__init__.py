@@ -1,48 +1,49 @@
-"""Whether a metric moved by more than a margin: paired, Welch and permutation tests, and the effect they can detect.
+"""Whether a metric moved by more than a margin, by several tests with one alpha, and the effect that they can detect.
 
-Every test asks one question: is |mean new - mean golden|, on the metric's scale, larger than a margin that nobody would
-mind? Both directions count, each with half of alpha. The cores take samples with a leading axis, so that the
-simulations behind the stated error rates run the code that judges goldens.
-
-The false-alarm rate is at most alpha for the permutation tests on exchangeable seeds, for Welch on two groups from one
-distribution (normal, log-normal), and for paired differences between two such trainings: either could have been the
-golden, so they are symmetric. An innocent change of code need not be. At alpha .001, with 5, 10 and 20 seeds, paired
-differences that are a centered log-normal (sigma .8) alarm in 1.2 %, 2.1 % and 1.9 % of comparisons, and symmetric ones
-without tails (uniform) in .33 %, .24 % and .17 %. A margin well above the spread of an innocent change absorbs both.
+The question is always one: is |mean new - mean golden|, on the metric's scale, larger than a margin that nobody would
+mind? Both directions count. Beside the mean, a sign-flip test sees a bug whose own scatter hides it from t, a test of
+single seeds sees one that went wild, and Fisher's test counts seeds that failed outright; alpha is split between them.
+The cores take samples with a leading axis, so that the simulations behind the stated error rates run the code that
+judges goldens. docs/statistics.md holds the rates.
 """
 
 from __future__ import annotations
 
+from goldmark.statistics._mean import MeanShift, group_shift, paired_lower_p, paired_shift
+from goldmark.statistics._null import null_bound
 from goldmark.statistics._permutation import permutation, sign_flip
-from goldmark.statistics._power import detectable_effect, fewest_dead_seeds
-from goldmark.statistics._scale import Array, allows_percent, on_scale, read_margin, spread
-from goldmark.statistics._shift import (
-    Shift,
-    TestName,
-    compare_values,
-    paired_lower_p,
-    paired_t,
-    seeds_needed,
-    welch,
-    why_too_few,
-)
+from goldmark.statistics._power import detectable_effect, fewest_dead_seeds, power_at, seeds_that_detect
+from goldmark.statistics._rule import Judgement, Shift, TestName, compare_values, weighed_p
+from goldmark.statistics._scale import Array, on_scale, read_margin, spread
+from goldmark.statistics._seeds import dead_seeds, fisher, wild_seed
+from goldmark.statistics._split import MetricRule, seeds_needed, split_alpha, why_too_few
 
 __all__ = [
     "Array",
+    "Judgement",
+    "MeanShift",
+    "MetricRule",
     "Shift",
     "TestName",
-    "allows_percent",
     "compare_values",
+    "dead_seeds",
     "detectable_effect",
     "fewest_dead_seeds",
+    "fisher",
+    "group_shift",
+    "null_bound",
     "on_scale",
     "paired_lower_p",
-    "paired_t",
+    "paired_shift",
     "permutation",
+    "power_at",
     "read_margin",
     "seeds_needed",
+    "seeds_that_detect",
     "sign_flip",
+    "split_alpha",
     "spread",
-    "welch",
+    "weighed_p",
     "why_too_few",
+    "wild_seed",
 ]

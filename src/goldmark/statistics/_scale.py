@@ -36,12 +36,6 @@ def read_margin(margin: float | str, scale: Scale) -> tuple[Scale, float]:
     return ("log", math.log1p(number / 100)) if isinstance(margin, str) else (scale, number)
 
 
-def allows_percent(values: ArrayLike) -> bool:
-    """Tell whether a change of the values in percent means something: all are positive and the mean exceeds 3 sd."""
-    array = np.asarray(values, dtype=np.float64)
-    return bool((array > 0).all() and array.mean() > 3 * (array.std(ddof=1) if array.size > 1 else 0.0))
-
-
 def spread(values: Sequence[float] | Array) -> float:
     """Return the sd over seeds (n - 1 in the denominator): NaN for fewer than two."""
     array = np.asarray(values, dtype=np.float64)

@@ -10,10 +10,18 @@ from typing import Any
 
 from goldmark.case import Case, Run, UsageError
 from goldmark.runs import plan_jobs, read_run, run_path, trained_by_one
+from goldmark.training._innocent import INNOCENT_CHANGES, with_innocent_change
 from goldmark.training._machines import Machines, outcomes
 from goldmark.training._tasks import plan_tasks, train_task
 
-__all__ = ["default_jobs", "resolve_device", "train", "trained_once"]
+__all__ = [
+    "INNOCENT_CHANGES",
+    "default_jobs",
+    "resolve_device",
+    "train",
+    "trained_once",
+    "with_innocent_change",
+]
 
 _SHARERS = 2  # tasks that a stack of a variant is cut into, so that two processes can share it
 

@@ -36,8 +36,10 @@ def begin(job: Job) -> Prepared:
 
 def kept_states(jobs: Iterable[Job]) -> tuple[int, Counter[str]]:
     """Return how many jobs go on from a checkpoint, and why others, which have one, start anew -> how many."""
-    with exact_arithmetic():
-        states = [kept_state(job) for job in jobs]
+    states = []
+    for job in jobs:
+        with exact_arithmetic(job.case):  # the fingerprint that it is held to tells threads
+            states.append(kept_state(job))
     return sum(state is not None for state, _ in states), Counter(reason for _, reason in states if reason)
 
 

@@ -45,10 +45,13 @@ class Prepared:
 
 
 @contextmanager
-def exact_arithmetic() -> Iterator[None]:
-    """Compute in one thread, so that sums have one order, and convolve with all bits of float32; then put both back."""
+def exact_arithmetic(case: Case[Any]) -> Iterator[None]:
+    """Compute in the threads of a case, so that sums have one order, and convolve with all bits of float32.
+
+    Both are put back afterwards.
+    """
     threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
-    torch.set_num_threads(1)
+    torch.set_num_threads(case.threads)
     torch.backends.cudnn.allow_tf32 = False
     try:
         yield

@@ -19,7 +19,7 @@ from goldmark.training._schedule import Batch, batches, train_size
 def train_single(job: Job) -> Run:
     """Train one variant with one seed, from its last checkpoint where it has one, and return the run."""
     started = time.perf_counter()
-    with exact_arithmetic():
+    with exact_arithmetic(job.case):
         run = begin(job)
         _fit(run)
         return as_run(run, "single", time.perf_counter() - started)

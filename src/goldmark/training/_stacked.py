@@ -40,7 +40,7 @@ def train_stacked(jobs: Sequence[Job]) -> list[Run]:
     a group of one is padded with a second copy of itself. Runs that checkpoints left at different steps go on apart.
     """
     started = time.perf_counter()
-    with exact_arithmetic():
+    with exact_arithmetic(jobs[0].case):
         runs = [begin(job) for job in jobs]
         for n_steps in sorted({run.n_steps for run in runs}):
             _fit_together([run for run in runs if run.n_steps == n_steps])

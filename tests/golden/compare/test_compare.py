@@ -273,7 +273,8 @@ def test_a_metric_gates_by_its_margin():
     moved = replace(SAME, statistical={"rmse": unguarded(HEALTHY + 1), "loss": shown(HEALTHY + 100)}, sources={})
     (drift,) = compare(golden, moved).drifts
     assert ("statistical", "rmse") == (drift.tier, drift.key)
-    assert "12 seeds, detects shifts of 0.297" in drift.text
+    assert "shift 1 to 1 (99 %)" in drift.text
+    assert "12 seeds, detects shifts of 0.285" in drift.text
     assert elsewhere(loss=shown([math.nan] * 12)).ok is True
 
 
@@ -372,12 +373,12 @@ def test_a_large_shift_in_a_few_seeds_is_seen(n, stream):
     few = {"rmse": entry(10 * HEALTHY[:n]), "loss": shown(HEALTHY[:n])}
     (drift,) = compare(GOLDEN, replace(SAME, statistical=few, stream=stream, sources={}), allow_fewer=True).drifts
     assert ("statistical", "rmse") == (drift.tier, drift.key)
-    assert f"{n} seeds, detects shifts of" in drift.text
+    assert f"{n} seeds, detects" in drift.text or f"{n} against 12 seeds, detects" in drift.text
 
 
-@pytest.mark.parametrize(("n", "rule"), [(1, {}), (10, {"test": "permutation"})])
+@pytest.mark.parametrize(("n", "rule"), [(1, {}), (9, {"test": "permutation"})])
 def test_seeds_too_few_for_any_test_are_said_to_be(n, rule):
-    """One seed has no spread, and ten pairs no permutation of alpha .001; NaN among them fails."""
+    """One seed has no spread, and nine pairs no permutation of alpha .001; NaN among them fails."""
     golden = approved(replace(SAME, statistical={"rmse": entry(**rule)}))
     few = replace(SAME, statistical={"rmse": entry(10 * HEALTHY[:n], **rule)}, sources={})
     comparison = compare(golden, few, allow_fewer=True)
@@ -534,3 +535,68 @@ def test_a_golden_with_too_few_seeds_for_its_test_is_an_error():
     golden = Golden(name="a", statistical={"rmse": few})
     with pytest.raises(UsageError, match="4 seeds are too few"):
         compare(golden, Result(name="a", statistical={"rmse": replace(few, values=by_seed(BROKEN[:4]))}))
+
+
+def noisy(shift):
+    """Return the healthy values, each seed moved by half a unit in one direction or the other, and all by a shift."""
+    return HEALTHY + shift + np.resize([0.5, -0.5], 12)
+
+
+def test_what_a_wide_interval_leaves_open_is_undecided():
+    """It passes, and names shift, margin and how many seeds would decide; `strict` fails it with the same words."""
+    golden = approved(replace(SAME, statistical={"rmse": entry(), "loss": shown()}))
+    moved = replace(SAME, statistical={"rmse": entry(noisy(0.05)), "loss": shown(noisy(9))}, sources={})
+    comparison = compare(golden, moved)
+    (undecided,) = comparison.undecided
+    assert (True, ", 1 undecided") == (comparison.ok, comparison.reason[-13:])
+    assert (
+        "rmse: undecided: shift -0.418 to 0.518 (99 %), margin 0.1, 12 seeds; about 728 seeds would decide" == undecided
+    )
+    (drift,) = compare(golden, moved, strict=True).drifts
+    assert f"statistical {undecided}" == drift.text
+
+
+def test_equal_and_changed_metrics_are_not_undecided():
+    """A shift of nothing with little noise is equal, values that repeat are, and an alarm is an alarm."""
+    calm = replace(SAME, statistical={"rmse": entry(HEALTHY + 0.01 * NOISE), "loss": shown()}, sources={})
+    assert (True, ()) == (compare(GOLDEN, calm, strict=True).ok, compare(GOLDEN, calm).undecided)
+    assert compare(GOLDEN, SAME, strict=True).ok is True
+    assert () == compare(GOLDEN, replace(calm, statistical={"rmse": entry(BROKEN), "loss": shown()})).undecided
+
+
+def test_unchanged_code_that_does_not_repeat_is_no_matter_of_more_seeds():
+    """Where nothing has changed every seed must repeat: the drift is that, and nothing is undecided."""
+    moved = replace(SAME, statistical={"rmse": entry(noisy(0.05)), "loss": shown()})
+    comparison = compare(GOLDEN, moved)
+    assert (False, "repeat", ()) == (comparison.ok, comparison.drifts[0].tier, comparison.undecided)
+
+
+def test_a_wild_seed_is_named():
+    """One seed that runs away among calm ones fails, with its name, value and distance."""
+    values = HEALTHY.copy()
+    values[4] = 1000.0
+    (drift,) = compare(GOLDEN, replace(SAME, statistical={"rmse": entry(values), "loss": shown()}, sources={})).drifts
+    assert re.search(r"wild seed 4: 1000, [0-9.e+]+ sd of the golden off, p ", drift.text)
+
+
+def test_dead_seeds_are_counted_in_the_message():
+    """Eleven of twelve that fail outright, against one of the golden's."""
+    healthy = {"test": "permutation", "dead_below": 0.5, "guard": None, "guard_values": None}
+    golden = approved(replace(SAME, statistical={"rmse": entry([*HEALTHY[:11], 0.0], **healthy)}))
+    values = np.where(np.arange(12) < 11, 0.0, HEALTHY)
+    (drift,) = compare(golden, replace(SAME, statistical={"rmse": entry(values, **healthy)}, sources={})).drifts
+    assert "dead seeds: 11 of 12, golden 1 of 12, p " in drift.text
+
+
+def test_another_limit_of_dead_seeds_is_another_rule():
+    """A rule changes by an update of the golden."""
+    (drift,) = compare(GOLDEN, replace(SAME, statistical={"rmse": entry(dead_below=0.5), "loss": shown()})).drifts
+    assert ("rule", "rmse.dead_below") == (drift.tier, drift.key)
+
+
+def test_reference_seeds_count_where_seeds_are_not_paired():
+    """A check of six seeds of twelve is compared with all twelve once the stream has moved."""
+    golden = approved(replace(SAME, statistical={"rmse": entry(check_seeds=6)}))
+    six = replace(entry(check_seeds=6), values=by_seed(HEALTHY[:6] + 1))
+    (drift,) = compare(golden, replace(SAME, statistical={"rmse": six}, stream=MOVED, sources={})).drifts
+    assert re.search(r"pooled t, p [0-9.e-]+, 6 against 12 seeds", drift.text)

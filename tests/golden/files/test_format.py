@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from goldmark.case import UsageError
 from goldmark.fingerprint import sha256
 from goldmark.golden._files.entries import BadGolden, Close, Golden, Provenance, Result, Statistical
 from goldmark.golden._files.folder import golden_path
-from goldmark.golden._files.format import from_bytes, read, to_bytes
+from goldmark.golden._files.format import dump, from_bytes, read, to_bytes
 from goldmark.golden._record.entry import golden_from
 
 
@@ -365,3 +366,33 @@ def test_a_file_that_is_not_there_is_no_bad_golden(tmp_path):
     (tmp_path / "a.json").mkdir()
     with pytest.raises(BadGolden, match="cannot be read"):
         read(tmp_path / "a.json", "a")
+
+
+def test_what_a_metric_does_not_say_is_not_written(golden):
+    """Files of metrics without dead seeds and innocent changes are what they were before either could be said."""
+    said = {"dead_below": 0.1, "null_values": {"two threads": {"0": 1.0}}}
+    silent, telling = (
+        json.loads(to_bytes(replace(golden, statistical={"rmse": metric})))["statistical"]["rmse"]
+        for metric in (entry(), entry(**said))
+    )
+    assert set(said) == set(telling) - set(silent)
+    assert said == {name: telling[name] for name in said}
+    read = from_bytes(to_bytes(replace(golden, statistical={"rmse": entry(**said)})), "a.json")
+    assert entry(**said) == read.statistical["rmse"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"dead_below": "low"}, "'rmse.dead_below' is 'low', not a number"),
+        ({"null_values": [1.0]}, "'rmse.null_values' is not numbers by change and seed"),
+        ({"null_values": {"two threads": [1.0]}}, "'rmse.null_values' is not numbers by change and seed"),
+        ({"null_values": {"two threads": {"0": None}}}, "'rmse.null_values.two threads.0' is None, not a number"),
+    ],
+)
+def test_dead_seeds_and_innocent_changes_of_another_kind_are_refused(golden, wrong, reason):
+    """As every other part of a file is."""
+    document = json.loads(to_bytes(replace(golden, statistical={"rmse": entry()})))
+    document["statistical"]["rmse"] |= wrong
+    with pytest.raises(BadGolden, match=re.escape(reason)):
+        from_bytes(dump(document), "a.json")

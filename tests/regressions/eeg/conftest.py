@@ -19,7 +19,7 @@ def trained():
 
     @cache
     def fitted(variant, case_id, seed):
-        with exact_arithmetic():
+        with exact_arithmetic(cases[case_id]):
             run = prepare(Job(cases[case_id], variant, seed))
             _fit(run)
         return run.model.eval().requires_grad_(requires_grad=False), run.data

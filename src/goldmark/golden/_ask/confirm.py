@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from goldmark.case import Case, Run, Scale, UsageError
+from goldmark.golden._compare.shift import rule_of
 from goldmark.golden._files.entries import Golden, Statistical
 from goldmark.runs import by_variant
 from goldmark.statistics import Shift, compare_values
@@ -80,9 +81,6 @@ def _shift(new: Sequence[float], old: Sequence[float], entry: Statistical, *, pa
     return compare_values(
         dict(zip(map(str, range(len(new))), new, strict=True)),
         dict(zip(map(str, range(len(old))), old, strict=True)),
-        scale=entry.scale,
-        margin=entry.margin or 0.0,
-        alpha=entry.alpha,
-        test=entry.test,
+        rule_of(entry),
         paired=paired,
     )

@@ -11,6 +11,7 @@ from goldmark.golden._files.arrays import is_summary
 
 Tier = Literal["exact", "close", "statistical", "repeat", "key", "rule"]
 
+_LARGEST_LOG = 700.0  # of a float
 _WIDTH = 32  # characters of one value in a message
 
 
@@ -80,6 +81,7 @@ class Comparison:
     cause: str = ""  # which code or environment changed, where something drifted
     n_entries: int = 0  # numbers, texts, flags and metrics that were compared
     unchecked: str = ""  # how many seeds those were, and what they detect
+    undecided: tuple[str, ...] = ()  # metrics that hold although their interval is wider than their margin, in words
 
 
 def difference(
@@ -138,7 +140,12 @@ def show(value: Any) -> str:
 
 def show_shift(shift: float, scale: str) -> str:
     """Return a shift on a metric's scale in its unit, or in percent on the log scale."""
-    return f"{100 * math.expm1(shift):.3g} %" if scale == "log" else f"{shift:.3g}"
+    return f"{100 * math.expm1(min(shift, _LARGEST_LOG)):.3g} %" if scale == "log" else f"{shift:.3g}"
+
+
+def show_interval(interval: tuple[float, float], scale: str) -> str:
+    """Return an interval of a shift in its unit, or in percent on the log scale."""
+    return f"{show_shift(interval[0], scale)} to {show_shift(interval[1], scale)}"
 
 
 def _types(golden: Any, got: Any) -> str:

@@ -14,7 +14,7 @@ from goldmark.golden._files.settle import settled
 
 REPEAT = 1e-6  # relative; one machine, one code and one seed stay nearer than this, whatever the load
 _SAME = 1e-12  # relative: what a logarithm differs by from one system to another
-_RULE = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds")
+_RULE = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds", "dead_below")
 _BY_SEED = ("values", "guard_values", "first_values")
 
 
@@ -87,6 +87,7 @@ def _same_close(golden: Close, got: Close) -> bool:
 def _same_metric(golden: Statistical, got: Statistical) -> bool:
     rules = all(same_rule(getattr(golden, name), getattr(got, name)) for name in _RULE)
     known = got.repeats in (None, golden.repeats)  # who did not try has nothing to say about it
+    known = known and (got.null_values is None or _alike(golden.null_values, got.null_values, REPEAT))
     return rules and known and all(_alike(getattr(golden, name), getattr(got, name), REPEAT) for name in _BY_SEED)
 
 

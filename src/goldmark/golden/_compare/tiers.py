@@ -16,28 +16,38 @@ from goldmark.golden._files.entries import Close, Golden, Result
 from goldmark.golden._files.settle import comparable
 
 
-def compare(golden: Golden, result: Result, *, statistical_only: bool = False, allow_fewer: bool = False) -> Comparison:
+def compare(
+    golden: Golden,
+    result: Result,
+    *,
+    statistical_only: bool = False,
+    allow_fewer: bool = False,
+    strict: bool = False,
+) -> Comparison:
     """Return how a result compares with its golden; where nothing has changed, its metrics must repeat as well.
 
     Fewer seeds than a check must have fail; with `allow_fewer` those that are there are compared, and `ok` is None
     where they hold. `statistical_only` leaves out the exact and close tiers and repeat, to show that the metrics alone
-    tell a bug. Raise `UsageError` for a golden whose seeds are too few for its own test.
+    tell a bug. `strict`: a metric whose interval is wider than its margin fails instead of being named as undecided.
+    Raise `UsageError` for a golden whose seeds are too few for its own test.
     """
     drifts = [] if statistical_only else list(_arithmetic(golden, result))
     partial: dict[str, str] = {}
+    undecided: list[Drift] = []
     if golden.statistical or result.statistical:
         # numpy comes with it, which a test of exact and close numbers does not pay for
         from goldmark.golden._compare.metrics import metrics_compared
 
         repeat = not statistical_only and nothing_changed(golden, result)
-        moved, partial = metrics_compared(golden, result, repeat=repeat, allow_fewer=allow_fewer)
-        drifts += moved
+        moved, undecided, partial = metrics_compared(golden, result, repeat=repeat, allow_fewer=allow_fewer)
+        drifts += [*moved, *(undecided if strict else [])]
     drifts.sort(key=lambda drift: (not drift.is_structure, -drift.size))
     arithmetic = [] if statistical_only else [dict(golden.exact), *(entry.value for entry in golden.close.values())]
     n_entries = len(golden.statistical) + _count(arithmetic)
     why = "; ".join(dict.fromkeys(partial.values()))
     ok = False if drifts else (None if partial else True)
-    reason = drifts[0].text if drifts else why or f"{n_entries} entries hold"
+    held = f"{n_entries} entries hold" + (f", {len(undecided)} undecided" if undecided else "")
+    reason = drifts[0].text if drifts else why or held
     cause = attribution(golden, result) if drifts else ""
     return Comparison(
         name=golden.name,
@@ -48,6 +58,7 @@ def compare(golden: Golden, result: Result, *, statistical_only: bool = False, a
         cause=cause,
         n_entries=n_entries,
         unchecked=why,
+        undecided=tuple(drift.text.removeprefix("statistical ") for drift in undecided),
     )
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from goldmark.case import Better, Scale, UsageError
+from goldmark.case import Better, MeanTest, Scale, UsageError
 
-Test = Literal["t", "permutation"]
 Norm = Literal["max", "l2"]
 
 UPDATE_OPTIONS = '--golden-update --golden-reason "..."'
@@ -43,14 +42,15 @@ class Statistical:
 
     `margin`, `sd`, `detectable` and `effect` are on the scale g of the metric (identity or log). `guard_values` are
     the values of the variant whose bug the golden must see; `first_values` those after the first epoch, which a
-    frozen model would score. Only a metric without a margin may hold NaN (null in the file); a guard may diverge.
+    frozen model would score; `null_values` those after changes that nobody minds. Only a metric without a margin may
+    hold NaN (null in the file); a guard may diverge.
     """
 
     values: Mapping[str, float]
     scale: Scale
     margin: float | None  # a metric with a margin gates; None: it is only shown
     alpha: float
-    test: Test
+    test: MeanTest
     better: Better
     guard: str | None
     guard_values: Mapping[str, float] | None
@@ -60,11 +60,18 @@ class Statistical:
     effect: float | None
     check_seeds: int | None = None  # how many of the stored seeds a check must have; None: all
     repeats: bool | None = True  # whether unchanged code gives every value again; None: nobody has tried
+    dead_below: float | None = None  # a value below it is that of a seed that failed outright
+    null_values: Mapping[str, Mapping[str, float]] | None = None  # by innocent change, by seed
 
     @property
     def required_seeds(self) -> int:
         """How many of the stored seeds a check must have; the others are reference values."""
         return len(self.values) if self.check_seeds is None else self.check_seeds
+
+    @property
+    def checked_seeds(self) -> list[str]:
+        """The first seeds, as many as a check must have: in the order of numbers where they are numbers."""
+        return sorted(self.values, key=lambda seed: (len(seed), seed))[: self.required_seeds]
 
 
 @dataclass(frozen=True, kw_only=True)

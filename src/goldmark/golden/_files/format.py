@@ -38,6 +38,7 @@ _CONFLICT = {  # as git marks the sides of a merge, each with what it calls them
     "theirs": re.compile(r"^>{7} (.+?)\r?$", re.MULTILINE),
 }
 _BY_SEED = ("values", "guard_values", "first_values")
+_OPTIONAL = ("dead_below", "null_values")  # written where they say something: files without them are as before
 _NUMBERS = ("alpha", "sd", "detectable", "effect")
 _NUMBERS_OR_NULL = ("sd", "detectable", "effect")
 _CLOSE_OPTIONAL = {field.name: field.default for field in fields(Close) if field.name not in ("value", "rel")}
@@ -172,6 +173,7 @@ def _nan_for_null(leaf: Any) -> Any:
 def _statistical_document(entry: Statistical, key: str) -> dict[str, Any]:
     """Write NaN as null, but not among the values of a metric that gates: those are refused later, by name."""
     document: dict[str, Any] = plain({field.name: getattr(entry, field.name) for field in fields(entry)}, key)
+    document = {name: value for name, value in document.items() if name not in _OPTIONAL or value is not None}
     for name, value in document.items():
         if name in _nullable(entry.margin) and value is not None:
             document[name] = {seed: _null_for_nan(number) for seed, number in value.items()}
@@ -274,6 +276,7 @@ def _close(entry: Any, key: str) -> Close:
 
 
 def _statistical(entry: Any, key: str) -> Statistical:
+    entry = {**dict.fromkeys(_OPTIONAL), **entry} if isinstance(entry, dict) else entry
     _same_keys(entry, {field.name for field in fields(Statistical)}, key)
     for name, allowed in _WORDS.items():
         _demand(entry[name] in allowed, f"'{key}.{name}' is {entry[name]!r}, not one of {allowed}")
@@ -288,7 +291,26 @@ def _statistical(entry: Any, key: str) -> Statistical:
     _demand(bool(by_seed["values"]), f"'{key}' has no values")
     _need_counts(entry, key)
     effect = None if entry["effect"] is None else numbers["effect"]
-    return Statistical(**{**entry, **numbers, **by_seed, "margin": margin, "effect": effect})
+    dead_below = (
+        None if entry["dead_below"] is None else _number(entry["dead_below"], f"{key}.dead_below", nullable=False)
+    )
+    null = _by_change(entry["null_values"], f"{key}.null_values")
+    told = {"margin": margin, "effect": effect, "dead_below": dead_below, "null_values": null}
+    return Statistical(**{**entry, **numbers, **by_seed, **told})
+
+
+def _by_change(value: Any, key: str) -> dict[str, dict[str, float]] | None:
+    """Return values by innocent change and by seed, or None."""
+    if value is None:
+        return None
+    _demand(
+        isinstance(value, dict) and all(isinstance(moved, dict) for moved in value.values()),
+        f"'{key}' is not numbers by change and seed",
+    )
+    return {
+        change: {seed: _number(number, f"{key}.{change}.{seed}", nullable=False) for seed, number in moved.items()}
+        for change, moved in value.items()
+    }
 
 
 def _need_counts(entry: Mapping[str, Any], key: str) -> None:

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import pytest
 
-from goldmark.case import Better, UsageError
+from goldmark.case import Metric, UsageError
 from goldmark.fingerprint import fingerprint
 from goldmark.golden._compare.drift import Comparison
 from goldmark.golden._compare.messages import is_code, message
 from goldmark.golden._compare.rounding import moved
 from goldmark.golden._compare.tiers import compare
 from goldmark.golden._files.devices import DEVICES, device_of, golden_on, name_to_record, need_device, without_device
-from goldmark.golden._files.entries import Golden, Norm, Result, Test, update_command
+from goldmark.golden._files.entries import Golden, Norm, Result, update_command
 from goldmark.golden._files.folder import find_golden, golden_path, name_of_test
 from goldmark.golden._files.settle import said_of_large_arrays
-from goldmark.golden._fixture.defaults import Unsaid
 from goldmark.golden._fixture.origin import Source, data_files, named_sources, sources_of_test, versions_of_test
 from goldmark.golden._fixture.parts import merged, part, unproved
 from goldmark.golden._fixture.session import GoldenSession, Outcome, stage
@@ -165,12 +164,8 @@ class GoldenCheck:
         values: Mapping[str, Any],
         *,
         seeds: Iterable[Any],
-        margin: float | str | Mapping[str, float | str | None] | Unsaid | None = Unsaid.MARGIN,
-        guards: Mapping[str, Any] | None = None,
+        metrics: Iterable[Metric] = (),
         first: Mapping[str, Any] | None = None,
-        alpha: float | Mapping[str, float] | None = None,
-        better: Better | Mapping[str, Better] = "neither",
-        test: Test | Mapping[str, Test] = "t",
         stream: Iterable[str] | None = None,
         check_seeds: int | None = None,
         allow_fewer: bool = False,
@@ -179,16 +174,18 @@ class GoldenCheck:
     ) -> None:
         """Compare metrics of trained models, `{metric: one value per seed}`, by the rule stored with each.
 
-        `margin`, `alpha`, `better` and `test` are one value or a dict by metric. `margin` is the change that nobody
-        would mind, in the metric's unit or as "2%": every metric with one gates, and None is for what is only to be
-        shown. `guards`, by metric, are values of the bug that the golden must see, or a function that returns them;
-        they are judged when they are recorded, and a check may leave them out. `first`, by metric, are values after the
-        first epoch: a model that learns no more must be seen too. `stream` is one hash per seed, of the order of
-        examples and draws, which pairs the seeds; without it Welch's test compares them. `check_seeds` is how many of
-        the recorded seeds a check must have, all of them by default. A check with fewer fails, unless `allow_fewer` or
-        `--golden-partial` says so. `sources` names files, folders and modules that can change the numbers, by default
-        what the test's files import of the project. `device` is the kind that trained: "cpu", "cuda" or "mps".
-        What is left out of `margin`, `alpha` and `device` is the project's own (ini options `golden_margin`, ...).
+        `metrics` are the rules, a `Metric` each: `Metric("val_rmse", margin="2%", better="lower", guard=values)`. Its
+        margin is the change that nobody would mind, in the metric's unit or as "2%": every metric with one gates, and
+        None is for what is only to be shown. Its guard holds values of the bug that the golden must see, or a function
+        that returns them, and `null` values after innocent changes; they are judged when they are recorded, and a check
+        may leave them out. `first`, by metric, are values after the first epoch: a model that learns no more must be
+        seen too. `stream` is one hash per seed, of the order of examples and draws, which pairs the seeds; without it
+        Welch's test compares them. `check_seeds` is how many of the recorded seeds a check must have, all of them by
+        default: the others are trained where `golden.recording`, and make the golden's side of a comparison larger. A
+        check with fewer fails, unless `allow_fewer` or `--golden-partial` says so. `sources` names files, folders and
+        modules that can change the numbers, by default what the test's files import of the project. `device` is the
+        kind that trained: "cpu", "cuda" or "mps". Margin, alpha and device that are left out are the project's own (ini
+        options `golden_margin`, ...).
         """
         __tracebackhide__ = True
         if not isinstance(allow_fewer, bool):
@@ -196,8 +193,7 @@ class GoldenCheck:
         self._device = self._trained_on(device)
         self._sources = None if sources is None else named_sources(sources, self._session.root)
         self._allow_fewer = self._allow_fewer or allow_fewer
-        rules = {"margin": margin, "guards": guards, "first": first, "alpha": alpha, "better": better, "test": test}
-        self._keep_metrics(values, seeds, {**rules, "check_seeds": check_seeds}, stream)
+        self._keep_metrics(values, seeds, {"metrics": metrics, "first": first, "check_seeds": check_seeds}, stream)
 
     @_misuse_fails
     def case(self, runs: Sequence[Run], variant: str, *, update_command: str | None = None) -> Comparison:
@@ -269,11 +265,11 @@ class GoldenCheck:
         from goldmark.golden._fixture.arguments import Rules, held_entries, new_entries, seed_names, stream_by_seed
 
         need_dict("statistical", values)
-        if self._session.again:  # a guard is no part of what must repeat
-            rules = {**rules, "guards": None, "first": None}
         names = seed_names(seeds)
         hashes = None if stream is None else stream_by_seed(stream, names)
         given = Rules(defaults=self._session.defaults, **rules)
+        if self._session.again:  # guards and innocent changes are no part of what must repeat
+            given = given.alone()
         if self.recording:
             entries = new_entries(values, names, given, paired=hashes is not None)
         else:
@@ -289,7 +285,8 @@ class GoldenCheck:
             self._comparison = Comparison(name=self._result.name, ok=True, reason="recorded")
         else:
             own = [run for run in runs if run.variant == variant]
-            (self._comparison,) = check_case(own, self._session.folder, allow_fewer=self._session.partial)
+            session = self._session
+            (self._comparison,) = check_case(own, session.folder, allow_fewer=session.partial, strict=session.strict)
         return self._comparison
 
     def _keep(self, new: Result) -> None:
@@ -324,7 +321,8 @@ class GoldenCheck:
         self._approved = golden
         comparison = self._comparison or self._compared(golden if complete else part(golden, self._result))
         partial = [f"not checked in full: {comparison.reason}"] if comparison.ok is None else []
-        self._note(ok=comparison.ok, reasons=[*partial, *unproved(golden.statistical, power=False)], name=golden.name)
+        reasons = [*partial, *unproved(golden.statistical, power=False)]
+        self._note(ok=comparison.ok, reasons=reasons, name=golden.name, undecided=comparison.undecided)
         if comparison.ok is not False:
             return []
         return message(comparison, self._command, every_drift=self._session.every_drift)
@@ -346,9 +344,10 @@ class GoldenCheck:
     def _compared(self, golden: Golden) -> Comparison:
         """Compare with the golden; code, data and environment are looked at only where something has moved."""
         result = replace(self._result, fingerprint={"device": self._device} if self._device else {})
-        comparison = compare(golden, result, allow_fewer=self._allow_fewer)
+        how = {"allow_fewer": self._allow_fewer, "strict": self._session.strict}
+        comparison = compare(golden, result, **how)
         if comparison.ok is False or moved(golden, result):
-            comparison = compare(golden, self._with_origin(golden), allow_fewer=self._allow_fewer)
+            comparison = compare(golden, self._with_origin(golden), **how)
         return comparison
 
     def _stage(self) -> None:
@@ -380,7 +379,7 @@ class GoldenCheck:
         sources = sources_of_test(self._test_file, root, self._sources, [*self._data, *recorded])
         return replace(result, fingerprint=fingerprint(self._device or "cpu"), sources=sources)
 
-    def _note(self, *, ok: bool | None, reasons: Iterable[str] = (), recorded: bool = False, name: str = "") -> None:
+    def _note(self, *, name: str = "", **became: Any) -> None:
         """Say what became of the golden."""
-        called = self._name() if recorded else name or self._result.name
-        self._outcome = Outcome(name=called).plus(ok=ok, reasons=reasons, recorded=recorded)
+        called = self._name() if became.get("recorded") else name or self._result.name
+        self._outcome = Outcome(name=called).plus(**became)

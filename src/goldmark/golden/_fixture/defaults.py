@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 
-from goldmark.case import UsageError
+from goldmark.case import Unsaid, UsageError
 from goldmark.golden._files.arrays import KEPT_WHOLE, SMALL
-
-
-class Unsaid(Enum):
-    """Stands for a margin that was not given: None is one that says "only shown"."""
-
-    MARGIN = "margin"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ class GoldenSession:
     new_only: bool  # a result is recorded where there is no golden yet
     again: bool = False  # this is the second run of tests that recorded
     partial: bool = False  # checks with fewer seeds than their goldens need are allowed
+    strict: bool = False  # a metric that is undecided fails
     every_drift: bool = False  # messages name all that differs
     defaults: Defaults = field(default_factory=Defaults)  # of the project
 
@@ -40,8 +41,11 @@ class Outcome:
     ok: bool | None = True  # None: it could not be checked
     reasons: tuple[str, ...] = ()
     recorded: bool = False
+    undecided: tuple[str, ...] = ()  # metrics that hold although their interval is wider than their margin, in words
 
-    def plus(self, *, ok: bool | None, reasons: Iterable[str] = (), recorded: bool = False) -> Outcome:
+    def plus(
+        self, *, ok: bool | None, reasons: Iterable[str] = (), recorded: bool = False, undecided: Iterable[str] = ()
+    ) -> Outcome:
         """Return the outcome after one more check: false beats null, null beats true."""
         order = (False, None, True)
         return replace(
@@ -49,16 +53,17 @@ class Outcome:
             ok=min(self.ok, ok, key=order.index),
             reasons=tuple(dict.fromkeys([*self.reasons, *reasons])),
             recorded=self.recorded or recorded,
+            undecided=(*self.undecided, *undecided),
         )
 
     def to_plain(self) -> dict[str, Any]:
         """Return the outcome as plain values, which pytest-xdist sends from a worker to the controller."""
-        return {**asdict(self), "reasons": list(self.reasons)}
+        return {**asdict(self), "reasons": list(self.reasons), "undecided": list(self.undecided)}
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Outcome:
         """Return the outcome that `to_plain` made plain."""
-        return cls(**{**values, "reasons": tuple(values["reasons"])})
+        return cls(**{**values, "reasons": tuple(values["reasons"]), "undecided": tuple(values["undecided"])})
 
 
 def stage(staging: Path, result: Result, *, whole: int = KEPT_WHOLE) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
-from goldmark.case import Better, Scale
+from goldmark.case import Better, MeanTest, Scale
 from goldmark.golden._files.arrays import KEPT_WHOLE
-from goldmark.golden._files.entries import Golden, Provenance, Result, Statistical, Test
+from goldmark.golden._files.entries import Golden, Provenance, Result, Statistical
 from goldmark.golden._files.settle import settled
-from goldmark.statistics import allows_percent, detectable_effect, read_margin, spread
+from goldmark.statistics import MetricRule, detectable_effect, read_margin, spread
 
 
 def statistical_entry(
@@ -21,11 +20,13 @@ def statistical_entry(
     scale: Scale,
     margin: float | str | None,
     alpha: float = 1e-3,
-    test: Test = "t",
+    test: MeanTest = "t",
+    dead_below: float | None = None,
     better: Better = "neither",
     guard: str | None = None,
     guard_values: Mapping[str, float] | None = None,
     first_values: Mapping[str, float] | None = None,
+    null_values: Mapping[str, Mapping[str, float]] | None = None,
     check_seeds: int | None = None,
     repeats: bool | None = True,
     paired: bool = True,
@@ -33,13 +34,13 @@ def statistical_entry(
     """Return a metric's values by seed with its rule; `paired`: the guard was trained on the same stream.
 
     A metric with a margin gates, with a guard or without; one without a margin is only shown. Values are never refused
-    here (few seeds, NaN, a percentage that means nothing), because a result is also built to be compared: `detectable`
-    is then NaN, and `refusals` gives the reason. Values that are not finite become NaN.
+    here (few seeds, NaN, no logarithm), because a result is also built to be compared: `detectable` is then NaN, and
+    `refusals` gives the reason. Values that are not finite become NaN.
     """
-    rule = _Rule(margin=margin, alpha=alpha, test=test, n=check_seeds or len(values))
     scale, limit = (scale, None) if margin is None else read_margin(margin, scale)
+    rule = MetricRule(margin=limit or 0.0, alpha=alpha, scale=scale, test=test, dead_below=dead_below)
     own, guarded = _scaled(values, scale), _scaled({} if guard is None else guard_values or {}, scale)
-    sd, detectable, effect = rule.power(values, own, guarded, limit, paired=paired)
+    sd, detectable, effect = _power(own, guarded, rule, check_seeds or len(values), paired=paired)
     return Statistical(
         values=_finite_or_nan(values),
         scale=scale,
@@ -51,48 +52,28 @@ def statistical_entry(
         guard_values=None if guard is None else _finite_or_nan(guard_values or {}),
         first_values=first_values and _finite_or_nan(first_values),
         sd=sd,
-        detectable=detectable,
+        detectable=math.nan if limit is None else detectable,
         effect=effect,
         check_seeds=check_seeds,
         repeats=repeats,
+        dead_below=dead_below,
+        null_values=null_values and {change: _finite_or_nan(moved) for change, moved in null_values.items()},
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rule:
-    """What decides, beside the values, how small a shift a metric detects."""
+def _power(
+    own: Mapping[str, float], guarded: Mapping[str, float], rule: MetricRule, n: int, *, paired: bool
+) -> tuple[float, float, float | None]:
+    """Return the spread, the effect that n seeds detect, and the guard's effect, of values on their scale.
 
-    margin: float | str | None
-    alpha: float
-    test: Test
-    n: int  # seeds of a check
-
-    def power(
-        self,
-        values: Mapping[str, float],
-        own: Mapping[str, float],
-        guarded: Mapping[str, float],
-        limit: float | None,
-        *,
-        paired: bool,
-    ) -> tuple[float, float, float | None]:
-        """Return the spread, the detectable effect and the guard's effect of values on their scale.
-
-        A guard that diverges has no distance and no spread: the golden's own spread decides, as without a guard.
-        """
-        diverged = not all(map(math.isfinite, guarded.values()))
-        known = {} if diverged else guarded
-        in_pairs = paired and set(known) == set(own)
-        sd = spread([known[seed] - own[seed] for seed in own]) if in_pairs else _pooled(own, known)
-        if isinstance(self.margin, str) and not allows_percent(list(values.values())):
-            sd = math.nan  # the margin has no meaning, so nothing is known to be detectable
-        effect = abs(_mean(known) - _mean(own)) if known else None
-        if limit is None:
-            return sd, math.nan, effect
-        detectable = detectable_effect(
-            sd, self.n, margin=limit, alpha=self.alpha, test=self.test, paired=in_pairs, guard_effect=effect
-        )
-        return sd, detectable, effect
+    A guard that diverges has no distance and no spread: the golden's own spread decides, as without a guard.
+    """
+    known = guarded if all(map(math.isfinite, guarded.values())) else {}
+    in_pairs = paired and set(known) == set(own)
+    sd = spread([known[seed] - own[seed] for seed in own]) if in_pairs else _pooled(own, known)
+    effect = abs(_mean(known) - _mean(own)) if known else None
+    detectable = detectable_effect(sd, n, rule, paired=in_pairs, n_golden=max(n, len(own)), guard_effect=effect)
+    return sd, detectable, effect
 
 
 def bug_distance(entry: Statistical) -> float:

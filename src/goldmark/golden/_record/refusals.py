@@ -8,12 +8,15 @@ from itertools import chain
 from statistics import fmean
 from typing import Any
 
+from goldmark.case import Scale
+from goldmark.golden._compare.drift import show_shift
 from goldmark.golden._compare.rounding import repeats
+from goldmark.golden._compare.shift import in_pairs, rule_of
 from goldmark.golden._files.arrays import is_summary
 from goldmark.golden._files.entries import Close, Golden, Result, Statistical
 from goldmark.golden._files.settle import settled
 from goldmark.golden._record.entry import bug_distance
-from goldmark.statistics import compare_values, on_scale, why_too_few
+from goldmark.statistics import compare_values, null_bound, on_scale, seeds_that_detect, why_too_few
 
 
 def refusals(result: Result) -> list[str]:
@@ -45,10 +48,10 @@ def _no_comparison(entry: Statistical, *, paired: bool) -> str | None:
     if odd:
         return f"NaN or infinity at seed {', '.join(odd)}; a metric with a margin needs a number from every seed"
     return (
-        why_too_few(entry.required_seeds, entry.test, entry.alpha, paired=paired)
+        why_too_few(entry.required_seeds, rule_of(entry), paired=paired, n_golden=len(entry.values))
         or _no_logarithm(entry)
         or _constant(entry)
-        or _no_power(entry)
+        or _within_the_null(entry)
     )
 
 
@@ -70,10 +73,39 @@ def _constant(entry: Statistical) -> str | None:
     )
 
 
-def _no_power(entry: Statistical) -> str | None:
-    if math.isnan(entry.detectable):
-        return "a margin in percent needs values whose mean exceeds 3 sd; give it as a number in the metric's unit"
-    return None
+def _within_the_null(entry: Statistical) -> str | None:
+    """Return which innocent change moves the metric by more than its margin, or may do so, and the margin to take."""
+    odd = [seed for moved in (entry.null_values or {}).values() for seed in moved if seed not in entry.values]
+    if odd:
+        return f"null has a value at seed {odd[0]}, which the golden has not; train some of the golden's seeds"
+    bounds = {change: _bound(entry, moved) for change, moved in (entry.null_values or {}).items()}
+    change = max(bounds, key=lambda name: bounds[name], default="")
+    margin = entry.margin or 0.0
+    if not bounds or bounds[change] <= margin:
+        return None
+    if math.isinf(bounds[change]):
+        return f"null '{change}' bounds nothing: give values of two seeds or more, each with a place on the scale"
+    moved = f"'{change}', an innocent change, moves it by {show_shift(bounds[change], entry.scale)} (95 % bound of "
+    moved += (
+        f"{len((entry.null_values or {})[change])} seeds), more than the margin of {show_shift(margin, entry.scale)}"
+    )
+    return f"{moved}; take a margin of {_margin_for(bounds[change], entry.scale)}, or more seeds"
+
+
+def _bound(entry: Statistical, moved: Mapping[str, float]) -> float:
+    known = all(math.isfinite(x) and (entry.scale == "identity" or x > 0) for x in moved.values())
+    return null_bound(moved, entry.values, entry.scale) if known else math.inf
+
+
+def _margin_for(bound: float, scale: Scale) -> str:
+    """Return a margin of two digits that takes a bound in, as a test states it."""
+    return f"{_rounded_up(100 * math.expm1(bound)):g} %" if scale == "log" else f"{_rounded_up(bound):g}"
+
+
+def _rounded_up(number: float) -> float:
+    """Return a number at least as large, of two digits."""
+    digits = 1 - math.floor(math.log10(number))
+    return math.ceil(number * 10.0**digits) / 10.0**digits
 
 
 def _blind(entry: Statistical, margin: float, *, paired: bool) -> str | None:
@@ -90,21 +122,26 @@ def _blind(entry: Statistical, margin: float, *, paired: bool) -> str | None:
             f"the guard '{entry.guard}' is better than the golden ({guarded:.4g} against {before:.4g}, better: "
             f"{entry.better}); a guard is the broken variant, so check which is which and what `better` says"
         )
-    cannot = f"this golden cannot see its bug '{entry.guard}', an effect of {distance:.3g}"
+    effect = show_shift(distance, entry.scale)
+    cannot = f"this golden cannot see its bug '{entry.guard}', an effect of {effect} on the {entry.scale} scale"
     if margin >= distance:
-        return f"{cannot}: the margin is {margin:.3g}; take a smaller margin or more training budget"
+        return (
+            f"{cannot}: the margin is {show_shift(margin, entry.scale)}; take a smaller margin or more training budget"
+        )
     if entry.detectable > distance:
-        return f"{cannot}: it detects {entry.detectable:.3g} or more; add seeds or budget"
-    shift = compare_values(
-        guard_values,
-        entry.values,
-        scale=entry.scale,
-        margin=margin,
-        alpha=entry.alpha,
-        test=entry.test,
-        paired=paired,
-    )
+        detects = show_shift(entry.detectable, entry.scale)
+        return f"{cannot}: with {entry.required_seeds} seeds it detects {detects} or more; {_way_out(entry, distance)}"
+    checked = {seed: guard_values[seed] for seed in entry.checked_seeds}
+    shift = compare_values(checked, entry.values, rule_of(entry), paired=paired)
     return None if shift.alarm else f"{cannot}: the guard's own values pass (p {shift.p:.2g}); add seeds or budget"
+
+
+def _way_out(entry: Statistical, effect: float) -> str:
+    """Return how many seeds would see an effect, on the golden's own spread."""
+    enough = seeds_that_detect(effect, entry.sd, rule_of(entry), paired=in_pairs(entry))
+    if enough is None:
+        return "no number of seeds would do: take a smaller margin, another scale or more training budget"
+    return f"about {enough} seeds would do"
 
 
 def _is_better(entry: Statistical) -> bool:
@@ -219,6 +256,10 @@ def _weaker_evidence(before: Statistical, after: Statistical) -> Iterator[str]:
         yield "a frozen model is no longer tried: the values after the first epoch are gone"
     if after.required_seeds < min(before.required_seeds, len(after.values)):
         yield f"a check needs {after.required_seeds} seeds instead of {before.required_seeds}"
+    if before.null_values and not after.null_values:
+        yield "its margin is no longer measured against innocent changes: the values under `null` are gone"
+    if before.dead_below is not None and after.dead_below != before.dead_below:
+        yield f"other seeds are taken for dead: dead_below was {before.dead_below:g} and is {after.dead_below}"
     if before.repeats and after.repeats is False:
         yield "it repeats no longer, so that its margin alone would hold it"
 

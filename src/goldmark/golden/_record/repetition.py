@@ -45,16 +45,25 @@ def with_repetition(first: Result, second: Result | None) -> Result:
 
 
 def keep_repetition(old: Golden | None, result: Result) -> Result:
-    """Return a result that nobody has tried again with what its golden says of the metrics whose values came again."""
+    """Return a result with what its golden says of the metrics whose values came again and which nobody tried anew.
+
+    That is whether they repeat, and their values after innocent changes.
+    """
     stored = old.statistical if old else {}
     return replace(
         result,
         statistical={
-            metric: replace(entry, repeats=stored[metric].repeats)
-            if entry.repeats is None and metric in stored and _repeats(stored[metric], entry)
-            else entry
+            metric: _known(stored[metric], entry) if metric in stored and _repeats(stored[metric], entry) else entry
             for metric, entry in result.statistical.items()
         },
+    )
+
+
+def _known(stored: Statistical, entry: Statistical) -> Statistical:
+    return replace(
+        entry,
+        repeats=stored.repeats if entry.repeats is None else entry.repeats,
+        null_values=stored.null_values if entry.null_values is None else entry.null_values,
     )
 
 

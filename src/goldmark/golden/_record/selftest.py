@@ -13,10 +13,12 @@ from goldmark.golden._compare.rounding import REPEAT
 from goldmark.golden._compare.tiers import compare
 from goldmark.golden._files.entries import Close, Golden, Result, Statistical
 from goldmark.golden._record.entry import statistical_entry
-from goldmark.statistics import Array, on_scale
+from goldmark.statistics import Array, on_scale, spread
 
 _STATED = ("sd", "detectable", "effect")
 _EPSILON = 1e-12  # of a value: what its logarithm and sums over seeds differ by from one system to another
+_WILD = 5000.0  # of the golden's spread: beyond what any alpha asks of a single seed
+_LARGEST_LOG = 700.0  # of a float
 _ROUNDING = 1e-9  # of a number of seeds that went through a division and back
 
 
@@ -24,9 +26,9 @@ def self_test(golden: Golden) -> list[str]:
     """Return what the comparator gets wrong on this golden: an empty list where it can be trusted.
 
     With the metrics alone, the recipe ignored: identical values must pass; of every metric with a margin the guard's
-    values, a shift of twice the detectable effect with the guard's residuals, for a permutation test as many dead seeds
-    as the detectable effect is worth, a frozen model, NaN, and a dropped or added key must fail. All of it with as many
-    seeds as a check must have.
+    values, a shift of twice the detectable effect with the guard's residuals, one wild seed, a frozen model, NaN, and a
+    dropped or added key must fail, and for a permutation test as many dead seeds as the detectable effect is worth. All
+    of it with as many seeds as a check must have.
     """
     same = _result(golden)
     problems = [] if compare(golden, same).ok is True else ["identical values do not pass"]
@@ -62,6 +64,7 @@ def _again(entry: Statistical, *, paired: bool) -> Statistical:
         margin=entry.margin,
         alpha=entry.alpha,
         test=entry.test,
+        dead_below=entry.dead_below,
         guard=entry.guard,
         guard_values=entry.guard_values,
         check_seeds=entry.check_seeds,
@@ -107,7 +110,7 @@ def _damages(same: Result) -> Iterator[tuple[str, Result]]:
 
 def _wrong_values(entry: Statistical) -> Iterator[tuple[str, Mapping[str, float]]]:
     """Yield values by seed, of as many seeds as a check must have, that a metric with a margin must refuse."""
-    seeds = _checked_seeds(entry)
+    seeds = entry.checked_seeds
     if entry.guard is not None:
         yield f"the guard '{entry.guard}'", _of(seeds, entry.guard_values or {})
     for direction in (1, -1):
@@ -115,19 +118,23 @@ def _wrong_values(entry: Statistical) -> Iterator[tuple[str, Mapping[str, float]
     if entry.test == "permutation" and entry.effect:
         dead = min(len(seeds), math.ceil(len(seeds) * entry.detectable / entry.effect - _ROUNDING))
         yield f"{dead} dead seeds", _with_dead_seeds(entry, seeds, dead)
+    if entry.test == "t" and entry.dead_below is None:
+        yield "one wild seed", {**_of(seeds, entry.values), seeds[0]: _wild(entry)}
     if entry.first_values is not None:
         yield "a frozen model", _of(seeds, entry.first_values)
     for seed in seeds:
         yield f"NaN at seed {seed}", {**_of(seeds, entry.values), seed: math.nan}
 
 
-def _checked_seeds(entry: Statistical) -> list[str]:
-    """Return the first seeds, as many as a check must have: in the order of numbers where they are numbers."""
-    return sorted(entry.values, key=lambda seed: (len(seed), seed))[: entry.required_seeds]
-
-
 def _of(seeds: list[str], values: Mapping[str, float]) -> dict[str, float]:
     return {seed: values[seed] for seed in seeds if seed in values}
+
+
+def _wild(entry: Statistical) -> float:
+    """Return a value that lies thousands of the golden's spreads, and of its margins, from its mean."""
+    old = on_scale(list(entry.values.values()), entry.scale)
+    far = float(old.mean() + _WILD * (spread(old) + (entry.margin or 0.0)))
+    return math.exp(min(far, _LARGEST_LOG)) if entry.scale == "log" else far
 
 
 def _shifted(entry: Statistical, shift: float) -> dict[str, float]:

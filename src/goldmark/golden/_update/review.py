@@ -14,7 +14,7 @@ from goldmark.golden._files.arrays import is_summary
 from goldmark.golden._files.entries import CLOSE_RULE, Close, Golden, Statistical
 
 HEADER = ("golden", "entry", "old", "new", "change")
-_RULES = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds", "repeats")
+_RULES = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds", "repeats", "dead_below")
 _WIDTH = 40  # of a value in the table; a recipe can be longer than a line
 
 
@@ -129,6 +129,8 @@ def _moved(old: Statistical, new: Statistical) -> Iterator[str]:
         yield "the guard's values moved"
     if old.first_values != new.first_values:
         yield "the values after the first epoch moved"
+    if old.null_values != new.null_values:
+        yield "the values after innocent changes moved" if old.null_values else "values after innocent changes are new"
 
 
 def _rules(old: Statistical, new: Statistical) -> Iterator[str]:
