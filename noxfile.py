@@ -12,7 +12,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 
 LINTED = ["src", "tests", "noxfile.py"]
-BENCH = [*(f"tests/bench/bench_{name}.py" for name in ("golden", "engine", "start")), "-p", "no:randomly", "-s"]
+BENCH = [*(f"tests/bench/bench_{name}.py" for name in ("golden", "engine", "logs", "start")), "-p", "no:randomly", "-s"]
 OLDEST_TORCH = "torch==2.4.0"  # the first whose fused AdamW runs on a CPU; as in pyproject.toml
 TEXTS = ["tests/golden/compare/test_texts.py", "tests/cli/test_help.py", "tests/cli/test_run.py"]  # held by syrupy
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -88,7 +88,7 @@ def fixtures(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure goldens beside plain json, syrupy and pytest-regressions, and stacked training beside the plain loop."""
+    """Measure goldens beside json, syrupy and pytest-regressions, stacks beside the plain loop, and what logs cost."""
     install(session)
     session.install("-c", "constraints.txt", "pandas", "pytest-regressions")
     pytest(session, *BENCH)

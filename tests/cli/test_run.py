@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from goldmark.case import Baseline, UsageError
 from goldmark.cases import CASES, find_case
+from goldmark.cases.roast import RoastCase
 from goldmark.claims import all_of, every_seed
 from goldmark.cli import program
 from goldmark.cli._tables import mean_baselines, summary
@@ -245,7 +246,7 @@ def profile(i):
             ["run", "--data", "x.jsonl"],
             "--data takes one case that reads a file: roast (JSON Lines of roast profiles), eeg (npz",
         ),
-        (["run", "poetry", "--data", "x.jsonl"], "--data takes one case that reads a file: roast ("),
+        (["run", "expansion", "--data", "x.jsonl"], "--data takes one case that reads a file: roast ("),
         (["run", "roast", "--json", "no/folder/out.json"], "there is no folder"),
         (["run", "roast", "--seeds", "0"], "Invalid value for '--seeds'"),
         (["run", "roast", "--golden-dir", "goldem"], "--golden-dir goldem: there is no such folder"),
@@ -257,6 +258,75 @@ def test_wrong_use_exits_2_with_one_line_and_writes_nothing(invoke, tmp_path, ar
     done = invoke(*arguments)
     assert 2 == done.exit_code
     assert message in done.output
+    assert [] == list(tmp_path.iterdir())
+
+
+class Evaluated(RoastCase):
+    """A case that evaluates its trained models, and takes a file of weather beside the profiles."""
+
+    def evaluations(self, model, data, settings):
+        """A number and a word that follow from the seed's data."""
+        first = float(data["val_temp_f"][0, 0])
+        return {"forced": {"first_temp_f": first, "verdict": "warm" if first > 390 else "cold", "nothing": math.nan}}
+
+    def on_file(self, path, companions):
+        """The same case, which remembers what it was given."""
+        return replace(self, says=f"{path.name} with {sorted((k, v.name) for k, v in companions.items())}")
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """That case, in the catalogue too."""
+    small = brief()
+    fields = {name: getattr(small, name) for name in small.__dataclass_fields__}
+    case = Evaluated(**fields | {"companions": {"weather": "CSV of days"}})
+    monkeypatch.setattr("goldmark.cli._companions.CASES", {"roast": case, "eeg": CASES["eeg"]})
+    return case
+
+
+def test_evaluations_are_shown_and_written_where_asked_for(invoke, tmp_path, evaluated):
+    """Means over seeds of numbers, counts of words; a value of every seed in the JSON; kept with the run."""
+    plain = invoke("run", "roast", "--jobs", "1", "--out", "plain", "--json", "plain.json", case=evaluated)
+    done = invoke("run", "roast", "--jobs", "1", "--out", "kept", "--evaluate", "--json", "out.json", case=evaluated)
+    assert ["first_temp_" in output for output in (plain.output, done.output)] == [False, True]
+    first, again = (json.loads((tmp_path / f"{name}.json").read_text())["cases"]["roast"] for name in ("plain", "out"))
+    assert {} == first["variants"]["normalized"].pop("evaluations")
+    forced = again["variants"]["normalized"].pop("evaluations")["forced"]
+    assert first["variants"]["normalized"] == again["variants"]["normalized"]
+    temps, words = (forced[name]["values"] for name in ("first_temp_f", "verdict"))
+    assert 2 == len(temps) == len(set(temps))
+    assert sum(temps) / 2 == pytest.approx(forced["first_temp_f"]["mean"])
+    assert {word: words.count(word) for word in words} == forced["verdict"]["counts"]
+    assert [None, None] == forced["nothing"]["values"]
+    resumed = invoke("run", "--resume", "kept", "--json", "again.json", "--jobs", "1", case=evaluated)
+    assert "4 of 4 runs are there already" in resumed.output
+    assert (tmp_path / "out.json").read_bytes() == (tmp_path / "again.json").read_bytes()
+
+
+def test_companion_goes_with_the_users_file(invoke, tmp_path, evaluated):
+    """An option for each that a case declares; --resume asks for it again, by its whole path."""
+    options = ("--data", "bars.csv", "--weather", "weather.csv", "--seeds", "1", "--jobs", "1", "--out", "kept")
+    done = invoke("run", "roast", *options, case=evaluated)
+    assert "bars.csv with [('weather', 'weather.csv')]" in done.output
+    asked = json.loads((tmp_path / "kept" / "run.json").read_text())["run"]
+    assert {"weather": str(tmp_path / "weather.csv")} == asked["companions"]
+    resumed = invoke("run", "--resume", "kept", case=evaluated)
+    assert "bars.csv with [('weather', 'weather.csv')]" in resumed.output
+    assert "--weather PATH" in invoke("run", "--help").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["eeg", "--data", "x.npz"], "--weather w.csv: case 'eeg' takes none; it goes with: roast"),
+        (["roast"], "--weather w.csv: it goes with a file of your own; name that with --data FILE"),
+        (["--resume", "kept"], "leave out: --weather"),
+    ],
+)
+def test_companion_that_nobody_takes_is_refused(invoke, tmp_path, evaluated, arguments, message):
+    """The value, what would be right, the way out; no file appears."""
+    done = invoke("run", *arguments, "--weather", "w.csv", case=evaluated)
+    assert (2, True) == (done.exit_code, message in done.stderr), done.output
     assert [] == list(tmp_path.iterdir())
 
 

@@ -72,6 +72,14 @@ def test_imports_are_followed_whether_they_are_loaded_or_not(project, text, path
     assert paths == of_test(root)
 
 
+def test_folders_without_a_file_are_packages_too(project) -> None:
+    """One in another, loaded or not: modules in them are reached."""
+    root = project({"space/deep/one.py": "", "space/deep/other.py": "", "test_it.py": "import space.deep.one"})
+    assert ["space/deep/one.py"] == of_test(root)
+    importlib.import_module("space.deep.one")
+    assert ["space/deep/one.py"] == of_test(root)
+
+
 def test_a_name_made_at_run_time_reaches_the_package(project) -> None:
     """A package that loads its parts by name may need each of them."""
     lazy = "from importlib import import_module\ndef __getattr__(name):\n    return import_module(f'pk.{name}')"

@@ -21,7 +21,7 @@ OTHERS = sorted(set(NAMES) - set(VARIANTS))
 def test_every_variant_of_the_catalogue_has_a_golden():
     """None is missing, none is left over."""
     assert sorted(f"{case.name}/{variant.name}" for case in CASES.values() for variant in case.variants) == VARIANTS
-    assert sorted(f"parameters/{name}" for name in CASES) == OTHERS
+    assert sorted(f"parameters/{name}" for name in CASES) == [name for name in OTHERS if not name.startswith("tests/")]
 
 
 GATES = {  # of every kind that a case has: scores, free running, ranking, shares, ranks

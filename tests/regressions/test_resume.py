@@ -12,12 +12,14 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import fields, replace
 from functools import cache
 from itertools import count
+from pathlib import Path
 
 import pytest
 from torch import nn
@@ -64,6 +66,23 @@ def untimed(runs):
 def undisturbed(name, engine):
     """The runs that keep nothing and that nothing stops."""
     return untimed(train_task(jobs_of(name, engine)))
+
+
+@cache
+def undisturbed_logs(name, engine):
+    """The logs of the runs that are kept, and that nothing stops."""
+    with tempfile.TemporaryDirectory() as folder:
+        train_task(jobs_of(name, engine, Path(folder)))
+        return logs(Path(folder))
+
+
+def logs(folder):
+    """Every log of a folder by its place, without the only column that is a time."""
+    read = {path.relative_to(folder): path.read_text() for path in folder.rglob("*.logs/*.csv")}
+    for path, text in read.items():
+        if path.name == "epoch_metrics.csv":
+            read[path] = [line.rpartition(",")[0] for line in text.splitlines()]
+    return read
 
 
 def killed_and_resumed(monkeypatch, name, engine, folder, moments, lose=lambda *_: None):
@@ -187,6 +206,7 @@ def test_killed_run_ends_as_the_undisturbed_one(monkeypatch, tmp_path, name, eng
             loss for loss, lose in LOSSES.items() if runs == after_kills(*asked, tmp_path / loss, MOMENTS[engine], lose)
         ]
         pytest.fail(f"{what}: {' or '.join(known) or 'something that a run needs was lost'}; {told}")
+    assert undisturbed_logs(name, engine) == logs(tmp_path / "right"), f"the logs of {what}"
 
 
 def losses_of(name):
@@ -238,4 +258,5 @@ def test_sigkilled_program_goes_on_to_the_same_results(tmp_path):
     )
     assert "runs are there already" in done.stdout, done.stderr
     assert stored(tmp_path / "whole") == stored(killed)
+    assert logs(tmp_path / "whole") == logs(killed)
     assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "killed.json").read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -37,11 +38,7 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def copied(trained, tmp_path):
     """The same folder, to be changed."""
-    for which in ("last", "best"):
-        path = checkpoint_path(tmp_path, job_in(tmp_path), which)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(checkpoint_path(trained, job_in(trained), which).read_bytes())
-    return tmp_path
+    return shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
 
 
 def test_state_is_kept_every_so_many_epochs_and_at_the_end(monkeypatch, tmp_path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from goldmark.training import draws
@@ -150,3 +152,26 @@ def test_kept_bits_are_quarters_of_splitmix64():
     signed = [quarter - 2**16 if quarter >= 2**15 else quarter for quarter in quarters]
     kept = draws.Draws.at(0, 5).kept("site", (14,), torch.tensor(0.25, dtype=torch.float64))
     assert [quarter >= -(2**14) for quarter in signed[:14]] == kept.tolist()
+
+
+@settings(max_examples=40, deadline=None)  # a busy machine is not a failure
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=40).filter(lambda groups: len(set(groups)) > 1), st.integers())
+def test_held_out_groups_are_whole_and_no_more_than_the_share_takes(groups, seed):
+    """No group is in both halves, one trains, a fifth validates where it can, and no group is held out in vain."""
+    out = draws.held_out(groups, 0.2, draws.key(seed % 2**31, 0, "test")).tolist()
+    halves = [{group for group, held in zip(groups, out, strict=True) if held is half} for half in (True, False)]
+    assert set() == halves[0] & halves[1]
+    assert all(halves)
+    spare = sum(out) + -len(groups) // 5
+    assert spare >= 0 or len(halves[1]) == 1
+    assert all(groups.count(group) > spare for group in halves[0])
+
+
+def test_held_out_groups_are_those_of_the_key():
+    """Other keys hold out others; with some groups of one example the share is hit exactly; one group has no halves."""
+    groups = ["a"] * 3 + ["b"] * 3 + ["c"] * 3 + [*"defghijk"] + ["l"] * 3
+    outs = [draws.held_out(groups, 0.2, draws.key(seed, 0, "test")) for seed in range(12)]
+    assert {4} == {int(out.sum()) for out in outs}
+    assert len({tuple(out.tolist()) for out in outs}) > 6
+    with pytest.raises(ValueError, match="1 group cannot be split"):
+        draws.held_out(["a"] * 5, 0.2, draws.key(0, 0, "test"))

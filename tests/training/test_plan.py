@@ -45,12 +45,15 @@ def test_miniature_has_every_shape_and_two_variants_where_it_can():
     assert [(0, 2), (3, 5)] == [tuple(jobs.index(job) for job in task) for task in miniature(group_jobs(jobs))]
 
 
-def test_a_users_file_is_not_stacked():
-    """Which of its examples train, and so the shapes, depend on the seed."""
+def test_a_users_file_is_not_stacked_unless_the_case_knows_its_sizes(monkeypatch):
+    """Which of its examples train, and so the shapes, depend on the seed; those of one size go together."""
     measured = replace(CASES["roast"], stacks_on_cpu=True, data_source="0" * 64)
     for device in ("cpu", "cuda"):
         jobs = plan_jobs(measured, ["normalized"], range(3), device)
         assert [1, 1, 1] == [len(task) for task in tasks.plan_tasks(jobs)]
+    monkeypatch.setattr(type(measured), "has_stated_sizes", lambda case, settings, seed: seed != 1)
+    jobs = plan_jobs(measured, ["normalized", "zscore"], range(3), "cpu")
+    assert [(0, 2, 0, 2), (1,), (1,)] == [tuple(job.seed for job in task) for task in tasks.plan_tasks(jobs)]
 
 
 def test_tasks_are_single_jobs_or_stacks_for_every_process():

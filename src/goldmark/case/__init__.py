@@ -18,6 +18,7 @@ from goldmark.case._case import (
     recipe_of,
 )
 from goldmark.case._claim import AllOf, Check, Claim, Relation, Verdict
+from goldmark.case._look import Half, Look
 from goldmark.case._run import Baseline, Failure, Finding, MatrixScale, Run, Runs, UsageError, find
 from goldmark.case._score import Decision, Score, Thresholds
 
@@ -32,6 +33,8 @@ __all__ = [
     "Decision",
     "Failure",
     "Finding",
+    "Half",
+    "Look",
     "MatrixScale",
     "MeanTest",
     "Metric",

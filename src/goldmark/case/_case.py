@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from goldmark.case._claim import Claim, Verdict
+from goldmark.case._look import Half, Look
 from goldmark.case._run import Baseline, Finding, MatrixScale, Runs, UsageError, find
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ class Case(ABC, Generic[S]):
     stacks_on_cpu: bool = False  # whether a stack trains faster than one model after another there (`nox -s bench`)
     fixtures: Mapping[str, str] = field(default_factory=dict)  # frozen file -> the variant whose data it holds
     reads: str = ""  # what a user's file must hold for `on_file`; empty: the case takes none
+    companions: Mapping[str, str] = field(default_factory=dict)  # further files that `on_file` takes -> what they hold
     data_source: str = "generated"  # or the sha256 of the user's file that `make_data` reads
     documented: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # variant -> metric -> the record's
     scale: MatrixScale = "fast"
@@ -169,6 +171,13 @@ class Case(ABC, Generic[S]):
     @abstractmethod
     def make_data(self, settings: S, seed: int) -> Data:
         """Return the data of a seed: floats in float64, `train_*` and `val_*` (N, ...), `step_*` (steps, ...)."""
+
+    def has_stated_sizes(self, settings: S, seed: int) -> bool:
+        """Return whether a seed's data and model have the sizes that the settings state, so that seeds can stack.
+
+        On a user's file whole groups are held out, and halves differ in size: there it is no, unless the case knows.
+        """
+        return self.data_source == "generated"
 
     @abstractmethod
     def make_model(self, settings: S, data: Data) -> nn.Module:
@@ -210,9 +219,42 @@ class Case(ABC, Generic[S]):
         """Return the learning rate of a step over its peak."""
         return cosine_factor(settings, step)
 
-    def on_file(self, path: Path) -> Case[S]:
-        """Return the case on a user's file; raise `UsageError` where the file is not fit for it."""
+    def look(self, model: nn.Module, data: Data, half: Half, rows: slice, settings: S) -> Look | None:
+        """Return what the logs tell of a model on some rows of a half, nothing dropped; None: its loss alone.
+
+        It is asked for without gradients, and on a few rows with them, where they tell what each term pulls at.
+        """
+        return None
+
+    def shares_parameter(self, name: str) -> bool:
+        """Return whether all terms of the loss share a parameter: on those their gradients are compared."""
+        return True
+
+    def sigmas(self, model: nn.Module, settings: S) -> dict[str, float]:
+        """Return the sigma of each term that counts by 1 / (2 sigma^2); empty without uncertainty weights."""
+        return {}
+
+    def inputs(self, data: Data, rows: Tensor, draws: Draws, settings: S) -> dict[str, Tensor]:
+        """Return what a step shows the model of some training rows, augmented as drawn, feature by feature."""
+        return {}
+
+    def evaluations(self, model: nn.Module, data: Data, settings: S) -> dict[str, dict[str, float | str]]:
+        """Return the record's evaluations of a trained model: section -> named numbers or words, beside baselines.
+
+        Asked for by `goldmark run --evaluate` alone; the model is in evaluation and nothing is differentiated.
+        """
+        return {}
+
+    def on_file(self, path: Path, companions: Mapping[str, Path] = {}) -> Case[S]:
+        """Return the case on a user's file and the companions given with it, by the names in `self.companions`.
+
+        Raises `UsageError` where a file is not fit for it.
+        """
         raise UsageError(f"case '{self.name}' reads no file; leave --data out")
+
+    def with_preset(self, name: str) -> Case[S]:
+        """Return the case as one model of a named size; raise `UsageError` where there is no such preset."""
+        raise UsageError(f"case '{self.name}' has no presets; leave --preset out")
 
     def variant(self, name: str) -> Variant:
         """Return the variant of that name; raise `UsageError` with the known names otherwise."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 MatrixScale = Literal["smoke", "fast", "full"]
@@ -61,6 +61,7 @@ class Run:
     sources: Mapping[str, str]  # path -> sha256 of the code that can change the numbers
     data: str  # "generated", or the sha256 of the user's file
     seconds: float
+    evaluations: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # where they were asked for
 
     def baseline(self, name: str) -> Baseline:
         """Return the baseline of that name; raise `UsageError` with the known names otherwise."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from goldmark.case import Case, Claim, Failure, Run, Runs, Verdict
+from goldmark.cli._evaluations import evaluation_tables, evaluations_as_json
 from goldmark.cli._tables import (
     claims_table,
     failure_lines,
@@ -54,6 +55,8 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(Text(f"\n{case.name}: {case.says}", style="bold"))
     if outcome.runs:
         for table in variant_tables(case, outcome.runs, console.width):
+            console.print(table)
+        for table in evaluation_tables(case, outcome.runs, console.width):
             console.print(table)
     if outcome.verdicts:
         console.print(claims_table(case, outcome.verdicts))
@@ -113,4 +116,5 @@ def _variant_as_json(case: Case[Any], name: str, outcome: Outcome) -> dict[str, 
         "says": variant.says,
         "metrics": {metric: {**summary(by_seed), "values": by_seed} for metric, by_seed in values.items()},
         "documented": dict(case.documented.get(name, {})),
+        "evaluations": evaluations_as_json(runs),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,11 @@ from rich.text import Text
 
 from goldmark.case import Case, Run, UsageError
 from goldmark.cases import CASES, find_case
+from goldmark.cli._companions import CommandWithCompanions, given_companions, need_takers
 from goldmark.cli._json_file import json_option, write_json
 from goldmark.cli._kept import Means, kept_outcome
 from goldmark.cli._outcome import Outcome, as_json, finish, outcome_of, show
+from goldmark.cli._preset import at_preset, preset_option, preset_runs
 from goldmark.cli._progress import training_progress
 from goldmark.cli._run_folder import RunOptions, need_new_folder, read_options, start_folder
 from goldmark.cli._tables import before_and_after, wide_console
@@ -29,12 +31,13 @@ from goldmark.training import default_jobs, resolve_device, train
 _BESIDE_RESUME = {"resume", "jobs", "json_file"}  # what may be other than it was: no result follows from it
 
 
-@click.command("run")
+@click.command("run", cls=CommandWithCompanions)
 @click.argument("names", metavar="[CASE]...", nargs=-1)
 @click.option("--seeds", type=click.IntRange(min=1), help="Train with seeds 0 ... N-1 instead of each variant's own.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: the cores; on a GPU: 1]")
 @json_option
-@click.option("--data", type=click.Path(path_type=Path), help="Run one case on your own data (roast, eeg).")
+@click.option("--data", type=click.Path(path_type=Path), help="Run one case on your own data.")
+@preset_option
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="cpu", show_default=True)
 @click.option(
     "--golden-dir",
@@ -42,11 +45,12 @@ _BESIDE_RESUME = {"resume", "jobs", "json_file"}  # what may be other than it wa
     show_default="the project's",
     help="Where goldens lie.",
 )
+@click.option("--evaluate", is_flag=True, help="Evaluate trained models as the records did, beside baselines.")
 @click.option(
     "--out",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Keep finished runs and checkpoints in a new folder.",
+    help="Keep finished runs, checkpoints and logs in a new folder.",
 )
 @click.option(
     "--checkpoint-every",
@@ -65,35 +69,25 @@ _BESIDE_RESUME = {"resume", "jobs", "json_file"}  # what may be other than it wa
 @click.pass_context
 def run_command(
     context: click.Context,
-    names: tuple[str, ...],
-    seeds: int | None,
+    /,
     jobs: int | None,
     json_file: Path | None,
-    data: Path | None,
-    device: str,
-    golden_dir: Path | None,
     out: Path | None,
-    checkpoint_every: int,
     resume: Path | None,
+    **asked: Any,
 ) -> None:
     """Train the variants of cases (all by default) and judge their claims and goldens.
 
     \b
     goldmark run
     goldmark run roast eeg --jobs 2 --json results.json
-    goldmark run roast --data profiles.jsonl
-    goldmark run --out runs --checkpoint-every 5   keep runs and checkpoints in runs/
+    goldmark run roast --data profiles.jsonl --evaluate
+    goldmark run poetry --data poems.json --preset auto
+    goldmark run --out runs --checkpoint-every 5   keep runs, checkpoints and logs in runs/
     goldmark run --resume runs                     killed at any moment, go on
     """
     if resume is None:
-        options = RunOptions(
-            cases=tuple(dict.fromkeys(names)) or tuple(CASES),
-            seeds=seeds,
-            data=None if data is None else str(data),
-            device=device,
-            golden_dir=None if golden_dir is None else str(golden_dir),
-            checkpoint_every=checkpoint_every,
-        )
+        options = _options(asked)
     else:
         _need_alone(context, resume)
         options = read_options(resume)
@@ -110,6 +104,22 @@ def run_command(
     _show_end(console, outcomes, json_file)
 
 
+def _options(asked: Mapping[str, Any]) -> RunOptions:
+    """Return what the command line asks for."""
+    data, golden_dir = asked["data"], asked["golden_dir"]
+    return RunOptions(
+        cases=tuple(dict.fromkeys(asked["names"])) or tuple(CASES),
+        seeds=asked["seeds"],
+        data=None if data is None else str(data),
+        companions={name: str(path) for name, path in given_companions(asked).items()},
+        device=asked["device"],
+        golden_dir=None if golden_dir is None else str(golden_dir),
+        checkpoint_every=asked["checkpoint_every"],
+        evaluate=asked["evaluate"],
+        preset=asked["preset"],
+    )
+
+
 def _given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) == ParameterSource.COMMANDLINE
 
@@ -118,7 +128,7 @@ def _need_alone(context: click.Context, folder: Path) -> None:
     """Raise `UsageError` where something is asked for beside --resume that the folder says already."""
     given = [
         "CASE" if isinstance(parameter, click.Argument) else parameter.opts[0]
-        for parameter in context.command.params
+        for parameter in context.command.get_params(context)
         if parameter.name not in _BESIDE_RESUME and _given(context, str(parameter.name))
     ]
     if given:
@@ -128,8 +138,12 @@ def _need_alone(context: click.Context, folder: Path) -> None:
 def _cases(options: RunOptions) -> list[Case[Any]]:
     """Return the cases that are asked for; raise `UsageError` where one, its file or the goldens are not there."""
     cases = [find_case(name) for name in options.cases]
+    companions = {name: Path(path) for name, path in options.companions.items()}
+    need_takers(cases, companions, data=options.data is not None)
     if options.data is not None:
-        cases = [_on_file(cases, Path(options.data))]
+        cases = [_on_file(cases, Path(options.data), companions)]
+    if options.preset is not None:
+        cases = at_preset(cases, options.preset)
     if options.golden_dir is not None and not Path(options.golden_dir).is_dir():
         raise UsageError(
             f"--golden-dir {options.golden_dir}: there is no such folder; without the option none is needed"
@@ -137,13 +151,13 @@ def _cases(options: RunOptions) -> list[Case[Any]]:
     return cases
 
 
-def _on_file(cases: Sequence[Case[Any]], path: Path) -> Case[Any]:
+def _on_file(cases: Sequence[Case[Any]], path: Path, companions: Mapping[str, Path]) -> Case[Any]:
     if len(cases) != 1 or not cases[0].reads:
         able = ", ".join(f"{name} ({case.reads})" for name, case in CASES.items() if case.reads)
         raise UsageError(
             f"--data takes one case that reads a file: {able}; for example: goldmark run roast --data {path}"
         )
-    return cases[0].on_file(path)
+    return cases[0].on_file(path, companions)
 
 
 def _outcome(
@@ -159,12 +173,15 @@ def _outcome(
 
     if folder is not None:
         keep = Keep(folder=folder, every=options.checkpoint_every)
-        planned = [replace(job, keep=keep) for job in plan_jobs(case, None, chosen, device)]
+        planned = plan_jobs(case, None, chosen, device, keep=keep, evaluate=options.evaluate)
         goes_on = f"goldmark run --resume {folder}"
         means = Means(device=device, machines="processes", jobs=processes, folder=folder, goes_on=goes_on)
         return kept_outcome(console, case, planned, means, goldens_of)
-    with training_progress(case.name, n_runs(case, chosen)) as on_run:
-        runs = train(case, seeds=chosen, device=device, jobs=processes, on_run=on_run)
+    if options.preset is not None:
+        runs = preset_runs(case, chosen, device, evaluate=options.evaluate)
+    else:
+        with training_progress(case.name, n_runs(case, chosen)) as on_run:
+            runs = train(case, seeds=chosen, device=device, jobs=processes, evaluate=options.evaluate, on_run=on_run)
     outcome = outcome_of(case, runs, goldens_of(runs))
     show(console, outcome)
     return outcome

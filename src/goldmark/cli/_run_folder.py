@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,16 +20,20 @@ class RunOptions:
     cases: tuple[str, ...]
     seeds: int | None  # None: each variant's own
     data: str | None  # the user's file
+    companions: Mapping[str, str]  # further files of the user's, by option
     device: str
     golden_dir: str | None
     checkpoint_every: int  # epochs
+    evaluate: bool
+    preset: str | None = None  # the size of the one model that is trained
 
 
 def start_folder(folder: Path, options: RunOptions) -> None:
     """Write the options of a run into a locked folder, so that they can be followed from anywhere."""
     places = {"data": options.data, "golden_dir": options.golden_dir}
     absolute = {name: path and str(Path(path).resolve()) for name, path in places.items()}
-    write_json(folder / _FILE, run=asdict(options) | absolute)
+    companions = {name: str(Path(path).resolve()) for name, path in options.companions.items()}
+    write_json(folder / _FILE, run=asdict(options) | absolute | {"companions": companions})
 
 
 def need_new_folder(folder: Path) -> None:

@@ -33,16 +33,27 @@ def variant_tables(case: Case[Any], runs: Runs, width: int) -> Iterator[Table]:
     roles = [f"{case.variant(name).role} ({len(trained)})" for name, trained in runs.items()]
     roles += ["baseline"] * len(baselines)
     columns = [_metric_column(case, metric, runs, baselines) for metric in case.metrics]
-    left = _width(names) + _width(roles) + 1
+    title, left = f"{case.name}: mean (sd), [min, max] over seeds", {"variant": names, "role": roles}
+    yield from side_by_side(title, left, columns, width, end_section=len(runs) - 1)
+
+
+def side_by_side(
+    title: str,
+    left: Mapping[str, Sequence[str]],
+    columns: Sequence[Sequence[str]],
+    width: int,
+    end_section: int | None = None,
+) -> Iterator[Table]:
+    """Yield tables of the columns `left`, by header, and as many others, header first, as the width takes."""
+    taken = sum(map(_width, left.values())) + 1
     while columns:
-        fitting = max(1, sum(total <= width for total in accumulate(map(_width, columns), initial=left)) - 1)
-        table = Table("variant", "role", title=f"{case.name}: mean (sd), \\[min, max] over seeds", title_justify="left")
+        fitting = max(1, sum(total <= width for total in accumulate(map(_width, columns), initial=taken)) - 1)
+        table = Table(*left, title=Text(title, style="table.title"), title_justify="left")
         for header, *_ in columns[:fitting]:
             table.add_column(Text(header), justify="right", no_wrap=True)
-        for place, (name, role, *cells) in enumerate(
-            zip(names, roles, *(c[1:] for c in columns[:fitting]), strict=True)
-        ):
-            table.add_row(Text(name), role, *map(Text, cells), end_section=place == len(runs) - 1)
+        rows = zip(*left.values(), *(column[1:] for column in columns[:fitting]), strict=True)
+        for place, cells in enumerate(rows):
+            table.add_row(*map(Text, cells), end_section=place == end_section)
         yield table
         columns = columns[fitting:]
 
@@ -58,7 +69,11 @@ def _metric_column(
         cells.append(
             f"{mean} ({sd})\n[{low}, {high}]" + (f"\nrecorded {number_text(recorded)}" if recorded is not None else "")
         )
-    return [_folded(metric), *cells, *(number_text(scores.get(metric.name)) for scores in baselines.values())]
+    return [
+        folded(metric.name, metric.unit),
+        *cells,
+        *(number_text(scores.get(metric.name)) for scores in baselines.values()),
+    ]
 
 
 def _width(cells: Sequence[str]) -> int:
@@ -177,14 +192,14 @@ def number_text(value: float | None) -> str:
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
-def _folded(metric: Metric) -> str:
-    """Break a long name at its underscores, and put a unit below it."""
+def folded(name: str, unit: str = "1") -> str:
+    """Return a name, broken at its underscores where it is long, with a unit below it."""
     lines = [""]
-    for part in metric.name.replace("_", "_ ").split():
+    for part in name.replace("_", "_ ").split():
         if len(lines[-1]) + len(part) > _HEADER and lines[-1]:
             lines.append("")
         lines[-1] += part
-    return "\n".join(lines if metric.unit == "1" else [*lines, metric.unit])
+    return "\n".join(lines if unit == "1" else [*lines, unit])
 
 
 def amount(shift: float, scale: str) -> str:

@@ -175,6 +175,9 @@ def _place(name: str) -> _Place:
         spec = PathFinder.find_spec(name, list(folders)) if parent else importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return _Place()
+    except KeyError:  # a folder without a file, in another one that is not loaded
+        below = (Path(folder) / name.rpartition(".")[2] for folder in folders)
+        return _Place(None, tuple(str(folder) for folder in below if folder.is_dir()))
     if spec is None:
         return _Place()
     return _Place(

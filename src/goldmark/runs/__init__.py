@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from goldmark.runs._folder import Progress, alone, difference, keep, made_from, stored_runs, trained_by_one
 from goldmark.runs._jobs import Engine, Job, Keep, Task, by_variant, n_runs, plan_jobs
+from goldmark.runs._logs import append_rows, has_logs, log_folder, log_sizes, start_logs
 from goldmark.runs._sources import files_of, sources_of
 from goldmark.runs._store import checkpoint_path, finite, read_run, run_path, write_run, write_whole
 
@@ -14,18 +15,23 @@ __all__ = [
     "Progress",
     "Task",
     "alone",
+    "append_rows",
     "by_variant",
     "checkpoint_path",
     "difference",
     "files_of",
     "finite",
+    "has_logs",
     "keep",
+    "log_folder",
+    "log_sizes",
     "made_from",
     "n_runs",
     "plan_jobs",
     "read_run",
     "run_path",
     "sources_of",
+    "start_logs",
     "stored_runs",
     "trained_by_one",
     "write_run",

@@ -30,26 +30,37 @@ class Job:
     device: str = "cpu"
     dtype: str = "float32"  # of the weights and the data; float64 shows that two ways of training are the same
     keep: Keep | None = None  # None keeps no state, and a run that is stopped starts anew
+    evaluate: bool = False  # the trained model by the record's evaluations too
 
     @property
     def engine(self) -> Engine:
         """Return what trains it: a stack on a GPU always, and on a CPU where the case was measured to gain.
 
-        Not on a user's file: how many examples of it train, and so the shapes, differ from seed to seed.
+        On a user's file only with seeds whose halves have the sizes that the settings state.
         """
-        stacks = self.device == "cuda" or self.case.stacks_on_cpu
-        return "stacked" if stacks and self.case.data_source == "generated" else "single"
+        if not (self.device == "cuda" or self.case.stacks_on_cpu):
+            return "single"
+        stacks = self.case.has_stated_sizes(self.case.settings_of(self.variant), self.seed)
+        return "stacked" if stacks else "single"
 
 
 Task = tuple[Job, ...]  # jobs that are trained together
 
 
-def plan_jobs(case: Case[Any], variants: Sequence[str] | None, seeds: Iterable[int] | None, device: str) -> list[Job]:
+def plan_jobs(
+    case: Case[Any],
+    variants: Sequence[str] | None,
+    seeds: Iterable[int] | None,
+    device: str,
+    *,
+    keep: Keep | None = None,
+    evaluate: bool = False,
+) -> list[Job]:
     """Return the jobs of a matrix, variant by variant; raise `UsageError` for a variant that the case has not."""
     names = [variant.name for variant in case.variants] if variants is None else list(variants)
     fixed = None if seeds is None else list(seeds)
     return [
-        Job(case, case.variant(name).name, seed, device)
+        Job(case, case.variant(name).name, seed, device, keep=keep, evaluate=evaluate)
         for name in names
         for seed in (case.seeds_of(name) if fixed is None else fixed)
     ]

@@ -16,7 +16,8 @@ _PACKAGE = Path(goldmark.__file__).parent
 _SHARED = (
     "case/_case.py",
     "case/_run.py",
-    *(f"training/{name}.py" for name in ("_checkpoint", "_prepare", "_schedule", "checkpoint_file")),
+    *(f"training/{name}.py" for name in ("_checkpoint", "_log", "_log_rows", "_prepare", "_schedule")),
+    "training/checkpoint_file.py",
     *(f"training/{name}.py" for name in ("batchnorm", "cells", "draws", "recurrent")),
 )
 _ENGINES = {

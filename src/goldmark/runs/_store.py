@@ -49,6 +49,7 @@ def read_run(path: Path) -> Run:
             "learning_rates": tuple(map(tuple, stored["learning_rates"])),
             "baselines": baselines,
             "findings": findings,
+            "evaluations": {name: _numbers(section) for name, section in stored.get("evaluations", {}).items()},
         }
     )
 
@@ -62,5 +63,5 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _numbers(row: dict[str, float | None]) -> dict[str, float]:
+def _numbers(row: dict[str, Any]) -> dict[str, Any]:
     return {name: math.nan if value is None else value for name, value in row.items()}

@@ -34,15 +34,16 @@ def train(
     device: str = "cpu",
     machines: Machines = "processes",
     jobs: int = 1,
+    evaluate: bool = False,
     on_run: Callable[[Run], None] = lambda run: None,
 ) -> list[Run]:
     """Train variants (all by default) with seeds (each variant's own by default) and return the runs in that order.
 
     `machines` says where: `here`, in `processes` of one thread each, `jobs` of them, or on a Ray cluster (`ray`);
-    `on_run` sees every run as it finishes. Raises `UsageError` for an unknown variant and for a device that is not
-    there, and whatever stops a run.
+    `evaluate` adds the record's evaluations of each trained model; `on_run` sees every run as it finishes. Raises
+    `UsageError` for an unknown variant and for a device that is not there, and whatever stops a run.
     """
-    planned = plan_jobs(case, variants, seeds, resolve_device(device))
+    planned = plan_jobs(case, variants, seeds, resolve_device(device), evaluate=evaluate)
     runs: dict[tuple[str, int], Run] = {}
     for _, outcome in outcomes(plan_tasks(planned, jobs), machines, jobs):
         if isinstance(outcome, BaseException):

@@ -17,7 +17,18 @@ from torch import Tensor
 
 from goldmark.case import UsageError
 from goldmark.fingerprint import fingerprint
-from goldmark.runs import Job, checkpoint_path, difference, finite, made_from, write_whole
+from goldmark.runs import (
+    Job,
+    checkpoint_path,
+    difference,
+    finite,
+    has_logs,
+    log_folder,
+    log_sizes,
+    made_from,
+    write_whole,
+)
+from goldmark.training._log import start_log, write_log
 from goldmark.training._prepare import Prepared, evaluate, exact_arithmetic, prepare
 from goldmark.training._schedule import batches, n_epochs, train_size
 from goldmark.training.checkpoint_file import Checkpoint, encoded, load_checkpoint
@@ -31,6 +42,7 @@ def begin(job: Job) -> Prepared:
     state, _ = kept_state(job)
     if state is not None:
         _restore(run, state)
+    start_log(run, {} if state is None else state.metadata["logs"])
     return run
 
 
@@ -45,14 +57,18 @@ def kept_states(jobs: Iterable[Job]) -> tuple[int, Counter[str]]:
 
 def kept_state(job: Job) -> tuple[Checkpoint | None, str | None]:
     """Return the last checkpoint of a job, or why it cannot be used; (None, None) where there is none."""
-    path = None if job.keep is None else checkpoint_path(job.keep.folder, job, "last")
-    if path is None or not path.exists():
+    if job.keep is None:
+        return None, None
+    path = checkpoint_path(job.keep.folder, job, "last")
+    if not path.exists():
         return None, None
     try:
         state = load_checkpoint(path)
     except UsageError:
         return None, "damaged"
     reason = difference(state.metadata.get("made_from", {}), _made_from(job))
+    if reason is None and not has_logs(log_folder(job.keep.folder, job), state.metadata["logs"]):
+        reason = "logs that end before it"
     return (None, reason) if reason else (state, None)
 
 
@@ -74,9 +90,11 @@ def keep_state(run: Prepared, moments: Mapping[str, Tensor]) -> None:
     if run.job.keep is None:
         return
     improved = _note_best(run)
+    write_log(run)
     model = {f"{_MODEL}{name}": tensor for name, tensor in _tensors_of(run).items()}
     optimizer = {f"{_MOMENTS}{name}": tensor for name, tensor in moments.items()}
-    content = encoded(model | optimizer, _written_down(run))
+    logs = log_sizes(log_folder(run.job.keep.folder, run.job))
+    content = encoded(model | optimizer, {**_written_down(run), "logs": logs})
     if improved:  # before the last: one that knows of a best is never beside an older best
         write_whole(checkpoint_path(run.job.keep.folder, run.job, "best"), content)
     write_whole(checkpoint_path(run.job.keep.folder, run.job, "last"), content)

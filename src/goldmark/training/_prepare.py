@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from goldmark.fingerprint import fingerprint
 from goldmark.runs import Engine, Job, sources_of
 from goldmark.training import draws
 from goldmark.training._schedule import Batch, evaluated_epochs, train_size
+
+if TYPE_CHECKING:
+    from goldmark.training._log import Log
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Prepared:
     draws_from: list[tuple[int, str]] = field(default_factory=list)  # step -> sites drawn from in it and after it
     moments: Mapping[str, Tensor] = field(default_factory=dict)  # of the optimiser, where a checkpoint left any
     best: Mapping[str, float] | None = None  # value and epoch of the best checkpoint so far
+    log: Log | None = None  # of a run that is kept
 
     @property
     def case(self) -> Case[Any]:
@@ -127,6 +131,7 @@ def as_run(trained: Prepared, engine: Engine, seconds: float) -> Run:
     with torch.no_grad():
         findings = case.examine(trained.fresh.eval(), trained.model.eval(), data, settings)
         slow_metrics = case.evaluate_trained(trained.model, data, settings)
+        evaluations = case.evaluations(trained.model, data, settings) if trained.job.evaluate else {}
     job = trained.job
     return Run(
         case=case.name,
@@ -145,6 +150,7 @@ def as_run(trained: Prepared, engine: Engine, seconds: float) -> Run:
         sources=sources_of(case, engine),
         data=case.data_source,
         seconds=seconds,
+        evaluations=evaluations,
     )
 
 

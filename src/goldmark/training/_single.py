@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from itertools import islice
 
 import torch
@@ -12,22 +13,30 @@ from goldmark.case import Run
 from goldmark.runs import Job
 from goldmark.training import draws
 from goldmark.training._checkpoint import begin, is_kept, keep_state
+from goldmark.training._log import log_epoch, note_gradients
 from goldmark.training._prepare import Prepared, as_run, end_epoch, exact_arithmetic, of_step, update_stream
-from goldmark.training._schedule import Batch, batches, train_size
+from goldmark.training._schedule import Batch, batches, n_epochs, train_size
+
+OnEpoch = Callable[[int, int, float], object]  # an epoch from 1, how many there are, the training loss
 
 
 def train_single(job: Job) -> Run:
     """Train one variant with one seed, from its last checkpoint where it has one, and return the run."""
+    return train_model(job)[0]
+
+
+def train_model(job: Job, on_epoch: OnEpoch = lambda epoch, n, train_loss: None) -> tuple[Run, nn.Module]:
+    """Train as `train_single` does, calling `on_epoch` after every epoch, and return the run and the model."""
     started = time.perf_counter()
     with exact_arithmetic(job.case):
         run = begin(job)
-        _fit(run)
-        return as_run(run, "single", time.perf_counter() - started)
+        _fit(run, on_epoch)
+        return as_run(run, "single", time.perf_counter() - started), run.model
 
 
-def _fit(run: Prepared) -> None:
+def _fit(run: Prepared, on_epoch: OnEpoch) -> None:
     """Take the steps that are left, in place."""
-    optimizer, losses = _optimizer(run), []
+    optimizer, losses, n = _optimizer(run), [], n_epochs(run.settings, train_size(run.data))
     for batch in islice(batches(run.settings, train_size(run.data), run.job.seed), run.n_steps, None):
         step_draws = draws.Draws.at(run.job.seed, batch.step, run.job.device)
         losses.append(_step(run, optimizer, batch, step_draws))
@@ -35,7 +44,9 @@ def _fit(run: Prepared) -> None:
         if batch.ends_epoch:
             rates = tuple(group["lr"] for group in optimizer.param_groups)
             end_epoch(run, batch.epoch, float(torch.stack(losses).mean()), rates)
+            on_epoch(batch.epoch + 1, n, run.history[-1]["train_loss"])
             losses.clear()
+            log_epoch(run, batch.step)
             if is_kept(run, batch.epoch):
                 keep_state(run, _moments(run, optimizer))
 
@@ -70,6 +81,8 @@ def _step(run: Prepared, optimizer: torch.optim.Optimizer, batch: Batch, step_dr
     loss = run.case.loss(run.model, data, rows, step_draws, run.settings)
     optimizer.zero_grad()
     torch.autograd.backward(loss)
+    if batch.ends_epoch:
+        note_gradients(run, batch.epoch, {name: p.grad for name, p in run.model.named_parameters()})
     if run.settings.clip is not None:
         nn.utils.clip_grad_norm_(run.model.parameters(), run.settings.clip)
     optimizer.step()

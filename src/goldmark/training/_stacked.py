@@ -19,6 +19,7 @@ from goldmark.training import draws
 from goldmark.training._adamw import Segment, bias_corrections, clipped, flat, moments, segment, update
 from goldmark.training._checkpoint import begin, is_kept, keep_state
 from goldmark.training._graph import replayed
+from goldmark.training._log import log_epoch, needs_model, note_gradients
 from goldmark.training._prepare import Prepared, as_run, end_epoch, exact_arithmetic, of_step, update_stream
 from goldmark.training._schedule import (
     Batch,
@@ -49,11 +50,11 @@ def train_stacked(jobs: Sequence[Job]) -> list[Run]:
 
 
 def _fit_together(runs: Sequence[Prepared]) -> None:
-    """Train runs that have taken as many steps as each other; the copy that pads a single one keeps no checkpoint."""
+    """Train runs that have taken as many steps as each other; the copy that pads a single one keeps nothing."""
     if runs[0].n_steps == runs[0].settings.steps:
         return
     alone = runs[0]
-    copies = [] if len(runs) > 1 else [replace(begin(alone.job), job=replace(alone.job, keep=None))]
+    copies = [] if len(runs) > 1 else [replace(begin(alone.job), job=replace(alone.job, keep=None), log=None)]
     _fit([*runs, *copies])
 
 
@@ -92,6 +93,7 @@ class Stack:
     limits: Tensor | None  # of the gradient norms (R,)
     step: Tensor  # the counter, (1,)
     losses: Tensor  # (S, R), filled step by step
+    gradients: dict[str, Tensor] | None  # of the last step (R, ...), before clipping; None where no run is logged
     used: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
 
     @property
@@ -140,6 +142,7 @@ def lay_out(runs: Sequence[Prepared], schedules: Sequence[Sequence[Batch]]) -> S
         limits=None if clips[0] is None else torch.tensor(clips, dtype=dtype, device=device),
         step=torch.full((1,), taken, dtype=torch.int64, device=device),
         losses=torch.zeros(len(steps), len(runs), dtype=dtype, device=device),
+        gradients=None if all(run.log is None for run in runs) else {},
     )
 
 
@@ -183,6 +186,8 @@ def take_step(stack: Stack) -> None:
     """Take one optimiser step with every run of the stack."""
     losses, trained = losses_of(stack), stack.trained
     grads = dict(zip(trained, torch.autograd.grad(losses.sum(), list(trained.values())), strict=True))
+    if stack.gradients is not None:
+        stack.gradients.update(grads)
     flats = [flat(grads[name] for name in part.views) for part in stack.segments]
     if stack.limits is not None:
         flats = clipped(flats, stack.limits)
@@ -207,16 +212,21 @@ def losses_of(stack: Stack) -> Tensor:
 
 
 def _end_epoch(runs: Sequence[Prepared], stack: Stack, batch: Batch) -> None:
-    """Write an epoch into every run's history; only an epoch that is evaluated or kept needs the models."""
+    """Write an epoch into every run's history; only one that is evaluated, kept or looked at needs the models."""
     settings, n_train = runs[0].settings, train_size(runs[0].data)
-    if batch.epoch in evaluated_epochs(settings, n_train) or is_kept(runs[0], batch.epoch):
+    kept = is_kept(runs[0], batch.epoch)
+    looked_at = any(needs_model(run, batch.epoch) for run in runs)
+    if kept or looked_at or batch.epoch in evaluated_epochs(settings, n_train):
         _write_back(runs, stack)
     first = batch.epoch * steps_per_epoch(settings, n_train)
     # run by run: the order of a sum over rows depends on how many columns there are
     losses = stack.losses[first : batch.step + 1].T.contiguous().mean(dim=1).tolist()
     for run, loss in zip(runs, losses, strict=True):
         end_epoch(run, batch.epoch, loss, rates_at(run.case, run.settings, run.model, batch.step))
-    if is_kept(runs[0], batch.epoch):
+    for place, run in enumerate(runs):
+        note_gradients(run, batch.epoch, {name: grad[place] for name, grad in (stack.gradients or {}).items()})
+        log_epoch(run, batch.step, sharers=len(runs))
+    if kept:
         stacked = {name: view for part in stack.segments for name, view in moments(part).items()}
         for place, run in enumerate(runs):
             keep_state(run, {name: view[place] for name, view in stacked.items()})

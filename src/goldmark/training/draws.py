@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+G = TypeVar("G", int, str)
 
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - 2**64  # as the signed integers that torch has
 _MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
@@ -175,3 +178,23 @@ def initial_weights(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(key(seed, 0, "initial weights")) & (2**63 - 1))
         yield
+
+
+def held_out(groups: Sequence[G], share: float, key: Tensor) -> Tensor:
+    """Return a bool per example (N,): whole groups, in an order that the key draws, make up a share or a little more.
+
+    Groups that are not needed for the share are put back, so that small ones let the count hit it, and halves of equal
+    sizes stack. One group at least is left. Raises `ValueError` for a single group, of which nothing can be held out.
+    """
+    sizes = Counter(groups)
+    if len(sizes) < 2:
+        raise ValueError(f"{len(sizes)} group cannot be split; pass two or more")
+    names, fewest = sorted(sizes), math.ceil(share * len(groups) - 1e-9)  # 0.2 * 35 is a little more than 7
+    held: dict[G, int] = {}
+    for place in permutation(key, len(names)).tolist()[:-1]:
+        if sum(held.values()) < fewest:
+            held[names[place]] = sizes[names[place]]
+    for name, size in list(held.items()):
+        if sum(held.values()) - size >= fewest:
+            del held[name]
+    return torch.tensor([group in held for group in groups])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 from dataclasses import replace
+from statistics import mode
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from goldmark.case import UsageError
 from goldmark.cases.eeg import CASE, EegSettings
-from goldmark.cases.eeg.data import generate, pink_noise
+from goldmark.cases.eeg.data import generate, pink_noise, read_windows
+from goldmark.cli import program
 from goldmark.runs import Job
 from goldmark.training._single import train_single
 from goldmark.training.draws import key, normal, uniform
@@ -118,7 +122,7 @@ def arrays(n=60, n_subjects=6):
     rng = np.random.default_rng(0)
     subject = np.where(np.arange(n) % 2, 100, 101 + np.arange(n) // 2 % (n_subjects - 1))
     eeg = 1e-5 * rng.normal(size=(n, 4, 20)) + 1e-4
-    return {"eeg": eeg.astype(np.float32), "response_s": rng.normal(1.5, 0.2, size=n), "subject": subject}
+    return {"X": eeg.astype(np.float32), "y": rng.normal(1.5, 0.2, size=n), "subject": subject}
 
 
 @pytest.fixture
@@ -154,15 +158,16 @@ def test_measured_windows_are_scaled_by_the_training_half(write):
     for half in ("train", "val"):
         expected = (volts[f"{half}_eeg"].numpy() - train.mean()) / train.std(ddof=1)
         np.testing.assert_allclose(scaled[f"{half}_eeg"].numpy(), expected, rtol=1e-9)  # the order of a sum
-    in_file = arrays()["eeg"][np.isin(arrays()["subject"], volts["val_subject"].numpy())]
+    in_file = arrays()["X"][np.isin(arrays()["subject"], volts["val_subject"].numpy())]
     assert np.array_equal(in_file, volts["val_eeg"].numpy())
     assert torch.float64 == volts["val_eeg"].dtype
 
 
 def test_measured_case_is_the_case_on_other_data(write):
-    """Channels and samples are the file's, all else is the case's; it can be sent to another process."""
+    """Channels, samples and most seeds' sizes are the file's, all else is the case's; other processes can have it."""
     case = CASE.on_file(write())
-    assert replace(CASE.settings, channels=4, samples=20) == case.settings
+    n_train = mode(len(case.make_data(case.settings, seed)["train_eeg"]) for seed in range(CASE.seeds))
+    assert replace(CASE.settings, n_train=n_train, n_val=60 - n_train, channels=4, samples=20) == case.settings
     assert (CASE.variants, CASE.claims) == (case.variants, case.claims)
     assert CASE.data_source != case.data_source
     sent = pickle.loads(pickle.dumps(replace(case, claims=())))  # noqa: S301 - our own bytes
@@ -181,37 +186,130 @@ def test_measured_windows_train(write, changes):
     assert not next(finding for finding in run.findings if finding.name == "wrong_mixup").trouble
 
 
+def test_windows_in_volts_are_said_to_be_scaled(write):
+    """At tens of microvolts, given in volts, X is z-scored and the unit is told; the variants in volts are kept."""
+    case = CASE.on_file(write())
+    assert "windows.npz: 60 windows of 6 subjects, X in volts by its sd of 1e-05: z-scored here" in case.says
+    assert CASE.variants == case.variants
+    assert pytest.approx(1) == float(case.make_data(case.settings, 0)["train_eeg"].std())
+
+
+@pytest.mark.parametrize("scale", [1e6, 1e5], ids=["microvolts", "z-scores"])
+def test_windows_of_another_unit_leave_the_variants_in_volts_out(write, scale):
+    """What is not in volts trains all the same, but cannot show what volts do; the claims on any data remain."""
+    case = CASE.on_file(write(X=scale * arrays()["X"]))
+    assert "X not in volts by its sd of" in case.says
+    assert ["volts", "volts_mixup"] == [v.name for v in CASE.variants if v not in case.variants]
+    names = {variant.name for variant in case.variants}
+    assert all(names >= set(claim.variants) for claim in case.claims if claim.any_data)
+
+
+def test_subjects_may_have_names(write):
+    """They are numbered in their order, and split whole."""
+    names = np.array([f"sub-{subject}" for subject in arrays()["subject"]])
+    numbered, named = (read_windows(write(subject=subject)).subject for subject in (arrays()["subject"], names))
+    assert (numbered - 100).tolist() == named.tolist()
+
+
+def test_seeds_whose_halves_have_the_stated_sizes_stack(write):
+    """Ten subjects of six windows: two validate in every seed. Where sizes differ, only the most common one stacks."""
+    case = CASE.on_file(write(subject=np.arange(60) % 10))
+    assert (48, 12) == (case.settings.n_train, case.settings.n_val)
+    assert ["stacked"] * 8 == [Job(case, "mixup", seed).engine for seed in range(8)]
+    uneven = CASE.on_file(write())
+    sizes = [len(uneven.make_data(uneven.settings, seed)["train_eeg"]) for seed in range(8)]
+    assert len(set(sizes)) > 1
+    stacked = [seed for seed in range(8) if Job(uneven, "mixup", seed).engine == "stacked"]
+    assert [seed for seed in range(8) if sizes[seed] == uneven.settings.n_train] == stacked
+
+
+def test_realistic_windows_run_to_claims_on_any_data(tmp_path, monkeypatch):
+    """Twelve subjects, 16 channels at 50 Hz, volts in float32: two variants train, and the contracts of mixup hold."""
+    made = generate(EegSettings(input_scale="volts", n_train=36, n_val=12, train_subjects=9, val_subjects=3), 0)
+    names = {"X": "eeg", "y": "response_s", "subject": "subject"}
+    whole = {name: torch.cat([made[f"{half}_{own}"] for half in ("train", "val")]) for name, own in names.items()}
+    np.savez(tmp_path / "w.npz", X=whole["X"].float(), y=whole["y"].clamp_min(0.3), subject=whole["subject"])
+    variants = tuple(v for v in CASE.variants if v.name in ("mixup", "inputs_only_mixup"))
+    claims = tuple(claim for claim in CASE.claims if claim.name == "inputs_only_mixup_breaks_the_contract")
+    monkeypatch.setattr(
+        "goldmark.cli._run.find_case", lambda name: replace(CASE, variants=variants, claims=(*claims, *CASE.claims[:1]))
+    )
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "eeg", "--data", "w.npz", "--seeds", "2", "--jobs", "1", "--json", "out.json"]
+    done = CliRunner(env={"COLUMNS": "160"}).invoke(program, arguments, catch_exceptions=False)
+    result = json.loads((tmp_path / "out.json").read_text())["cases"]["eeg"]
+    assert [("inputs_only_mixup_breaks_the_contract", True)] == [(c["name"], c["ok"]) for c in result["claims"]]
+    assert "X in volts by its sd of" in " ".join(done.output.split())
+    assert np.isfinite([v["metrics"]["val_mse"]["mean"] for v in result["variants"].values()]).all()
+
+
+def spoiled(place, value):
+    """The windows with one value changed."""
+    eeg = arrays()["X"]
+    eeg[place] = value
+    return eeg
+
+
 BAD = [
-    ({"eeg": np.zeros((60, 4))}, r"'eeg' is float64 of shape \(60, 4\); 3 dimensions of numbers are expected"),
-    ({"response_s": np.array(["1.5"] * 60)}, r"'response_s' is <U3 of shape \(60,\); 1 dimensions of numbers"),
     (
-        {"subject": np.zeros(59)},
-        "as many windows in each array are expected; it has: eeg 60, response_s 60",
+        {"X": np.zeros((60, 4))},
+        r"'X' is float64 of shape \(60, 4\); numbers of shape \(windows, channels, samples\) are",
     ),
-    ({"response_s": np.full(60, np.nan)}, "0 windows with a response time, 60 without; 10 are needed"),
-    ({"response_s": np.full(60, np.inf)}, "60 of 60 response times are not above 0 s, such as inf"),
-    ({"response_s": np.full(60, 1.5)}, "all response times are 1.5 s; there is nothing to predict"),
-    ({"eeg": np.full((60, 4, 20), np.nan)}, "'eeg' must hold finite numbers that vary"),
-    ({"eeg": np.zeros((60, 4, 20))}, "'eeg' must hold finite numbers that vary"),
+    ({"X": np.zeros((60, 20, 4))}, "'X' has windows of 20 channels and 4 samples, where its shape is .*; 8 samples"),
+    ({"y": np.array(["1.5"] * 60)}, r"'y' is <U3 of shape \(60,\); numbers of shape \(windows,\) are expected"),
+    ({"subject": np.zeros(59)}, "as many windows in each array are expected; it has: X 60, y 60, subject 59"),
+    ({"subject": np.full(60, 0.5)}, r"subject\[0\] is 0.5; whole numbers or names are expected"),
+    ({"y": np.full(60, np.nan)}, "0 windows with a response time, 60 without; 10 are needed"),
+    ({"y": np.full(60, np.inf)}, "60 of 60 response times are not above 0 s, such as inf"),
+    ({"y": np.full(60, 1.5)}, "all response times are 1.5 s; there is nothing to predict"),
+    ({"y": 1000 * arrays()["y"]}, r"response times reach \d+\.?\d* s, where 60 s .* divide milliseconds by 1000"),
+    ({"X": spoiled((7, 2, 13), np.nan)}, r"X\[7, 2, 13\] is nan; .* and 1 of 60 windows have others: leave them out"),
+    ({"X": spoiled(3, -np.inf)}, r"X\[3, 0, 0\] is -inf; finite numbers are expected"),
+    ({"X": np.zeros((60, 4, 20))}, "all of 'X' is 0; windows that vary are expected"),
+    (
+        {"X": np.where(arrays()["subject"] == 102, 1e6, 1.0)[:, None, None] * arrays()["X"]},
+        "'X' has more than one unit: subject 1.. has sd .*e-0., subject 102 has sd ",
+    ),
     ({"subject": np.zeros(60)}, "one subject only; a split by subject needs two or more"),
 ]
 
 
 @pytest.mark.parametrize(("changed", "message"), BAD, ids=[message[:20] for _, message in BAD])
 def test_bad_arrays_are_refused(write, changed, message):
-    """The file, what it holds, what would be right."""
-    with pytest.raises(UsageError, match=f"windows.npz: {message}"):
+    """In one line: the file, what it holds and where, what would be right."""
+    with pytest.raises(UsageError, match=f"windows.npz: {message}") as error:
         CASE.on_file(write(**changed))
+    assert "\n" not in str(error.value)
 
 
-def test_files_that_hold_no_arrays_are_refused(tmp_path):
-    """None there, text, and pickles, which are never loaded."""
-    path = tmp_path / "windows.npz"
-    with pytest.raises(UsageError, match=r"windows.npz: cannot be read \(No such file or directory\); give an npz"):
-        CASE.on_file(path)
-    path.write_text("eeg")
-    with pytest.raises(UsageError, match=r"windows.npz: cannot be read \("):
-        CASE.on_file(path)
-    np.savez(path, **arrays() | {"eeg": np.array([{}] * 60, dtype=object)})
-    with pytest.raises(UsageError, match=r"cannot be read \(Object arrays cannot be loaded when allow_pickle=False"):
-        CASE.on_file(path)
+def test_windows_without_a_response_time_may_hold_anything(write):
+    """They are left out, so that NaN in them is no reason to refuse the file."""
+    y, eeg = arrays()["y"], spoiled(7, np.nan)
+    y[7] = np.nan
+    assert 59 == len(read_windows(write(X=eeg, y=y)).eeg)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (None, "windows.npz: cannot be read (No such file or directory); give an npz file of arrays"),
+        (lambda path: path.write_text("eeg"), "windows.npz: cannot be read ("),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-40]),
+            "windows.npz: cannot be read (File is not a zip file)",
+        ),
+        (lambda path: np.savez(path, **arrays() | {"X": np.array([{}] * 60, dtype=object)}), "cannot be read (Object"),
+        (lambda path: np.savez(path, eeg=arrays()["X"]), "array 'X' is missing; it has: eeg; write it with: np.savez("),
+    ],
+    ids=["missing", "text", "cut off", "pickle", "other names"],
+)
+def test_bad_files_exit_2_with_one_line_and_write_nothing(write, tmp_path, monkeypatch, spoil, message):
+    """From the command line; pickles are never loaded."""
+    path = write()
+    spoil(path) if spoil else path.unlink()
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    done = CliRunner().invoke(program, ["run", "eeg", "--data", "windows.npz", "--json", "out.json", "--out", "runs"])
+    assert (2, 1) == (done.exit_code, done.stderr.count("\n")), done.output
+    assert message in done.stderr
+    assert before == sorted(tmp_path.iterdir())

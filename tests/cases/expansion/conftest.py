@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
@@ -9,9 +10,13 @@ import torch
 from torch import nn
 
 from goldmark.cases.expansion import CASE, ExpansionSettings
+from goldmark.cases.expansion.bars import Span
 from goldmark.cases.expansion.model import Outputs
 from goldmark.cases.expansion.terms import TermScales
+from goldmark.training import draws
 from goldmark.training.draws import initial_weights
+
+SPACING = 80  # bars from one planted span to the next
 
 
 class Planted(NamedTuple):
@@ -94,3 +99,66 @@ def planted():
         return Planted(Answers(outputs, scales), data, outputs)
 
     return planted
+
+
+class Made(NamedTuple):
+    """Bars (N, 4) of a made market and the spans that were planted in it."""
+
+    bars: torch.Tensor
+    spans: tuple[Span, ...]
+
+
+@pytest.fixture(scope="session")
+def made_market():
+    """Quiet bars in which 15 spans of 4 to 11 bars are planted: a bar of twice the range, four times the first."""
+    lengths = [4 + number % 8 for number in range(15)]
+    spans = tuple(
+        Span(first=40 + SPACING * i, last=40 + SPACING * i + length - 1, kind="up" if i % 3 else "down")
+        for i, length in enumerate(lengths)
+    )
+    quiet = draws.uniform(draws.key(0, 0, "quiet"), (40 + SPACING * 15, 3))
+    heights = (0.5 + 0.5 * quiet[:, 0]).tolist()
+    rises = (quiet[:, 1] > 0.5).tolist()
+    for span in spans:
+        within = range(span.first, span.last + 1)
+        heights[span.last + 1] = 0.4  # below the mean, so that the span ends
+        for bar in within:
+            heights[bar], rises[bar] = (4.0 if bar == span.first else 2.0), span.kind == "up"
+    rows, close = [], 1000.0
+    for height, rising, wick in zip(heights, rises, (0.2 * quiet[:, 2]).tolist(), strict=True):
+        low, opened = close - (wick if rising else 1 - wick) * height, close
+        close = low + (1 - wick if rising else wick) * height
+        rows.append((opened, low + height, low, close))
+    return Made(torch.tensor(rows, dtype=torch.float64), spans)
+
+
+@pytest.fixture(scope="session")
+def times(made_market):
+    """The times of the bars of the made market, an hour apart, as a file has them."""
+    first = datetime(2024, 1, 1, tzinfo=UTC)
+    return [f"{first + timedelta(hours=hour):%Y-%m-%d %H:%M:%S}" for hour in range(len(made_market.bars))]
+
+
+@pytest.fixture(scope="session")
+def bar_lines(made_market, times):
+    """The lines of a file of the made market: a header, then a line a bar."""
+    prices = ([f"{price:.6f}" for price in bar] for bar in made_market.bars.tolist())
+    return ["time,open,high,low,close", *(",".join([time, *bar]) for time, bar in zip(times, prices, strict=True))]
+
+
+@pytest.fixture(scope="session")
+def span_lines(made_market, times):
+    """The lines of a file of the planted spans."""
+    return ["start,end,type", *(f"{times[s.first]},{times[s.last]},{s.kind}" for s in made_market.spans)]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """`write(name, lines)`: the path of a file of these lines."""
+
+    def write(name, lines):
+        path = tmp_path / name
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    return write

@@ -25,7 +25,7 @@ class Answer(nn.Module):
         super().__init__()
         self.outputs = outputs
 
-    def forward(self, tokens, draws, forcing):
+    def forward(self, tokens, draws, forcing, valid=None):
         """Return the outputs, whatever the tokens."""
         self.forcing = forcing
         return self.outputs

@@ -55,7 +55,7 @@ class Planted(nn.Module):
         super().__init__()
         self.codes, self.outputs, self.others = codes, outputs, others
 
-    def encode(self, tokens):
+    def encode(self, tokens, valid=None):
         """Return the codes, and states that nobody looks at."""
         return self.codes, tokens
 

@@ -7,6 +7,7 @@ import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from statistics import mode
 
 import numpy as np
 import pytest
@@ -14,9 +15,19 @@ import torch
 
 from goldmark.case import UsageError
 from goldmark.cases.roast import CASE, RoastSettings
-from goldmark.cases.roast.data import _curves, fahrenheit, generate, read_profiles, scaled
+from goldmark.cases.roast.data import (
+    Profile,
+    _curves,
+    fahrenheit,
+    generate,
+    measured_sizes,
+    read_profiles,
+    scaled,
+    vocabulary_sizes,
+)
 from goldmark.runs import Job
 from goldmark.training._single import train_single
+from goldmark.training._tasks import plan_tasks, train_task
 
 REAL = os.environ.get("GOLDMARK_ROAST_PROFILES")  # a file of measured profiles, where one is at hand
 
@@ -148,7 +159,8 @@ def test_measured_vocabulary_and_scale_come_from_the_training_half(tmp_path):
     data = case.make_data(case.settings, 0)
     assert (data["val_categories"][:, 0] == 0).all()
     assert (data["train_categories"][:, 0] > 0).all()
-    assert len(data["train_categories"][:, 0].unique()) + 1 == data["vocabulary"][0]
+    assert len(data["train_categories"][:, 0].unique()) == data["train_categories"][:, 0].max() == 4
+    assert [32] * 4 == data["vocabulary"].tolist()
     cells = data["train_temp_f"][data["train_valid"]]
     assert (cells.mean(), cells.std()) == (data["temp_mean_f"], data["temp_sd_f"])
 
@@ -170,6 +182,14 @@ def test_measured_conditions_and_curves_are_those_of_the_file(tmp_path):
     assert {entry["id"] for entry in entries} == read
 
 
+def test_vocabularies_have_room_for_the_unknown_category():
+    """32 slots, or the next power of two above the categories that train: what validation has makes none."""
+    bean = {"product": "bean", "finish_f": 400.0, "temp_f": (1.0, 2.0)}
+    counts = (1, 31, 32, 100)
+    profiles = tuple(Profile(categories=tuple(str(i % n) for n in counts), **bean) for i in range(200))
+    assert (32, 32, 64, 128) == vocabulary_sizes(profiles, torch.arange(200) < 100)
+
+
 @pytest.mark.parametrize("scale", ["raw", "range", "zscore"])
 def test_measured_temperatures_are_scaled_as_generated_ones(tmp_path, scale):
     """On a user's file, too, a scale is one of degrees, of [100, 500] F, or of the training half's own mean and sd."""
@@ -184,14 +204,31 @@ def test_measured_temperatures_are_scaled_as_generated_ones(tmp_path, scale):
 
 
 def test_measured_case_is_the_case_on_other_data(measured):
-    """A user's file changes the data and their hash alone, and the case can be sent to another process."""
-    case = CASE.on_file(measured)
-    assert (CASE.settings, CASE.variants, CASE.claims) == (case.settings, case.variants, case.claims)
+    """A user's file changes the data, their sizes and their hash alone; the case can be sent to another process."""
+    case, n = CASE.on_file(measured), len(read_profiles(measured))
+    n_train, vocabulary = mode(measured_sizes(read_profiles(measured), seed) for seed in range(CASE.seeds))
+    sizes = {"n_train": n_train, "n_val": n - n_train, "vocabulary": vocabulary, "n_flavors": 0}
+    assert (replace(CASE.settings, **sizes), CASE.variants, CASE.claims) == (case.settings, case.variants, case.claims)
     assert CASE.data_source != case.data_source
     sent = pickle.loads(pickle.dumps(replace(case, claims=())))  # noqa: S301 - our own bytes
     here, there = (each.make_data(each.settings, 0) for each in (case, sent))
     assert here.keys() == there.keys()
     assert all(torch.equal(here[name], there[name]) for name in here)
+
+
+def test_measured_seeds_of_one_size_train_stacked_to_the_runs_of_the_plain_loop(tmp_path):
+    """Variants and seeds of a user's file share a stack; in float64 each run is the plain loop's but for rounding.
+
+    Products of one or two profiles, most of them of one, fill a fifth of twenty exactly, whatever their order.
+    """
+    case = CASE.on_file(write(tmp_path / "p.jsonl", [profile(i, f"Bean {max(i - 6, i // 2)}") for i in range(20)]))
+    case = replace(case, settings=replace(case.settings, steps=5, grid_s=60))
+    jobs = [Job(case, name, seed, dtype="float64") for name in ("zscore", "raw_targets") for seed in range(3)]
+    assert [tuple(jobs)] == plan_tasks(jobs)
+    for stacked, job in zip(train_task(tuple(jobs)), jobs, strict=True):
+        single = train_single(job)
+        assert single.metrics == pytest.approx(stacked.metrics, rel=1e-9)  # float64 sums in another order
+        assert (single.stream, single.exact) == (stacked.stream, stacked.exact)
 
 
 def test_measured_profiles_train(measured):

@@ -8,14 +8,14 @@ import pytest
 from goldmark.case import UsageError
 from goldmark.cases.eeg.data import read_windows
 
-NAMES = {"eeg": "data", "response_s": "targets", "subject": "subject"}
+NAMES = {"X": "data", "y": "targets", "subject": "subject"}
 
 
 def with_defaults(path):
     """The bug: what is not there under its name is zeros."""
     with np.load(path) as arrays:
         n = len(arrays["subject"])
-        eeg, response_s = arrays.get("eeg", np.zeros((n, 4, 20))), arrays.get("response_s", np.zeros(n))
+        eeg, response_s = arrays.get("X", np.zeros((n, 4, 20))), arrays.get("y", np.zeros(n))
     return eeg, response_s
 
 
@@ -31,10 +31,10 @@ def hands_out_other_data(read, path, windows):
         eeg, response_s = read(path)
     except UsageError:
         return False
-    return not (np.array_equal(eeg, windows["eeg"]) and np.array_equal(response_s, windows["response_s"]))
+    return not (np.array_equal(eeg, windows["X"]) and np.array_equal(response_s, windows["y"]))
 
 
-@pytest.mark.parametrize("renamed", [("eeg",), ("response_s",), ("eeg", "response_s")])
+@pytest.mark.parametrize("renamed", [("X",), ("y",), ("X", "y")])
 def test_arrays_of_other_names_are_refused(windows, write, renamed):
     """The error names what is missing, what is there, and how to write the file; the bug trains on zeros."""
     path = write(**{NAMES[name] if name in renamed else name: array for name, array in windows.items()})
@@ -44,7 +44,7 @@ def test_arrays_of_other_names_are_refused(windows, write, renamed):
         read_windows(path)
     assert f"array '{renamed[0]}' is missing; it has: " in str(refused.value)
     assert all(NAMES[name] in str(refused.value) for name in renamed)
-    assert "np.savez(path, eeg=..., response_s=..., subject=...)" in str(refused.value)
+    assert "np.savez(path, X=..., y=..., subject=...)" in str(refused.value)
 
 
 def test_arrays_of_the_right_names_are_read(windows, write):
@@ -52,4 +52,4 @@ def test_arrays_of_the_right_names_are_read(windows, write):
     path = write(**windows)
     assert not hands_out_other_data(with_defaults, path, windows)
     assert not hands_out_other_data(as_the_case_reads, path, windows)
-    assert windows["eeg"].shape == as_the_case_reads(path)[0].shape
+    assert windows["X"].shape == as_the_case_reads(path)[0].shape

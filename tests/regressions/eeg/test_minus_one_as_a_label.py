@@ -14,7 +14,7 @@ from goldmark.checks import placeholder_labels
 def as_they_are(path):
     """The bug: whatever stands there is a label."""
     with np.load(path) as arrays:
-        return torch.from_numpy(arrays["response_s"])
+        return torch.from_numpy(arrays["y"])
 
 
 def trained_on_placeholders(read, path):
@@ -28,7 +28,7 @@ def trained_on_placeholders(read, path):
 @pytest.fixture(params=[8, 1], ids=["every eighth", "all"])
 def path(request, windows, write):
     """Files in which every eighth response time, or each of them, is -1."""
-    windows["response_s"][:: request.param] = -1
+    windows["y"][:: request.param] = -1
     return write(**windows)
 
 
@@ -42,4 +42,4 @@ def test_minus_one_is_refused_as_a_label(path):
 
 def test_measured_labels_are_read(windows, write):
     """A refusal of everything would be no fix."""
-    assert windows["response_s"].tolist() == read_windows(write(**windows)).response_s.tolist()
+    assert windows["y"].tolist() == read_windows(write(**windows)).response_s.tolist()

@@ -21,20 +21,20 @@ def as_read(path):
 def as_zeros(path):
     """The bug: what is missing is 0."""
     with np.load(path) as arrays:
-        return torch.from_numpy(np.nan_to_num(arrays["response_s"]))
+        return torch.from_numpy(np.nan_to_num(arrays["y"]))
 
 
 def as_the_mean(path):
     """A control, which looks like a fix: what is missing is the mean of the others."""
     with np.load(path) as arrays:
-        response_s = arrays["response_s"]
+        response_s = arrays["y"]
         return torch.from_numpy(np.where(np.isnan(response_s), np.nanmean(response_s), response_s))
 
 
 @pytest.fixture
 def path(windows, write):
     """A file in which every tenth response time is missing."""
-    windows["response_s"][::10] = np.nan
+    windows["y"][::10] = np.nan
     return write(**windows)
 
 
@@ -42,7 +42,7 @@ def test_windows_without_a_label_are_left_out(path, windows):
     """None of the 36 measured labels is lost, and nothing stands for the four that are missing."""
     finding = placeholder_labels(as_read(path))
     assert not finding.trouble, f"missing labels are turned into {finding.numbers['value']:g}: {finding.advice}"
-    labelled = windows["response_s"][~np.isnan(windows["response_s"])]
+    labelled = windows["y"][~np.isnan(windows["y"])]
     assert sorted(labelled) == sorted(as_read(path).tolist())
 
 
@@ -58,8 +58,8 @@ def test_a_window_keeps_its_label(path, windows):
     data = case.make_data(case.settings_of("volts"), 0)
     for half in ("train", "val"):
         for eeg, response_s in zip(data[f"{half}_eeg"], data[f"{half}_response_s"], strict=True):
-            (row,) = np.flatnonzero((windows["eeg"] == eeg.numpy()).all(axis=(1, 2)))
-            assert windows["response_s"][row] == response_s, "a window was given the label of another"
+            (row,) = np.flatnonzero((windows["X"] == eeg.numpy()).all(axis=(1, 2)))
+            assert windows["y"][row] == response_s, "a window was given the label of another"
 
 
 def test_every_generated_window_has_a_label():

@@ -52,6 +52,10 @@ def test_the_case_reads_its_data_by_the_names_that_it_writes(settings, fresh, st
     """The right form where it trains: loss and scores ask for no tensor that `make_data` does not make."""
     model, data = fresh(settings)
     data |= {"step_forcing": data["step_forcing"][0]}  # of the first step, as the engine hands it on
+    # and as a user's poems have it, so that all tensors are there
+    data |= {
+        f"{half}_valid": torch.ones(data[f"{half}_tokens"].shape[:2], dtype=torch.bool) for half in ("train", "val")
+    }
     reads = {
         "loss": lambda data: CASE.loss(model, data, torch.arange(4), Draws.at(0, 0), settings),
         "evaluate": lambda data: CASE.evaluate(model, data, settings),

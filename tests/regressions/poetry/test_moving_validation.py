@@ -94,7 +94,7 @@ class Fixed:
     def __init__(self, words):
         self.words = words
 
-    def encode(self, tokens):
+    def encode(self, tokens, valid=None):
         """Return codes of two numbers, and the windows as what attention would see."""
         return tokens[:, 0, :2], tokens
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from goldmark.cases.roast import CASE
-from goldmark.cases.roast.data import Profile, _in_train, split_profiles
+from goldmark.cases.roast.data import Profile, split_profiles, trains
 from goldmark.checks import fitted_on_validation
 
 SETTINGS = CASE.settings_of("zscore")
@@ -33,15 +33,15 @@ def other_validation(seed):
     profiles = roasts()
     return tuple(
         profile
-        if trains
+        if in_train
         else replace(profile, categories=("Atlantis",) * 4, temp_f=tuple(x + 50 for x in profile.temp_f))
-        for profile, trains in zip(profiles, _in_train(profiles, seed).tolist(), strict=True)
+        for profile, in_train in zip(profiles, trains(profiles, seed).tolist(), strict=True)
     )
 
 
 def vocabulary_of_all(profiles, settings, seed):
     """The record's: categories are numbered over both halves."""
-    in_train = _in_train(profiles, seed)
+    in_train = trains(profiles, seed)
     columns = list(zip(*(profile.categories for profile in profiles), strict=True))
     known = [sorted(set(column)) for column in columns]
     numbers = torch.tensor([[*map(names.index, column)] for names, column in zip(known, columns, strict=True)]).T

@@ -21,6 +21,8 @@ score gives it away, the contract does (`checks.wrong_mixup`).
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -28,10 +30,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Case, Data, Finding, cosine_factor
-from goldmark.cases.eeg import scores
+from goldmark.case import Baseline, Case, Data, Finding, Half, Look, cosine_factor
+from goldmark.cases.eeg import evaluations, scores
 from goldmark.cases.eeg.augmentation import augmented
-from goldmark.cases.eeg.data import Windows, generate, read_windows, split_windows
+from goldmark.cases.eeg.data import Windows, generate, in_volts, on_unit, read_windows, split_windows, trains
 from goldmark.cases.eeg.experiments import CLAIMS, VARIANTS
 from goldmark.cases.eeg.mixup import mix_batch, mixing_weights
 from goldmark.cases.eeg.model import CompactRT, Ensemble, make_model, members_of
@@ -130,11 +132,17 @@ class EegCase(Case[EegSettings]):
     ) -> Tensor:
         x = augmented(data["train_eeg"][rows], data["noise_sd"], draws, settings)
         x, y = mix_batch(x, data["train_response_s"][rows], data["step_mix_weight"][member], draws, settings)
-        error_s = net(x, draws) - y
-        # SmoothL1 bounds the error at 1 s; twice the same without a bound is the square
-        bounded_s = error_s.clamp(-data["loss_bound_s"], data["loss_bound_s"])
-        mean_loss: Tensor = (data["loss_scale"] * bounded_s * (error_s - bounded_s / 2)).mean()
-        return mean_loss
+        return _mean_loss(net(x, draws) - y, data)
+
+    def look(self, model: nn.Module, data: Data, half: Half, rows: slice, settings: EegSettings) -> Look:
+        """Return the loss on windows as they are, neither augmented nor mixed; of an ensemble that of all members."""
+        eeg, response_s = data[f"{half}_eeg"][rows], data[f"{half}_response_s"][rows]
+        return Look(loss=torch.stack([_mean_loss(net(eeg) - response_s, data) for net in members_of(model)]).sum())
+
+    def inputs(self, data: Data, rows: Tensor, draws: Draws, settings: EegSettings) -> dict[str, Tensor]:
+        """Return the windows as they are augmented in a step."""
+        own_draws = draws if settings.members == 1 else Draws(keyed.step_key(draws.key, 0), draws.used)
+        return {"eeg": augmented(data["train_eeg"][rows], data["noise_sd"], own_draws, settings)}
 
     def evaluate(self, model: nn.Module, data: Data, settings: EegSettings) -> dict[str, float]:
         """Return the metrics of a model on the validation half, an ensemble's of its averaged predictions."""
@@ -156,14 +164,32 @@ class EegCase(Case[EegSettings]):
         """Return the learning rate of a step over its peak: one cosine, several with warm restarts, or 1 throughout."""
         return cosine_factor(settings, step * settings.cycles % settings.steps)
 
-    def on_file(self, path: Path) -> MeasuredEegCase:
-        """Return the case on a user's windows; raise `UsageError` where the file is not fit for it."""
+    def evaluations(self, model: nn.Module, data: Data, settings: EegSettings) -> dict[str, dict[str, float | str]]:
+        """Return the record's evaluations: decision rule, challenge score, test-time augmentation, and an ensemble."""
+        return evaluations.every_evaluation(model, data)
+
+    def on_file(self, path: Path, companions: Mapping[str, Path] = {}) -> MeasuredEegCase:
+        """Return the case on a user's windows, which says their unit; raise `UsageError` where the file is not fit.
+
+        Its settings state the sizes that most seeds' halves have. Variants in volts need windows in volts: the others
+        alone are left where these have another unit.
+        """
         windows = read_windows(path)
-        _, channels, samples = windows.eeg.shape
+        n, channels, samples = windows.eeg.shape
+        sizes = Counter(int(trains(windows, seed).sum()) for seed in range(self.seeds))
+        n_train = max(sizes, key=sizes.__getitem__)
         declared = {field.name: getattr(self, field.name) for field in fields(self)}
-        settings = replace(self.settings, channels=channels, samples=samples)
-        measured = {"windows_read": windows, "data_source": sha256(path.read_bytes()), "settings": settings}
+        measured = {
+            "windows_read": windows,
+            "data_source": sha256(path.read_bytes()),
+            "settings": replace(self.settings, n_train=n_train, n_val=n - n_train, channels=channels, samples=samples),
+            "says": f"{self.says}; {path.name}: {on_unit(windows)}",
+            "variants": tuple(v for v in self.variants if in_volts(windows.eeg) or not self._is_in_volts(v.name)),
+        }
         return MeasuredEegCase(**declared | measured)
+
+    def _is_in_volts(self, variant: str) -> bool:
+        return self.settings_of(variant).input_scale == "volts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,13 +202,25 @@ class MeasuredEegCase(EegCase):
         """Return the windows of the file in the two halves of a seed, no subject in both."""
         return split_windows(self.windows_read, settings, seed)
 
+    def has_stated_sizes(self, settings: EegSettings, seed: int) -> bool:
+        """Return whether a seed trains as many windows as the settings state."""
+        return settings.n_train == int(trains(self.windows_read, seed).sum())
+
+
+def _mean_loss(error_s: Tensor, data: Data) -> Tensor:
+    """Return the mean SmoothL1 loss or the mean square of errors (B,) in s, as the data's tensors say."""
+    # SmoothL1 bounds the error at 1 s; twice the same without a bound is the square
+    bounded_s = error_s.clamp(-data["loss_bound_s"], data["loss_bound_s"])
+    mean_loss: Tensor = (data["loss_scale"] * bounded_s * (error_s - bounded_s / 2)).mean()
+    return mean_loss
+
 
 CASE = EegCase(
     name="eeg",
     title="CompactRT, a convolutional net for response times from EEG",
     says="retrained models scored 'twice as bad', which was a unit; all of them were constants, and mixup was blamed",
     settings=EegSettings(),
-    seeds=32,
+    seeds=33,
     variants=VARIANTS,
     metrics=scores.METRICS,
     claims=CLAIMS,

@@ -115,8 +115,13 @@ def nrmse(predicted_s: Tensor, target_s: Tensor) -> float:
 
 def augmented_prediction_s(model: nn.Module, eeg: Tensor) -> Tensor:
     """Return predictions (N,) averaged over test-time augmentation: the window, rolled and scaled either way."""
-    views = [eeg, eeg.roll(SHIFT, dims=-1), eeg.roll(-SHIFT, dims=-1), *(eeg * factor for factor in FACTORS)]
-    return torch.stack([model(view).double() for view in views]).mean(dim=0)
+    return torch.stack([model(view).double() for view in views_of(eeg).values()]).mean(dim=0)
+
+
+def views_of(eeg: Tensor) -> dict[str, Tensor]:
+    """Return the five views of test-time augmentation by name: windows as they are, rolled and scaled either way."""
+    rolled = {f"roll_{shift:+d}": eeg.roll(shift, dims=-1) for shift in (SHIFT, -SHIFT)}
+    return {"identity": eeg} | rolled | {f"times_{factor:g}": eeg * factor for factor in FACTORS}
 
 
 def mean_response_s(data: Data) -> Tensor:

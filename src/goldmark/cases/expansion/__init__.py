@@ -23,18 +23,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Case, Data, Finding
+from goldmark.case import Baseline, Case, Data, Finding, Half, Look, UsageError
+from goldmark.cases.expansion.bars import FEATURES, measured_windows
 from goldmark.cases.expansion.data import generate
+from goldmark.cases.expansion.evaluations import Section, record_evaluations
 from goldmark.cases.expansion.experiments import CLAIMS, VARIANTS
-from goldmark.cases.expansion.model import JadeCompact
-from goldmark.cases.expansion.scores import METRICS, baselines, close, examine, finish, score
-from goldmark.cases.expansion.terms import TermScales, log_sigma_at_start, positive_weight, term_losses, total_loss
-from goldmark.training.draws import Draws
+from goldmark.cases.expansion.market import BARS_HOLD, SPANS_HOLD, Market, read_market
+from goldmark.cases.expansion.model import TRUNK, JadeCompact
+from goldmark.cases.expansion.scores import METRICS, baselines, close, examine, finish, look, score
+from goldmark.cases.expansion.terms import (
+    TermScales,
+    log_sigma_at_start,
+    positive_weight,
+    sigmas,
+    term_losses,
+    total_loss,
+    trained_terms,
+)
+from goldmark.fingerprint import sha256
+from goldmark.training.draws import Draws, initial_weights
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,26 @@ class ExpansionCase(Case[ExpansionSettings]):
         """Return how well spans are found in the validation windows, and the countdown's shares of the loss."""
         return score(model, data, settings)
 
+    def look(self, model: nn.Module, data: Data, half: Half, rows: slice, settings: ExpansionSettings) -> Look:
+        """Return the four terms, those trained as they count, how well spans are found, and probabilities of bars."""
+        return look(model, data, half, rows, settings)
+
+    def shares_parameter(self, name: str) -> bool:
+        """Return whether a parameter is of the trunk, before all heads."""
+        return name.startswith(TRUNK)
+
+    def sigmas(self, model: nn.Module, settings: ExpansionSettings) -> dict[str, float]:
+        """Return the sigma of each trained term; none where the terms are summed as they are."""
+        if settings.weighting == "sum":
+            return {}
+        known = sigmas(model)
+        return {name: known[name] for name in trained_terms(settings)}
+
+    def inputs(self, data: Data, rows: Tensor, draws: Draws, settings: ExpansionSettings) -> dict[str, Tensor]:
+        """Return the features of some training windows, which nothing augments."""
+        features = data["train_features"][rows]
+        return {f"feature_{i}": features[..., i] for i in range(features.shape[-1])}
+
     def baselines(self, data: Data, settings: ExpansionSettings) -> tuple[Baseline, ...]:
         """Return the predictor that marks every bar."""
         return baselines(data)
@@ -116,6 +150,48 @@ class ExpansionCase(Case[ExpansionSettings]):
     def learning_rate(self, settings: ExpansionSettings, parameter: str) -> float:
         """Return the peak learning rate of a parameter: the uncertainty weights have their own."""
         return settings.sigma_lr if parameter == "log_sigma" else settings.lr
+
+    def evaluations(self, model: nn.Module, data: Data, settings: ExpansionSettings) -> dict[str, Section]:
+        """Return the record's evaluations of a trained model, its loss beside that of fresh weights of seed 0."""
+        with initial_weights(0):
+            fresh = self.make_model(settings, data).to(data["val_features"])
+        return record_evaluations(model, fresh, data, settings)
+
+    def on_file(self, path: Path, companions: Mapping[str, Path] = {}) -> MeasuredExpansionCase:
+        """Return the case on a user's bars, with their spans where a companion holds them, else with those of a rule.
+
+        Raises `UsageError` with file and line number where one is bad, and where a variant finds too few windows.
+        """
+        unknown = sorted(set(companions) - set(self.companions))
+        if unknown:
+            known = ", ".join(self.companions)
+            raise UsageError(f"case '{self.name}' takes no further file '{unknown[0]}'; it takes: {known}")
+        market = read_market(path, companions.get("spans"))
+        content = [sha256(file.read_bytes()) for file in (path, *companions.values())]
+        measured = {
+            "market": market,
+            "data_source": content[0] if not companions else sha256("".join(content).encode()),
+            "settings": replace(self.settings, features=len(FEATURES)),
+        }
+        case = MeasuredExpansionCase(**{field.name: getattr(self, field.name) for field in fields(self)} | measured)
+        try:
+            for settings in {s.bars: s for s in map(case.settings_of, (v.name for v in case.variants))}.values():
+                case.make_data(settings, 0)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+        return case
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredExpansionCase(ExpansionCase):
+    """Windows of a user's bars, one around each span that stands alone; the same for every seed."""
+
+    market: Market
+
+    def make_data(self, settings: ExpansionSettings, seed: int) -> Data:
+        """Return training and validation windows, split in time; see `bars.measured_windows`."""
+        bars = torch.tensor(self.market.bars, dtype=torch.float64)
+        return measured_windows(bars, self.market.spans, settings.bars)
 
 
 CASE = ExpansionCase(
@@ -144,4 +220,6 @@ CASE = ExpansionCase(
         }
     ),
     fixtures={"expansion": "normalized_countdown", "expansion_weak": "weak_clipped"},
+    reads=BARS_HOLD,
+    companions={"spans": SPANS_HOLD},
 )

@@ -172,6 +172,7 @@ CLAIMS = (
             finding_in_every_seed("clipped_countdown", "target_scale"),
             finding_in_no_seed("normalized_countdown", "target_scale"),
         ),
+        any_data=True,  # labels of 72 bars have a root mean square above 15.8, fresh answers are bounded
     ),
     Claim(
         name="normalizing_is_the_fix",
@@ -228,6 +229,7 @@ CLAIMS = (
         source="project, from the record's labels: 15.7 becomes 115.1",
         check=close_ratio("delta_10", "clipped_countdown", "countdown_loss_at_zero", ">=", 5.0),
         documented=115.1 / 15.7,
+        any_data=True,  # 7.1 or more wherever a span starts in 72 bars
     ),
     Claim(
         name="weak_cue_needs_more_than_scale",

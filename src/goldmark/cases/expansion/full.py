@@ -264,5 +264,7 @@ FULL = replace(
     metrics=METRICS,
     claims=CLAIMS,
     fixtures={},
+    reads="",
+    companions={},
     scale="full",
 )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Data, Finding, Metric
+from goldmark.case import Baseline, Data, Finding, Half, Look, Metric
 from goldmark.cases.expansion.model import TRUNK
 from goldmark.cases.expansion.terms import (
-    TERMS,
     huber,
     scaled_countdown,
+    sigmas,
     term_losses,
     total_loss,
     trained_terms,
@@ -66,8 +66,25 @@ def score(model: nn.Module, data: Data, settings: ExpansionSettings) -> dict[str
         "countdown_share_gradient": gradient_share(model, data, settings),
         "loss_sum": sum(map(float, trained.values())),
         **{f"loss_{name}": float(loss) for name, loss in losses.items()},
-        **_sigmas(model),
+        **{f"sigma_{name}": sigma for name, sigma in sigmas(model).items()},
     }
+
+
+def look(model: nn.Module, data: Data, half: Half, rows: slice, settings: ExpansionSettings) -> Look:
+    """Return from one forward pass the terms, those trained as they count, and how well spans are found."""
+    losses, outputs = term_losses(model, data, half, rows)
+    span, probability, marked = data[f"{half}_span"][rows], probabilities(outputs.span), marks(outputs.span)
+    return Look(
+        loss=total_loss(model, losses, settings),
+        terms=losses,
+        weighted=weighted(model, losses, settings),
+        scores={
+            "span_f1": span_f1(marked, span),
+            "span_precision": hits_per(marked, marked, span),
+            "span_recall": hits_per(span, marked, span),
+        },
+        probabilities={"in_span": probability[span == 1], "out_span": probability[span == 0]},
+    )
 
 
 def _span_scores(logits: Tensor, span: Tensor) -> dict[str, float]:
@@ -85,11 +102,6 @@ def _span_scores(logits: Tensor, span: Tensor) -> dict[str, float]:
         "auc": auc(logits, span),
         "average_precision": average_precision(logits, span),
     }
-
-
-def _sigmas(model: nn.Module) -> dict[str, float]:
-    sigmas = cast("Tensor", model.log_sigma).exp()
-    return {f"sigma_{name}": float(sigma) for name, sigma in zip(TERMS, sigmas, strict=True)}
 
 
 def probabilities(logits: Tensor) -> Tensor:

@@ -120,5 +120,10 @@ def total_loss(model: nn.Module, losses: Mapping[str, Tensor], settings: Expansi
     return total + torch.stack([_log_sigma(model, name) for name in counting]).sum()
 
 
+def sigmas(model: nn.Module) -> dict[str, float]:
+    """Return the sigma of each term, trained or not."""
+    return dict(zip(TERMS, cast("Tensor", model.log_sigma).exp().tolist(), strict=True))
+
+
 def _log_sigma(model: nn.Module, term: str) -> Tensor:
     return cast("Tensor", model.log_sigma)[TERMS.index(term)]

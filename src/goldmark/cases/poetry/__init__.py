@@ -19,19 +19,26 @@ the case is about capacity, not generalisation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Case, Data, Finding
+from goldmark.case import Baseline, Case, Data, Finding, Half, Look, UsageError
 from goldmark.cases.poetry import objective, scores
 from goldmark.cases.poetry.data import windows
+from goldmark.cases.poetry.evaluations import evaluations
 from goldmark.cases.poetry.experiments import CLAIMS, VARIANTS
 from goldmark.cases.poetry.model import PoetryAutoencoder, make_model
 from goldmark.cases.poetry.objective import Forcing, Objective
+from goldmark.cases.poetry.presets import PRESETS, chosen_preset, preset_settings, preset_variant, train_autoencoder
+from goldmark.cases.poetry.texts import Texts, read_texts, source_of, split_texts
 from goldmark.training.cells import Cell
 from goldmark.training.draws import Draws
+
+__all__ = ["CASE", "MeasuredPoetryCase", "PoetryCase", "PoetrySettings", "train_autoencoder"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,13 @@ class PoetryCase(Case[PoetrySettings]):
 
     def make_data(self, settings: PoetrySettings, seed: int) -> Data:
         """Return `train_tokens` (N, T, D), `val_tokens`, and the tensors that make objective and teacher forcing."""
-        return windows(settings, seed) | objective.objective_tensors(settings) | objective.forcing_tensors(settings)
+        halves = self.windows(settings, seed)
+        counted = replace(settings, n_train=len(halves["train_tokens"]))
+        return {**halves, **objective.objective_tensors(settings), **objective.forcing_tensors(counted)}
+
+    def windows(self, settings: PoetrySettings, seed: int) -> Data:
+        """Return the windows of a seed in two halves."""
+        return windows(settings, seed)
 
     def make_model(self, settings: PoetrySettings, data: Data) -> PoetryAutoencoder:
         """Return a fresh model for the data's word vectors."""
@@ -90,6 +103,14 @@ class PoetryCase(Case[PoetrySettings]):
         """Return what the data and the decoder's width allow, and the gap of teacher forcing that full runs declare."""
         return scores.token_bounds(data, settings) | {"forced_gap": scores.forced_gap(model, data)}
 
+    def look(self, model: nn.Module, data: Data, half: Half, rows: slice, settings: PoetrySettings) -> Look:
+        """Return both terms of the objective in free running, those with a weight as they count."""
+        return objective.look(model, data, half, rows)
+
+    def inputs(self, data: Data, rows: Tensor, draws: Draws, settings: PoetrySettings) -> dict[str, Tensor]:
+        """Return the word vectors of some training windows, which nothing augments."""
+        return {"tokens": data["train_tokens"][rows]}
+
     def baselines(self, data: Data, settings: PoetrySettings) -> tuple[Baseline, ...]:
         """Return the predictors that ignore the window they are asked for."""
         return scores.baselines(data)
@@ -103,6 +124,53 @@ class PoetryCase(Case[PoetrySettings]):
     def close(self, data: Data, settings: PoetrySettings) -> dict[str, Any]:
         """Return the ceilings of the decoder's width and the constant's score."""
         return scores.close(data, settings)
+
+    def evaluations(self, model: nn.Module, data: Data, settings: PoetrySettings) -> dict[str, dict[str, float | str]]:
+        """Return cosines with and without teacher forcing, with other codes, what codes hold, floor and ceiling."""
+        return evaluations(model, data, settings)
+
+    def on_file(self, path: Path, companions: Mapping[str, Path] = {}) -> MeasuredPoetryCase:
+        """Return the case on a user's poems, with `embeddings` or hashed words; raise `UsageError` for a bad file."""
+        embeddings = companions.get("embeddings")
+        texts = read_texts(path, embeddings, self.settings.embedding)
+        vocabulary, embedding = texts.vectors.shape
+        measured = {
+            "texts": texts,
+            "says": texts.says,
+            "data_source": source_of([path] if embeddings is None else [path, embeddings]),
+            "settings": replace(self.settings, vocabulary=vocabulary, embedding=embedding),
+        }
+        return MeasuredPoetryCase(**{field.name: getattr(self, field.name) for field in fields(self)} | measured)
+
+    def with_preset(self, name: str) -> Case[PoetrySettings]:
+        """Raise `UsageError`: a preset is for poems of a user."""
+        raise UsageError(f"preset '{name}' is for your own poems; give them with --data FILE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredPoetryCase(PoetryCase):
+    """The case on the poems of a user's file."""
+
+    texts: Texts
+
+    def windows(self, settings: PoetrySettings, seed: int) -> Data:
+        """Return the windows of the poems in the two halves of a seed, no poem in both."""
+        return split_texts(self.texts, settings, seed)
+
+    def make_model(self, settings: PoetrySettings, data: Data) -> PoetryAutoencoder:
+        """Return a fresh model for the vectors of the file; raise `UsageError` for attention, which sees padding."""
+        if settings.attention_heads:
+            raise UsageError(
+                f"attention_heads is {settings.attention_heads}: attention would read the padding of short poems; "
+                "leave it at 0 on a user's poems"
+            )
+        return super().make_model(settings, data)
+
+    def with_preset(self, name: str, steps: int | None = None) -> MeasuredPoetryCase:
+        """Return the case as one model of a preset's size, `auto`: of the poems'; raise `UsageError` for others."""
+        chosen = chosen_preset(name, self.texts.n_words)
+        settings = preset_settings(PRESETS[chosen], self.settings, self.texts, steps)
+        return replace(self, settings=settings, variants=(preset_variant(chosen),), claims=(), seeds=1, fixtures={})
 
 
 CASE = PoetryCase(
@@ -118,4 +186,6 @@ CASE = PoetryCase(
     stackable=frozenset({"text", "objective", "forcing"}),  # each reaches the loss through tensors of the data
     stacks_on_cpu=True,
     fixtures={"poetry_grammar": "wide", "poetry_iid": "iid_wide"},
+    reads="JSON list of poems",
+    companions={"embeddings": "word vectors, in word2vec's or GloVe's text format"},
 )

@@ -22,6 +22,7 @@ VARIANTS = (
         role="fixed",
         guards={"token_cosine": "encoder_only_wide", "r2": "narrow"},
         gates=("decoder_rank", "code_rank"),  # how many dimensions states and codes fill
+        seeds=8,
     ),
     Variant(
         name="narrow",
@@ -30,6 +31,7 @@ VARIANTS = (
         of="wide",
         changes={"encoder_hidden": 8, "decoder_hidden": 8},
         seen_by="token_cosine",
+        seeds=8,
     ),
     Variant(
         name="encoder_only_wide",
@@ -38,6 +40,7 @@ VARIANTS = (
         of="narrow",
         changes={"encoder_hidden": 80},
         seen_by="token_cosine",
+        seeds=8,
     ),
     Variant(
         name="decoder_only_wide",
@@ -45,6 +48,7 @@ VARIANTS = (
         role="option",
         of="narrow",
         changes={"decoder_hidden": 80},
+        seeds=3,
     ),
     Variant(
         name="iid_narrow",
@@ -53,6 +57,7 @@ VARIANTS = (
         of="narrow",
         changes={"text": "iid"},
         seen_by="token_cosine",
+        seeds=3,
     ),
     Variant(
         name="iid_wide",
@@ -61,6 +66,7 @@ VARIANTS = (
         of="wide",
         changes={"text": "iid"},
         seen_by="token_cosine",
+        seeds=3,
     ),
 )
 
@@ -93,6 +99,7 @@ CLAIMS = (
             within("iid_narrow", "token_cosine", "<=", "token_ceiling"),
             within("narrow", "token_cosine", "<=", "token_ceiling"),
         ),
+        any_data=True,
     ),
     Claim(
         name="wide_exceeds_narrow_ceiling",

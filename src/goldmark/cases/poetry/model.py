@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from goldmark.cases.poetry.decoder import Decoder, TeacherForcing
 from goldmark.training.batchnorm import BatchNorm1d
@@ -56,14 +57,31 @@ class PoetryAutoencoder(nn.Module):
             elif "weight_hh" in name:
                 nn.init.orthogonal_(parameter)
 
-    def forward(self, tokens: Tensor, draws: Draws | None = None, forcing: TeacherForcing | None = None) -> Tensor:
-        """Return the reconstruction (B, T, D) of tokens (B, T, D); nothing is dropped without draws."""
-        outputs: Tensor = self.decoder(*self.encode(tokens, draws), forcing)[1]
+    def forward(
+        self,
+        tokens: Tensor,
+        draws: Draws | None = None,
+        forcing: TeacherForcing | None = None,
+        valid: Tensor | None = None,
+    ) -> Tensor:
+        """Return the reconstruction (B, T, D) of tokens (B, T, D); nothing is dropped without draws.
+
+        Padding, where `valid` (B, T) is False, is not read; what is written there is of no meaning.
+        """
+        outputs: Tensor = self.decoder(*self.encode(tokens, draws, valid), forcing)[1]
         return outputs
 
-    def encode(self, tokens: Tensor, draws: Draws | None = None) -> tuple[Tensor, Tensor]:
-        """Return the codes (B, K) of tokens (B, T, D), and the encoder's states (B, T, H) that attention may see."""
-        memory, h = self.reader(tokens)
+    def encode(self, tokens: Tensor, draws: Draws | None = None, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the codes (B, K) of tokens (B, T, D), and the encoder's states (B, T, H) that attention may see.
+
+        The code is made of the state after the last valid token; states of padding, at the end, are 0.
+        """
+        if valid is None:
+            memory, h = self.reader(tokens)
+        else:
+            n_valid = valid.sum(dim=1).cpu()
+            packed, h = self.reader(pack_padded_sequence(tokens, n_valid, batch_first=True, enforce_sorted=False))
+            memory, _ = pad_packed_sequence(packed, batch_first=True, total_length=tokens.shape[1])
         codes: Tensor = self.norm(self.to_code(self.dropout(h, draws)))
         return codes, memory
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from goldmark.case import Data
+from goldmark.case import Data, Half, Look
 from goldmark.cases.poetry.decoder import TeacherForcing
 from goldmark.training._schedule import steps_per_epoch
 from goldmark.training.draws import Draws
@@ -38,19 +38,44 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def loss(model: nn.Module, data: Data, rows: Tensor, draws: Draws) -> Tensor:
-    """Return the weighted sum of 1 - mean token cosine and mean squared error of a batch.
+    """Return the weighted sum of 1 - mean token cosine and mean squared error of a batch."""
+    tokens, valid = _tokens(data, "train", rows)
+    terms = _terms(model(tokens, draws, draw_forcing(data, tokens, draws), valid), tokens, data, valid)
+    loss: Tensor = data["cosine_weight"] * terms["cosine"] + data["mse_weight"] * terms["mse"]
+    return loss
+
+
+def look(model: nn.Module, data: Data, half: Half, rows: slice) -> Look:
+    """Return both terms of windows in free running, those with a weight as they count."""
+    tokens, valid = _tokens(data, half, rows)
+    terms = _terms(model(tokens, valid=valid), tokens, data, valid)
+    weighted = {name: data[f"{name}_weight"] * term for name, term in terms.items() if data[f"{name}_weight"] > 0}
+    return Look(loss=torch.stack(list(weighted.values())).sum(), terms=terms, weighted=weighted)
+
+
+def _tokens(data: Data, half: Half, rows: Tensor | slice) -> tuple[Tensor, Tensor | None]:
+    """Return tokens (B, T, D) of a half, and which of them are valid (B, T), where some are padding."""
+    valid = data.get(f"{half}_valid")
+    return data[f"{half}_tokens"][rows], None if valid is None else valid[rows]
+
+
+def _terms(outputs: Tensor, tokens: Tensor, data: Data, valid: Tensor | None) -> dict[str, Tensor]:
+    """Return 1 - mean token cosine and mean squared error of outputs for tokens, both (B, T, D).
 
     Both follow from the inner products o.o, o.t and t.t of outputs and targets, |o - t|^2 = o.o - 2 o.t + t.t: a third
-    of the passes over outputs.
+    of the passes over outputs. Padding does not count.
     """
-    tokens = data["train_tokens"][rows]
-    outputs = model(tokens, draws, draw_forcing(data, tokens, draws))
     oo, ot, tt = ((a * b).sum(dim=-1) for a, b in ((outputs, outputs), (outputs, tokens), (tokens, tokens)))
     cosines = ot * (oo * tt).clamp_min(SMALLEST).rsqrt()
     scale = tt ** (-0.5 * data["norm_power"])  # of the targets
     squared_error = (oo - 2 * scale * ot + scale * scale * tt) / outputs.shape[-1]
-    loss: Tensor = data["cosine_weight"] * (1 - cosines.mean()) + data["mse_weight"] * squared_error.mean()
-    return loss
+    mean_cosine, mean_square = (_mean(each, valid) for each in (cosines, squared_error))
+    return {"cosine": 1 - mean_cosine, "mse": mean_square}
+
+
+def _mean(each: Tensor, valid: Tensor | None) -> Tensor:
+    """Return the mean over tokens (B, T), over the valid ones where some are padding."""
+    return each.mean() if valid is None else (each * valid).sum() / valid.sum()
 
 
 def draw_forcing(data: Data, tokens: Tensor, draws: Draws) -> TeacherForcing | None:

@@ -21,6 +21,7 @@ and learns nothing; predicting the change on raw temperatures scores well teache
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -28,8 +29,9 @@ from typing import Literal, cast
 
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Case, Data, Finding, cosine_factor
-from goldmark.cases.roast.data import Profile, generate, read_profiles, split_profiles
+from goldmark.case import Baseline, Case, Data, Finding, Half, Look, cosine_factor
+from goldmark.cases.roast import evaluations
+from goldmark.cases.roast.data import Profile, generate, measured_sizes, read_profiles, split_profiles
 from goldmark.cases.roast.experiments import CLAIMS, VARIANTS
 from goldmark.cases.roast.model import Positions, RoastFormer, make_model
 from goldmark.cases.roast.scores import (
@@ -41,6 +43,7 @@ from goldmark.cases.roast.scores import (
     score,
     score_generation,
     travel_unit_f,
+    valid_next_steps,
 )
 from goldmark.fingerprint import sha256
 from goldmark.training._schedule import evaluated_epochs, steps_per_epoch, train_size
@@ -100,6 +103,15 @@ class RoastCase(Case[RoastSettings]):
         valid = data["train_valid"][rows][:, 1:]
         return ((predictions - targets).square() * valid).sum() / valid.sum()
 
+    def look(self, model: nn.Module, data: Data, half: Half, rows: slice, settings: RoastSettings) -> Look:
+        """Return the loss, which has one term, over valid cells."""
+        predictions, targets = valid_next_steps(model, data, half, rows)
+        return Look(loss=(predictions - targets).square().mean())
+
+    def inputs(self, data: Data, rows: Tensor, draws: Draws, settings: RoastSettings) -> dict[str, Tensor]:
+        """Return the valid temperatures in F, which nothing augments."""
+        return {"temp_f": data["train_temp_f"][rows][data["train_valid"][rows]]}
+
     def rate_factor(self, settings: RoastSettings, step: int) -> float:
         """Return the learning rate of a step over its peak: a cosine that a run which is stopped early does not end."""
         return cosine_factor(replace(settings, steps=settings.cosine_steps or settings.steps), step)
@@ -132,10 +144,25 @@ class RoastCase(Case[RoastSettings]):
         factors = (self.rate_factor(settings, step) for step in steps)
         return {"travel_unit_f": travel_unit_f(settings, data, factors)}
 
-    def on_file(self, path: Path) -> MeasuredRoastCase:
-        """Return the case on a user's profiles; raise `UsageError` with file and line number where one is bad."""
+    def evaluations(self, model: nn.Module, data: Data, settings: RoastSettings) -> dict[str, dict[str, float | str]]:
+        """Return the record's evaluations: teacher-forced tiers, generation raw, clamped and corrected, a decision."""
+        return evaluations.every_evaluation(cast("RoastFormer", model), data, settings)
+
+    def on_file(self, path: Path, companions: Mapping[str, Path] = {}) -> MeasuredRoastCase:
+        """Return the case on a user's profiles; raise `UsageError` with file and line number where one is bad.
+
+        Its settings state the sizes that most seeds' halves and vocabularies have.
+        """
+        profiles = read_profiles(path)
+        sizes = Counter(measured_sizes(profiles, seed) for seed in range(self.seeds))
+        n_train, vocabulary = max(sizes, key=sizes.__getitem__)
+        n_val = len(profiles) - n_train
         declared = {field.name: getattr(self, field.name) for field in fields(self)}
-        measured = {"profiles": read_profiles(path), "data_source": sha256(path.read_bytes())}
+        measured = {
+            "profiles": profiles,
+            "data_source": sha256(path.read_bytes()),
+            "settings": replace(self.settings, n_train=n_train, n_val=n_val, vocabulary=vocabulary, n_flavors=0),
+        }
         return MeasuredRoastCase(**declared | measured)
 
 
@@ -148,6 +175,10 @@ class MeasuredRoastCase(RoastCase):
     def make_data(self, settings: RoastSettings, seed: int) -> Data:
         """Return the profiles in the two halves of a seed, no product in both."""
         return split_profiles(self.profiles, settings, seed)
+
+    def has_stated_sizes(self, settings: RoastSettings, seed: int) -> bool:
+        """Return whether a seed trains as many profiles, with vocabularies of the sizes, as the settings state."""
+        return (settings.n_train, settings.vocabulary) == measured_sizes(self.profiles, seed)
 
 
 CASE = RoastCase(

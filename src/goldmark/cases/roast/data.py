@@ -26,6 +26,7 @@ _FLAVORS_OF_A_BEAN = 2.4  # on average
 _FINISH_UNIT_F = 425  # by which the record divides the target finish temperature
 CATEGORIES = ("origin", "process", "roast_level", "variety")
 FEWEST_PROFILES = 10
+FEWEST_SLOTS = 32  # of a vocabulary
 SHORTEST_S = 30  # a profile is longer: it has three steps of the grid
 RISES_F_PER_MIN = (5.0, 100.0)  # from the turning point to the end; measured roasts rise by 20 to 31 F/min
 VALIDATION_SHARE = 0.2  # of the profiles, reached by whole products
@@ -236,32 +237,50 @@ def split_profiles(profiles: tuple[Profile, ...], settings: RoastSettings, seed:
     Whole products go to one half, so that none is in both. Vocabularies come from the training half; slot 0 of each
     is the unknown category. The target finish temperature is divided by 425 F, as in the record.
     """
-    in_train = _in_train(profiles, seed)
+    in_train = trains(profiles, seed)
     curves = [torch.tensor(profile.temp_f[:: settings.grid_s], dtype=torch.float64) for profile in profiles]
     temp_f = torch.nn.utils.rnn.pad_sequence(curves, batch_first=True)
     steps = torch.tensor([len(curve) for curve in curves])
-    columns, vocabulary = zip(*(_encode([p.categories[i] for p in profiles], in_train) for i in range(4)), strict=True)
+    columns = [_encode(profiles, i, in_train) for i in range(len(CATEGORIES))]
     finish = torch.tensor([[profile.finish_f / _FINISH_UNIT_F] for profile in profiles], dtype=torch.float64)
     no_flavors = torch.zeros(len(profiles), 0, dtype=torch.float64)
     categories = torch.stack(columns, dim=1)
     data = halves(padded(temp_f, steps), steps, categories, no_flavors, finish, in_train)
-    return data | scales(data, settings) | {"vocabulary": torch.tensor(vocabulary)}
+    return data | scales(data, settings) | {"vocabulary": torch.tensor(vocabulary_sizes(profiles, in_train))}
 
 
-def _in_train(profiles: tuple[Profile, ...], seed: int) -> Tensor:
+def trains(profiles: tuple[Profile, ...], seed: int) -> Tensor:
     """Return a bool per profile: products in the seed's order fill the validation half, the rest trains."""
-    products = sorted({profile.product for profile in profiles})
-    order = draws.permutation(draws.key(seed, 0, "roast split"), len(products)).tolist()
-    held_out: set[str] = set()
-    for product in (products[i] for i in order[:-1]):
-        if sum(profile.product in held_out for profile in profiles) >= VALIDATION_SHARE * len(profiles):
-            break
-        held_out.add(product)
-    return torch.tensor([profile.product not in held_out for profile in profiles])
+    products = [profile.product for profile in profiles]
+    return ~draws.held_out(products, VALIDATION_SHARE, draws.key(seed, 0, "roast split"))
 
 
-def _encode(values: list[str], in_train: Tensor) -> tuple[Tensor, int]:
-    """Return the category numbers of all profiles and the size of the vocabulary, the unknown slot 0 included."""
-    known = sorted({value for value, trains in zip(values, in_train.tolist(), strict=True) if trains})
-    numbers = {value: number for number, value in enumerate(known, start=1)}
-    return torch.tensor([numbers.get(value, 0) for value in values]), len(known) + 1
+def measured_sizes(profiles: tuple[Profile, ...], seed: int) -> tuple[int, tuple[int, int, int, int]]:
+    """Return how many profiles a seed trains, and the sizes of its vocabularies: what its shapes follow from."""
+    in_train = trains(profiles, seed)
+    return int(in_train.sum()), vocabulary_sizes(profiles, in_train)
+
+
+def vocabulary_sizes(profiles: tuple[Profile, ...], in_train: Tensor) -> tuple[int, int, int, int]:
+    """Return how many slots each kind of category has: a power of two above those that train, for the unknown one too.
+
+    Rounded up, to 32 at least, so that seeds, whose training halves differ by a category or two, have models of one
+    shape and stack; nothing reads the slots that are left over.
+    """
+    origins, processes, levels, varieties = (_slots(_known(profiles, i, in_train)) for i in range(len(CATEGORIES)))
+    return origins, processes, levels, varieties
+
+
+def _slots(known: Sequence[str]) -> int:
+    return max(FEWEST_SLOTS, 1 << len(known).bit_length())
+
+
+def _known(profiles: tuple[Profile, ...], kind: int, in_train: Tensor) -> list[str]:
+    """Return the categories of a kind that the training half has, in their order."""
+    return sorted({p.categories[kind] for p, trained in zip(profiles, in_train.tolist(), strict=True) if trained})
+
+
+def _encode(profiles: tuple[Profile, ...], kind: int, in_train: Tensor) -> Tensor:
+    """Return the category numbers (N,) of a kind, from 1 for those that train and 0 for the others."""
+    numbers = {value: number for number, value in enumerate(_known(profiles, kind, in_train), start=1)}
+    return torch.tensor([numbers.get(profile.categories[kind], 0) for profile in profiles])

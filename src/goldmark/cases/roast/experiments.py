@@ -21,6 +21,7 @@ VARIANTS = (
         guards={"skill_vs_mean": "raw_targets", "val_loss_reduction": "raw_targets"},
         gates=("generation_mae_f",),  # free running, which no teacher-forced score stands for
         alpha=0.005,  # at .001 five seeds would not tell a model frozen after the first epoch by its skill
+        seeds=7,
     ),
     Variant(
         name="raw_fahrenheit",
@@ -37,6 +38,7 @@ VARIANTS = (
         of="normalized",
         changes={"target_scale": "raw"},
         seen_by="skill_vs_mean",
+        seeds=7,
     ),
     Variant(
         name="zscore",
@@ -52,6 +54,7 @@ VARIANTS = (
         of="raw_fahrenheit",
         changes={"mean_bias": True},
         seen_by="skill_vs_mean",
+        seeds=4,
     ),
     Variant(
         name="raw_residual",
@@ -60,6 +63,7 @@ VARIANTS = (
         of="raw_fahrenheit",
         changes={"residual": True},
         seen_by="generation_mae_f",
+        seeds=4,
     ),
     Variant(
         name="recovery_tiny",
@@ -68,6 +72,7 @@ VARIANTS = (
         of="raw_targets",
         changes={"layers": 3, "feedforward": 64, "lr": 1e-4},
         seen_by="skill_vs_mean",
+        seeds=4,
     ),
     Variant(
         name="recovery_micro",
@@ -76,6 +81,7 @@ VARIANTS = (
         of="raw_targets",
         changes={"width": 8, "lr": 1e-4},
         seen_by="skill_vs_mean",
+        seeds=4,
     ),
     Variant(
         name="recovery_low_lr",
@@ -84,6 +90,7 @@ VARIANTS = (
         of="raw_targets",
         changes={"width": 32, "layers": 4, "feedforward": 128, "lr": 1e-5},
         seen_by="skill_vs_mean",
+        seeds=4,
     ),
     Variant(
         name="recovery_high_dropout",
@@ -92,6 +99,7 @@ VARIANTS = (
         of="recovery_low_lr",
         changes={"lr": 1e-4, "dropout": 0.3},
         seen_by="skill_vs_mean",
+        seeds=4,
     ),
     Variant(
         name="recovery_combined",
@@ -100,6 +108,7 @@ VARIANTS = (
         of="recovery_tiny",
         changes={"lr": 5e-5, "dropout": 0.25, "weight_decay": 0.05},
         seen_by="skill_vs_mean",
+        seeds=4,
     ),
 )
 

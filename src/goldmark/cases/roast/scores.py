@@ -81,23 +81,28 @@ def next_steps(
     return predictions, scaled(temp_f[:, 1:], data, "target")
 
 
-def valid_next_steps(model: nn.Module, data: Data, half: str) -> tuple[Tensor, Tensor]:
+def valid_next_steps(model: nn.Module, data: Data, half: str, rows: slice = slice(None)) -> tuple[Tensor, Tensor]:
     """Return (predictions, targets) of a half as `next_steps` does, but flat and of the valid cells alone."""
-    valid = data[f"{half}_valid"][:, 1:]
-    starts = range(0, len(valid), _ROWS_AT_ONCE)
-    parts = [next_steps(model, data, half, slice(start, start + _ROWS_AT_ONCE)) for start in starts]
+    valid = data[f"{half}_valid"][rows, 1:]
+    chosen = range(len(data[f"{half}_valid"]))[rows]
+    starts = range(chosen.start, chosen.stop, _ROWS_AT_ONCE)
+    parts = [next_steps(model, data, half, slice(start, min(start + _ROWS_AT_ONCE, chosen.stop))) for start in starts]
     predictions, targets = (torch.cat(side) for side in zip(*parts, strict=True))
     return predictions[valid], targets[valid]
 
 
-def generate_f(model: RoastFormer, data: Data, settings: RoastSettings) -> Tensor:
-    """Return free-running validation curves (N, 1 + steps) from the true first temperature: outputs become inputs."""
+def generate_f(model: RoastFormer, data: Data, settings: RoastSettings, at_least_f: float | None = None) -> Tensor:
+    """Return free-running validation curves (N, 1 + steps) from the true first temperature: outputs become inputs.
+
+    With `at_least_f` outputs are clamped there from below before they are fed back, as the record did.
+    """
     n_steps = settings.generated_steps or data["val_temp_f"].shape[1] - 1
     decoder = IncrementalDecoder(model, bean_of(data, "val"), n_steps)
     curve_f = [data["val_temp_f"][:, :1]]
     for _ in range(n_steps):
         outputs = decoder.decode(scaled(curve_f[-1], data, "input"))
-        curve_f.append(fahrenheit(outputs, data))
+        made_f = fahrenheit(outputs, data)
+        curve_f.append(made_f if at_least_f is None else made_f.clamp_min(at_least_f))
     return torch.cat(curve_f, dim=1)
 
 
@@ -131,17 +136,22 @@ def score_generation(model: RoastFormer, data: Data, settings: RoastSettings) ->
 
 def baseline_rmses_f(data: Data) -> dict[str, float]:
     """Return the validation RMSE of the training mean, of the training mean curve and of 'next is as now'."""
+    valid = data["val_valid"][:, 1:]
+    return {name: float(error[valid].square().mean().sqrt()) for name, error in baseline_errors_f(data).items()}
+
+
+def baseline_errors_f(data: Data) -> dict[str, Tensor]:
+    """Return the errors (N, T - 1) in F of the same three on the validation half, in all cells, valid or not."""
     train_f, train_valid = data["train_temp_f"].double(), data["train_valid"]
     mean_f = train_f[train_valid].mean()
     counts = train_valid.sum(dim=0)
     curve_f = torch.where(counts > 0, (train_f * train_valid).sum(dim=0) / counts.clamp_min(1), mean_f)
-    val_f, valid = data["val_temp_f"].double(), data["val_valid"][:, 1:]
-    errors = {
+    val_f = data["val_temp_f"].double()
+    return {
         "mean": mean_f - val_f[:, 1:],
         "mean_curve": curve_f[1:] - val_f[:, 1:],
         "persistence": -val_f.diff(dim=1),
     }
-    return {name: float(error[valid].square().mean().sqrt()) for name, error in errors.items()}
 
 
 def baselines(data: Data) -> tuple[Baseline, ...]:
