@@ -12,7 +12,8 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 
 LINTED = ["src", "tests", "noxfile.py"]
-BENCH = [*(f"tests/bench/bench_{name}.py" for name in ("golden", "engine", "logs", "start")), "-p", "no:randomly", "-s"]
+BENCHES = ("golden", "engine", "logs", "start", "checks")
+BENCH = [*(f"tests/bench/bench_{name}.py" for name in BENCHES), "-p", "no:randomly", "-s"]
 OLDEST_TORCH = "torch==2.4.0"  # the first whose fused AdamW runs on a CPU; as in pyproject.toml
 TEXTS = ["tests/golden/compare/test_texts.py", "tests/cli/test_help.py", "tests/cli/test_run.py"]  # held by syrupy
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -69,6 +70,13 @@ def slow(session: nox.Session) -> None:
     """Kill matrices and nodes of a real Ray cluster on this machine, and see that nothing is lost."""
     session.install("-c", "constraints.txt", "-e", ".[dev,ray]")
     pytest(session, "-m", "slow", "-n", "logical", "--durations", "5")
+
+
+@nox.session
+def zoo(session: nox.Session) -> None:
+    """Run every pair of the zoo and every healthy program under the checks, and print what was caught and missed."""
+    install(session)
+    session.run("python", "tests/zoo/table.py", env=ONE_THREAD)
 
 
 @nox.session

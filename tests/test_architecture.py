@@ -133,7 +133,8 @@ def test_importing_is_cheap(module):
 def test_public_names_are_those_of_the_plan():
     """The names that users import, no more and no fewer, and each can be had."""
     words = ["Baseline", "Case", "Check", "Claim", "Finding", "Metric", "Run", "UsageError", "Variant", "Verdict"]
-    assert sorted([*words, "CASES", "check_case", "find_case", "train"]) == sorted(goldmark.__all__)
+    checks = ["assert_healthy", "preflight", "watch"]
+    assert sorted([*words, "CASES", "check_case", "find_case", "train", *checks]) == sorted(goldmark.__all__)
     assert all(getattr(goldmark, name) is not None for name in goldmark.__all__)
     with pytest.raises(AttributeError, match="module 'goldmark' has no attribute 'fit'; it has: CASES, "):
         goldmark.fit  # noqa: B018

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from goldmark.case import Baseline, Case, Check, Claim, Finding, Metric, Run, UsageError, Variant, Verdict
     from goldmark.cases import CASES, find_case
+    from goldmark.checks import assert_healthy, preflight, watch
     from goldmark.golden import check_case
     from goldmark.training import train
 
@@ -23,12 +24,23 @@ __all__ = [
     "UsageError",
     "Variant",
     "Verdict",
+    "assert_healthy",
     "check_case",
     "find_case",
+    "preflight",
     "train",
+    "watch",
 ]
 
-_HOME = {"CASES": "cases", "find_case": "cases", "check_case": "golden", "train": "training"}
+_HOME = {
+    "CASES": "cases",
+    "assert_healthy": "checks",
+    "check_case": "golden",
+    "find_case": "cases",
+    "preflight": "checks",
+    "train": "training",
+    "watch": "checks",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ import pytest
 
 from goldmark.case import UsageError
 from goldmark.golden._files.entries import listed, update_command
+from goldmark.golden._fixture.preflight import preflight  # noqa: F401 - a fixture
 from goldmark.golden._fixture.users import MARK, may_use_golden, uses_golden
 
 if TYPE_CHECKING:

@@ -39,6 +39,13 @@ class Finding:
     numbers: Mapping[str, float]
     threshold: float
     advice: str
+    relation: str = ""  # what holds of healthy training, and does not here
+
+    def __str__(self) -> str:
+        """Return the finding in one paragraph: name, relation, numbers, threshold and what to do."""
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in self.numbers.items())
+        parts = (self.relation, f"measured: {numbers} (threshold {self.threshold:.4g})", self.advice)
+        return f"{self.name}: " + "; ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,233 @@
+"""Training and validation examples: scale, split, overlap, order and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from goldmark.case import Finding
+
+
+def check_not_finite(tensors: Sequence[Tensor]) -> Finding:
+    """Find out whether inputs or targets hold NaN, or infinity in a tensor that is no mask of 0 and -inf."""
+    floats = [tensor for tensor in tensors if tensor.is_floating_point()]
+    bad = sum(int(tensor.isnan().sum()) + _stray_infinities(tensor) for tensor in floats)
+    return Finding(
+        name="not_finite",
+        trouble=bad > 0,
+        numbers={"entries": float(bad)},
+        threshold=0.0,
+        relation="inputs and targets must be finite",
+        advice="find where they arise: division by the spread of a constant, a logarithm of 0, gaps in a file",
+    )
+
+
+def _stray_infinities(tensor: Tensor) -> int:
+    infinite = tensor.isinf()
+    mask = bool((infinite | (tensor == 0)).all())
+    return 0 if mask else int(infinite.sum())
+
+
+def check_input_scale(inputs: Tensor, threshold: float = 20.0, lowest: float = 1e-3) -> Finding:
+    """Find out whether what the first trained layer gets is far from the scale of 1 that initial weights expect.
+
+    Pass what reaches the first layer with weights that is no normalisation. Measured is the root mean square of all
+    entries, and of the largest feature against the median one; below `lowest`, what a normalisation layer adds to the
+    variance drowns them. Source: LeCun et al., "Efficient backprop" (1998),
+    section 4.3: the condition of the problem is that of the inputs' covariance.
+    """
+    values = inputs.detach().double()
+    per_feature = values.movedim(1, 0).flatten(1) if values.dim() == 4 else values.flatten(0, -2).T
+    scales = per_feature.square().mean(dim=1).sqrt()
+    scale, largest = float(values.square().mean().sqrt()), float(scales.max())
+    median = float(scales[scales > 0].median()) if bool((scales > 0).any()) else 1.0
+    uneven = largest > threshold and largest / median > threshold
+    return Finding(
+        name="input_scale",
+        trouble=not lowest <= scale <= threshold or uneven,
+        numbers={"root_mean_square": scale, "largest_feature": largest, "median_feature": median},
+        threshold=threshold,
+        relation="inputs of the first layer must be of the order of 1",
+        advice="standardise the inputs with statistics of the training half, or divide pixels by 255",
+    )
+
+
+def check_split_statistics(train: Tensor, val: Tensor, threshold: float = 1.0, fewest: int = 32) -> Finding:
+    """Find out whether the median feature's mean differs by more than `threshold` sd between the halves.
+
+    Or its sd by more than a factor of e^threshold. Chance and drift move single features; a preprocessing that one half
+    alone has been through moves most of them. Inputs are (N, ..., F), or (N, C, H, W).
+    """
+    columns = [_features(half) for half in (train, val)]
+    means, sds = ([column.mean(dim=1) for column in columns], [column.std(dim=1) for column in columns])
+    varied = (sds[0] > 0) | (sds[1] > 0)
+    shift = ((means[0] - means[1]).abs() / torch.maximum(sds[0], sds[1]))[varied]
+    stretch = (sds[0].clamp_min(1e-12) / sds[1].clamp_min(1e-12)).log().abs()[varied]
+    enough = min(len(train), len(val)) >= fewest and bool(varied.any())
+    numbers = {"shift": float(shift.median()), "stretch": float(stretch.median())} if enough else {}
+    return Finding(
+        name="split_statistics",
+        trouble=any(number > threshold for number in numbers.values()),
+        numbers=numbers,
+        threshold=threshold,
+        relation="training and validation inputs must be prepared alike",
+        advice="apply the same preprocessing, with the statistics of the training half, to both halves",
+    )
+
+
+def _features(inputs: Tensor) -> Tensor:
+    """Return inputs as (F, N): channels of images, last entries of everything else."""
+    values = inputs.detach().double()
+    if values.dim() == 4:
+        return values.movedim(1, 0).flatten(1)
+    return values.reshape(len(values), -1).T if values.dim() <= 2 else values.flatten(0, -2).T
+
+
+def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
+    """Find out whether all examples are equal, or a feature of a table (N, F) is one number other than 0 and 1.
+
+    Pixels that are always dark are healthy, and so is a column of ones.
+    """
+    values = inputs.detach()
+    flat = values.reshape(len(values), -1)
+    constant = (flat == flat[:1]).all(dim=0)
+    odd = constant & (flat[0] != 0) & (flat[0] != 1) if values.dim() == 2 else torch.zeros_like(constant)
+    trouble = len(flat) >= fewest and (bool(constant.all()) or bool(odd.any()))
+    return Finding(
+        name="constant_inputs",
+        trouble=trouble,
+        numbers={"constant": float(constant.sum()), "features": float(len(constant))},
+        threshold=0.0,
+        relation="a feature must vary between examples to tell anything",
+        advice="look at how it is read: a wrong column, a failed join, an overwritten buffer",
+    )
+
+
+def check_overlap(train_keys: Tensor, val_keys: Tensor, threshold: float = 0.01, fewest: int = 8) -> Finding:
+    """Find out whether validation examples are training examples more often than training examples repeat themselves.
+
+    Pass `row_keys` of the inputs. Data of few values repeat by chance; that share, counted in the training half, is
+    taken as the share which an honest split would show. Fewer than `fewest` examples are a table of all cases.
+    """
+    shared = float(torch.isin(val_keys, train_keys).double().mean()) if len(val_keys) else 0.0
+    _, counts = torch.unique(train_keys, return_counts=True)
+    repeated = float(counts[counts > 1].sum()) / max(len(train_keys), 1)
+    return Finding(
+        name="overlap",
+        trouble=len(val_keys) >= fewest and shared > threshold and shared > 2 * repeated,
+        numbers={"share_of_validation": shared, "share_repeated_in_training": repeated},
+        threshold=threshold,
+        relation="no validation example may be a training example",
+        advice="split before windows are cut, examples augmented or rows oversampled, and split by source",
+    )
+
+
+def check_sorted_labels(labels: Sequence[Tensor], threshold: float = 0.5) -> Finding:
+    """Find out whether batches hold few of the classes: their labels' entropy is below `threshold` of that of all.
+
+    Labels are (B,) class indices of batches in the order of an epoch. A curriculum from easy to hard passes.
+    """
+    sizes = [len(batch) for batch in labels]
+    whole = torch.cat([batch.flatten() for batch in labels])
+    total = _entropy(whole)
+    within = sum(_entropy(batch) * size for batch, size in zip(labels, sizes, strict=True)) / max(len(whole), 1)
+    enough = len(labels) >= 3 and sum(sizes) / len(sizes) >= 8 and total > 0
+    return Finding(
+        name="sorted_labels",
+        trouble=enough and within < threshold * total,
+        numbers={"entropy_within_batches": within, "entropy_of_all": total},
+        threshold=threshold,
+        relation="a batch must stand for the whole: its labels as mixed as all labels",
+        advice="shuffle the training examples: DataLoader(..., shuffle=True)",
+    )
+
+
+def _entropy(labels: Tensor) -> float:
+    _, counts = torch.unique(labels, return_counts=True)
+    shares = counts.double() / counts.sum()
+    return float(-(shares * shares.log()).sum())
+
+
+def check_labels_independent(
+    inputs: Tensor, labels: Tensor, val_inputs: Tensor, val_labels: Tensor, threshold: float = 0.1
+) -> Finding:
+    """Find out whether training labels tell nothing of their inputs, by permutation tests.
+
+    Székely, Rizzo and Bakirov, "Measuring and testing dependence by correlation of distances" (2007): it is zero under
+    independence alone. For tables of up to 64 features, and for anything where validation labels do depend on their
+    inputs (p <= .05): what is hard to see in images or sequences is hard to see in both halves.
+    """
+    p_train = independence_p(inputs, labels)
+    p_val = independence_p(val_inputs, val_labels) if p_train > threshold else p_train
+    table = inputs.dim() == 2 and inputs.shape[1] <= 64
+    enough = len(inputs) >= 128
+    return Finding(
+        name="labels_independent",
+        trouble=enough and p_train > threshold and (p_val <= 0.05 or (table and p_val > threshold)),
+        numbers={"p_training": p_train, "p_validation": p_val},
+        threshold=threshold,
+        relation="labels must depend on their inputs",
+        advice="look for inputs or labels shuffled, sorted or filtered without the other",
+    )
+
+
+def independence_p(inputs: Tensor, labels: Tensor) -> float:
+    """Return the lowest p-value of three tests that inputs (N, ...) and labels (N,) are independent.
+
+    Distance correlation, which sees anything smooth; the likeness of labels of nearest neighbours, and of neighbours
+    along each feature, which see what is not. A few examples and permutations come first, and are enough in most data.
+    """
+    quick = _permutation_p(inputs, labels, n_permutations=19, most=96)
+    return quick if quick <= 0.05 else _permutation_p(inputs, labels, n_permutations=99, most=256)
+
+
+def _permutation_p(inputs: Tensor, labels: Tensor, n_permutations: int, most: int) -> float:
+    chosen = torch.linspace(0, len(inputs) - 1, min(len(inputs), most)).long()
+    x = inputs[chosen].detach().double().reshape(len(chosen), -1)
+    x = (x - x.mean(0)) / (x.std(0) + 1e-9)
+    y = labels[chosen].detach()
+    unlike = (y[:, None] != y[None]).double() if not y.is_floating_point() else _distances(y.double()[:, None])
+    far = _distances(x)
+    a, b = _centred(far), _centred(unlike)
+    nearest = (far + far.max() * torch.eye(len(far))).argmin(dim=1)
+    along = x[:, :64].argsort(dim=0, stable=True)
+    everyone = torch.arange(len(x))
+    generator = torch.Generator().manual_seed(0)
+    values: list[list[float]] = []
+    for order in (everyone, *(torch.randperm(len(x), generator=generator) for _ in range(n_permutations))):
+        permuted = unlike[order][:, order]
+        alike = (permuted[everyone, nearest].mean(), permuted[along[:-1], along[1:]].mean(dim=0).min())
+        values.append([float((a * b[order][:, order]).sum()), *(-float(mean) for mean in alike)])
+    return _p_of(values)
+
+
+def _p_of(values: list[list[float]]) -> float:
+    """Return the lowest p-value over tests, where the first row holds the statistics as they are."""
+    table = torch.tensor(values)
+    return float((table >= table[0]).double().mean(dim=0).min())
+
+
+def _distances(values: Tensor) -> Tensor:
+    return torch.cdist(values, values)
+
+
+def _centred(distances: Tensor) -> Tensor:
+    return distances - distances.mean(0) - distances.mean(1, keepdim=True) + distances.mean()
+
+
+def check_labels_out_of_range(labels: Tensor, n_outputs: int, n_classes: int | None = None) -> Finding:
+    """Find out whether class indices miss the outputs: negative ones other than -100, too large ones, other counts."""
+    real = labels[labels != -100]
+    lowest, highest = (int(real.min()), int(real.max())) if len(real) else (0, 0)
+    outside = lowest < 0 or highest >= n_outputs
+    counted = n_classes is not None and n_outputs != n_classes
+    return Finding(
+        name="labels_out_of_range",
+        trouble=outside or counted,
+        numbers={"lowest": float(lowest), "highest": float(highest), "outputs": float(n_outputs)},
+        threshold=float(n_classes if n_classes is not None else n_outputs),
+        relation="there must be one output for each class, and labels from 0 to one less",
+        advice="number the classes from 0, and give the last layer as many outputs as there are classes",
+    )

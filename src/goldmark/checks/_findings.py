@@ -1,0 +1,63 @@
+"""What checks have seen, the cause before its symptoms, and how a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+from goldmark.case import Finding
+
+# From cause to symptom: what is wrong with the data explains what a model does, and never the other way round.
+_ORDER = (
+    # data
+    "not_finite inputs_modified target_among_inputs decoder_sees_target label_numbering overlap split_statistics",
+    "constant_inputs input_scale target_scale labels_out_of_range labels_independent sorted_labels fixed_order",
+    "one_batch worker_randomness augmentation_without_effect target_lag padding_changes_loss",
+    # model
+    "future_leak padding_changes_output dropout_in_eval dropout_rate batch_mixing missing_sharing undeclared_sharing",
+    "half_tied hidden_parameters symmetric_units dead_units silent_units affine_network narrow_output",
+    "batchnorm_of_one vanishing_gradient",
+    # loss
+    "normalized_outputs single_class_softmax unreachable_targets shape_broadcast broadcast_loss wrong_sign",
+    "target_distribution ignored_class initial_outputs summed_loss cut_term dominated_gradient",
+    # optimizer
+    "optimizer_settings weight_decay nothing_trainable unowned_parameters orphaned_parameters frozen_parameters_move",
+    # loop
+    "graph_of_loss graph_cut unused_parameters stale_gradients zeroed_gradients accumulation_undivided",
+    "unequal_micro_batches accumulation_count eval_mode_left_on validation_in_training_mode statistics_gap",
+    "schedule_pace schedule_restarted learning_rate diverging_steps exploding_gradient",
+    # result
+    "zero_loss constant_loss negative_loss nothing_moves stuck_parameters inputs_ignored collapsed_output",
+    "collapsed_predictions collapsed_classes no_skill free_running_gap memorised test_time_augmentation",
+)
+CAUSES = tuple(name for line in _ORDER for name in line.split())
+
+
+class Findings(tuple[Finding, ...]):  # noqa: SLOT001 - a tuple with slots takes no attribute
+    """The findings that mean trouble, the cause before its symptoms; `notes` says what was not looked at, and why."""
+
+    notes: tuple[str, ...]
+
+    def __new__(cls, findings: Iterable[Finding], notes: Iterable[str] = ()) -> Self:
+        """Keep those that mean trouble, the first of each name, in the order of `CAUSES`."""
+        by_name: dict[str, Finding] = {}
+        for finding in findings:
+            if finding.trouble:
+                by_name.setdefault(finding.name, finding)
+        self = super().__new__(cls, sorted(by_name.values(), key=_rank))
+        self.notes = tuple(dict.fromkeys(notes))
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the findings, the cause first."""
+        return tuple(finding.name for finding in self)
+
+    def __str__(self) -> str:
+        """Return a line a finding, then a line a note; `no findings` where there is no finding."""
+        lines = [str(finding) for finding in self] or ["no findings"]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def _rank(finding: Finding) -> int:
+    return CAUSES.index(finding.name) if finding.name in CAUSES else len(CAUSES)

@@ -1,0 +1,223 @@
+"""Modes: what a model does in evaluation, and whether examples of a batch see one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from goldmark.case import Finding
+from goldmark.checks._structures import call, first_tensor, rows, size_of
+
+_DROPOUT_FUNCTIONS = frozenset(
+    ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "feature_dropout")
+)
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+class _DropoutCalls(TorchFunctionMode):
+    """Counts calls that drop something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.active = self.meant = 0  # calls; depth in modules whose business it is to drop
+
+    def of_module(self, module: nn.Module) -> list[Any]:
+        """Let a module that is called a dropout drop as it likes; return the handles of its hooks."""
+        return [
+            module.register_forward_pre_hook(lambda *_: self._enter(1)),
+            module.register_forward_hook(lambda *_: self._enter(-1)),
+        ]
+
+    def _enter(self, depth: int) -> None:
+        self.meant += depth
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        keywords = dict(kwargs or {})
+        name = getattr(function, "__name__", "")
+        if name in _DROPOUT_FUNCTIONS and not self.meant:
+            p = keywords.get("p", args[1] if len(args) > 1 else 0.5)
+            training = keywords.get("training", keywords.get("train", args[2] if len(args) > 2 else True))
+            self.active += bool(training) and p > 0
+        if name == "scaled_dot_product_attention":
+            self.active += (keywords.get("dropout_p", args[4] if len(args) > 4 else 0.0) or 0.0) > 0
+        return function(*args, **keywords)
+
+
+def check_dropout_in_eval(model: nn.Module, inputs: Any) -> Finding:
+    """Find out whether a model in eval mode still drops activations.
+
+    Counted are calls of dropout functions, so that other randomness (a sampled latent) passes. Modules with `dropout`
+    in the name of their class are left out: one that is active in eval mode is meant to be, as in Monte-Carlo dropout.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    calls = _DropoutCalls()
+    meant = [module for module in model.modules() if "dropout" in type(module).__name__.lower()]
+    handles = [handle for module in meant for handle in calls.of_module(module)]
+    try:
+        with torch.no_grad(), calls:
+            call(model, inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, training in modes:
+            module.training = training
+    return Finding(
+        name="dropout_in_eval",
+        trouble=calls.active > 0,
+        numbers={"active_calls": float(calls.active)},
+        threshold=0.0,
+        relation="in eval mode nothing may be dropped",
+        advice="use nn.Dropout, or pass training=self.training to functional.dropout and to attention's dropout_p",
+    )
+
+
+def check_dropout_rate(model: nn.Module, threshold: float = 0.9) -> Finding:
+    """Find out whether a dropout layer drops `threshold` or more: often a share to keep, taken for one to drop."""
+    highest = max((module.p for module in model.modules() if isinstance(module, DROPOUT)), default=0.0)
+    return Finding(
+        name="dropout_rate",
+        trouble=highest >= threshold,
+        numbers={"highest_rate": highest},
+        threshold=threshold,
+        relation="p is the share that is dropped",
+        advice="write 1 - p where p was the share to keep",
+    )
+
+
+def check_batch_mixing(model: nn.Module, inputs: Any, threshold: float = 1e-3) -> Finding:
+    """Find out whether the output of an example in eval mode depends on the other examples of its batch.
+
+    The first half of a batch alone must give the first half of the outputs, in units of their spread. Normalisation
+    layers that use the batch in eval mode by choice (track_running_stats=False) make it pass, and so do a model that
+    draws at random and one whose second dimension is the one that examples lie along.
+    """
+    half = size_of(inputs) // 2
+    whole, again = first_tensor(call(model, inputs)), first_tensor(call(model, inputs))
+    alone = first_tensor(call(model, rows(inputs, slice(0, half))))
+    if (
+        whole is None
+        or again is None
+        or alone is None
+        or half < 1
+        or len(whole) != size_of(inputs)
+        or len(alone) != half
+    ):
+        raise ValueError("outputs have no row for each example")
+    spread = float(whole.double().std(correction=0)) + 1e-6
+    change = float((whole[:half] - alone).abs().max()) / spread if whole[:half].shape == alone.shape else 0.0
+    drawn = not torch.equal(whole, again)  # at random: no two passes compare
+    by_choice = any(isinstance(module, BATCHNORM) and module.running_mean is None for module in model.modules())
+    return Finding(
+        name="batch_mixing",
+        trouble=change > threshold and not by_choice and not drawn and not _second_is_batch(model, inputs, whole),
+        numbers={"change": change},
+        threshold=threshold,
+        relation="an example's output must not depend on the other examples in its batch",
+        advice="look for a view in place of a transpose, batch_first, a softmax or mean over the first dimension",
+    )
+
+
+def _second_is_batch(model: nn.Module, inputs: Any, whole: Tensor) -> bool:
+    first = first_tensor(inputs)
+    if first is None or first.dim() < 2 or whole.dim() < 2 or whole.shape[1] != first.shape[1] or first.shape[1] < 2:
+        return False
+    half = first.shape[1] // 2
+    try:
+        alone = first_tensor(model(first[:, :half]))
+    except (RuntimeError, ValueError, IndexError, TypeError):
+        return False
+    if alone is None or alone.shape != whole[:, :half].shape:
+        return False
+    return bool(torch.allclose(alone, whole[:, :half], rtol=1e-3, atol=1e-5))
+
+
+def check_eval_mode_left_on(model: nn.Module) -> Finding:
+    """Find out whether a model that trains is in eval mode with layers that care: all dropout and BatchNorm ones.
+
+    BatchNorm alone in eval mode, within a model in training mode, is frozen on purpose and passes.
+    """
+    caring = [module for module in model.modules() if isinstance(module, (*DROPOUT, *BATCHNORM, nn.RNNBase))]
+    caring = [module for module in caring if getattr(module, "p", 1) and getattr(module, "dropout", 1)]
+    asleep = bool(caring) and not model.training and not any(module.training for module in caring)
+    return Finding(
+        name="eval_mode_left_on",
+        trouble=asleep,
+        numbers={"layers_in_eval": float(sum(not module.training for module in caring))},
+        threshold=0.0,
+        relation="a model must be in training mode while it trains",
+        advice="call model.train() at the start of every epoch, after each validation",
+    )
+
+
+def batch_dependent(modules: Iterable[nn.Module]) -> list[nn.Module]:
+    """Return the modules that act otherwise in training mode than in eval mode, and are in training mode."""
+    acting = [m for m in modules if m.training and isinstance(m, (*DROPOUT, *BATCHNORM))]
+    return [module for module in acting if getattr(module, "p", 1.0)]
+
+
+def check_batchnorm_of_one(model: nn.Module, batch_sizes: Iterable[int]) -> Finding:
+    """Find out whether batches of one example pass through BatchNorm in training mode, which normalises each alone."""
+    sizes = list(batch_sizes)
+    norms = [module for module in model.modules() if isinstance(module, BATCHNORM) and module.training]
+    ones = sum(size == 1 for size in sizes)
+    return Finding(
+        name="batchnorm_of_one",
+        trouble=bool(norms) and bool(sizes) and ones > len(sizes) / 2,
+        numbers={"batches_of_one": float(ones), "batches": float(len(sizes))},
+        threshold=len(sizes) / 2,
+        relation="BatchNorm needs several examples in a batch",
+        advice="use larger batches, or GroupNorm or LayerNorm; accumulation does not help",
+    )
+
+
+def check_statistics_gap(norm: nn.Module, inputs: Tensor, threshold: float = 1.0) -> Finding:
+    """Find out whether a BatchNorm layer's running statistics are not those of the batches that it has trained on.
+
+    Medians over channels: the distance of means in sd of the batch, and the logarithm of the ratio of variances.
+    """
+    values = inputs.detach().double()
+    dims = [dim for dim in range(values.dim()) if dim != 1]
+    mean, variance = values.mean(dims), values.var(dims, correction=0)
+    running_mean, running_var = (getattr(norm, name).double() for name in ("running_mean", "running_var"))
+    shift = float(((running_mean - mean).abs() / (variance + norm.eps).sqrt()).median())  # type: ignore[operator]
+    stretch = float(((running_var + norm.eps) / (variance + norm.eps)).log().abs().median())  # type: ignore[operator]
+    return Finding(
+        name="statistics_gap",
+        trouble=max(shift, stretch) > threshold,
+        numbers={"shift": shift, "stretch": stretch},
+        threshold=threshold,
+        relation="running statistics must have become those of the training batches, or evaluation sees another model",
+        advice="torch's momentum is the weight of the new batch (0.1), not of the old ones; train longer or raise it",
+    )
+
+
+def check_validation_in_training_mode(idle: Sequence[tuple[int, float]], n_steps: int) -> Finding:
+    """Find out whether a model is run without gradients in training mode between its steps, as a validation would be.
+
+    `idle` are those passes: the steps taken before, and a hash of the inputs. Passes over the same inputs between two
+    steps are Monte-Carlo dropout; passes between most steps are part of training, as in a generator's or a target's.
+    """
+    groups: dict[int, list[float]] = {}
+    for step, key in idle:
+        groups.setdefault(step, []).append(key)
+    plain = [keys for keys in groups.values() if len(set(keys)) == len(keys)]
+    return Finding(
+        name="validation_in_training_mode",
+        trouble=bool(plain) and 2 * len(plain) > len(groups) and 3 * len(groups) <= n_steps,
+        numbers={"passes": float(len(idle)), "times": float(len(groups)), "steps": float(n_steps)},
+        threshold=n_steps / 3,
+        relation="dropout must be off and BatchNorm fixed where a model is judged",
+        advice="call model.eval() before validation, and model.train() after it",
+    )

@@ -1,0 +1,180 @@
+"""Outputs and losses that do not fit each other, read from the graph of the loss: no threshold is needed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from goldmark.case import Finding
+from goldmark.checks._graph import Node, kind, nodes, shape_of, source, sources
+
+_LOGIT_LOSSES = ("LogSoftmax", "BinaryCrossEntropyWithLogits")
+_SQUASHED = ("Softmax", "Sigmoid", "Relu", "LogSigmoid")
+_UNNORMALISED = ("Addmm", "Mm", "Bmm", "Convolution", "Softmax", "Sigmoid", "Relu", "Tanh", "UnsafeView")
+_RANGES = {
+    "Sigmoid": (0.0, 1.0),
+    "Softmax": (0.0, 1.0),
+    "Tanh": (-1.0, 1.0),
+    "Relu": (0.0, torch.inf),
+    "Softplus": (0.0, torch.inf),
+    "Exp": (0.0, torch.inf),
+}
+
+
+def check_normalized_outputs(loss: Tensor) -> Finding:
+    """Find out whether a loss that wants logits is given probabilities, or one that wants log-probabilities is not.
+
+    Softmax, sigmoid, ReLU or the exponential of a log-softmax directly before a softmax or before a loss on logits;
+    anything but log-probabilities before a negative log-likelihood. Log-softmax twice is harmless: it is idempotent.
+    """
+    pairs = [pair for node in nodes(loss.grad_fn, past_layers=False) for pair in _wrong_pairs(node)]
+    names = " before ".join(pairs[0]) if pairs else ""
+    return Finding(
+        name="normalized_outputs",
+        trouble=bool(pairs),
+        numbers={"pairs": float(len(pairs))},
+        threshold=0.0,
+        relation=f"a loss gets what it does not compute for itself: {names}",
+        advice="give cross_entropy and ..._with_logits raw outputs, and nll_loss the outputs of log_softmax",
+    )
+
+
+def _wrong_pairs(node: Node) -> list[tuple[str, str]]:
+    name = kind(node)
+    below = [_normaliser(following) for following in sources(node)[:1]]
+    if name in _LOGIT_LOSSES or name == "Softmax":
+        wrong = [other for other in below if other in _SQUASHED and not (name == "Softmax" and other == "Relu")]
+        return [(other, name) for other in wrong if not (name == "Softmax" and other == "Sigmoid")]
+    if name in ("NllLoss", "NllLoss2D"):
+        return [(other, name) for other in below if other in _UNNORMALISED]
+    if name == "BinaryCrossEntropy":
+        return [(other, name) for other in below if other in ("LogSoftmax", "LogSigmoid")]
+    return []
+
+
+def _normaliser(node: Node) -> str:
+    """Return the operation of a node; exp(log-softmax) is a softmax, and log(softmax) a log-softmax."""
+    name = kind(node)
+    if name in ("Exp", "Log"):
+        inner = next(map(kind, sources(node)), "")
+        return {("Exp", "LogSoftmax"): "Softmax", ("Log", "Softmax"): "LogSoftmax"}.get((name, inner), name)
+    return name
+
+
+def check_single_class_softmax(loss: Tensor) -> Finding:
+    """Find out whether a softmax or log-softmax runs over one output: its result is 1 or 0 whatever the output."""
+    last = nodes(loss.grad_fn, past_layers=False)
+    widths = [width for node in last if (width := _softmax_width(node)) is not None]
+    return Finding(
+        name="single_class_softmax",
+        trouble=1 in widths,
+        numbers={"narrowest": float(min(widths, default=0))},
+        threshold=1.0,
+        relation="a softmax over one output is constant, so that nothing is learnt",
+        advice="use a sigmoid (binary_cross_entropy_with_logits) for one output, or give every class an output",
+    )
+
+
+def _softmax_width(node: Node) -> int | None:
+    if kind(node) not in ("Softmax", "LogSoftmax"):
+        return None
+    shape, dim = shape_of(node), getattr(node, "_saved_dim", None)
+    if shape is None or dim is None or not shape:
+        return None
+    dim = dim - 2**64 if dim >= 2**63 else dim
+    return shape[dim] if -len(shape) <= dim < len(shape) else None
+
+
+def check_unreachable_targets(output: Tensor, targets: Tensor, threshold: float = 0.01) -> Finding:
+    """Find out whether more than `threshold` of the targets lie outside what the last activation can give."""
+    node = source(output.grad_fn)
+    low, high = _RANGES.get(kind(node) if node is not None else "", (-torch.inf, torch.inf))
+    comparable = targets.is_floating_point() and targets.numel() == output.numel()
+    outside = float(((targets < low - 1e-3) | (targets > high + 1e-3)).double().mean()) if comparable else 0.0
+    return Finding(
+        name="unreachable_targets",
+        trouble=outside > threshold,
+        numbers={"share_outside": outside, "lowest": low, "highest": high},
+        threshold=threshold,
+        relation="every target must lie in the range of the last activation",
+        advice="leave the last activation out, or scale the targets to its range",
+    )
+
+
+def aligned(output: Tensor, targets: Tensor) -> bool:
+    """Tell whether outputs and targets broadcast to more pairs than there are targets: (B, 1) against (B,)."""
+    if output.shape == targets.shape:
+        return True
+    try:
+        shape = np.broadcast_shapes(tuple(output.shape), tuple(targets.shape))
+    except ValueError:
+        return True  # such a loss does not broadcast: it indexes, or raises
+    return math.prod(shape) <= max(output.numel(), targets.numel())
+
+
+def check_shape_broadcast(output: Tensor, targets: Tensor, loss: Tensor, threshold: float = 1e-5) -> Finding:
+    """Find out whether a loss compares every output with every target, because shapes broadcast.
+
+    It is trouble where the loss equals a known loss over all pairs, and not that over matching pairs.
+    """
+    paired = over_pairs = torch.inf
+    if not aligned(output, targets) and output.numel() == targets.numel() and targets.is_floating_point():
+        value, scale = float(loss.detach()), 1e-12 + abs(float(loss.detach()))
+        losses = _elementwise(output, targets.to(output.dtype))
+        flat = _elementwise(output.flatten(), targets.flatten().to(output.dtype))
+        over_pairs = min(abs(other - value) / scale for other in losses)
+        paired = min(abs(other - value) / scale for other in flat)
+    return Finding(
+        name="shape_broadcast",
+        trouble=over_pairs < threshold < paired,
+        numbers={"off_over_all_pairs": over_pairs, "off_over_matching_pairs": paired},
+        threshold=threshold,
+        relation=f"outputs {tuple(output.shape)} and targets {tuple(targets.shape)} must match one by one",
+        advice="give both one shape: outputs.squeeze(-1), or targets.unsqueeze(-1)",
+    )
+
+
+def _elementwise(output: Tensor, targets: Tensor) -> list[float]:
+    """Return the mean and the sum of common losses over whatever pairs the shapes give."""
+    error = (output.detach() - targets).double()
+    terms = [error.square(), error.abs(), _huber(error), (error.cosh()).log(), error.square() / 2]
+    logits = output.detach().double()
+    terms.append(logits.clamp_min(0) - logits * targets + torch.log1p((-logits.abs()).exp()))
+    values = [float(reduce) for term in terms for reduce in (term.mean(), term.sum())]
+    return [*values, float(error.square().mean().sqrt())]
+
+
+def _huber(error: Tensor) -> Tensor:
+    return torch.where(error.abs() < 1, error.square() / 2, error.abs() - 0.5)
+
+
+def check_broadcast_loss(loss_fn: Any, output: Tensor, targets: Any, threshold: float = 1e-6) -> Finding:
+    """Find out whether the loss of an example depends on the targets of others, where shapes could broadcast.
+
+    Targets of the second half are moved; the gradient at the first half of the outputs must not change.
+    """
+    moved = targets.clone()
+    half = len(targets) // 2
+    moved[half:] = moved[half:].flip(0) + 1
+    gradients = [_gradient(loss_fn, output, changed)[:half] for changed in (targets, moved)]
+    # as directions: the gradient of a root mean square has a length that depends on all examples
+    directions = [gradient / (gradient.abs().max() + 1e-12) for gradient in gradients]
+    change = float((directions[0] - directions[1]).abs().max())
+    return Finding(
+        name="broadcast_loss",
+        trouble=not aligned(output, targets) and change > threshold,
+        numbers={"change_of_gradient": change},
+        threshold=threshold,
+        relation=f"outputs {tuple(output.shape)} and targets {tuple(targets.shape)} must match one by one",
+        advice="give both one shape: outputs.squeeze(-1), or targets.unsqueeze(-1)",
+    )
+
+
+def _gradient(loss_fn: Any, output: Tensor, targets: Any) -> Tensor:
+    leaf = output.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss_fn(leaf, targets).sum(), leaf)
+    return gradient

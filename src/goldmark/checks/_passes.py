@@ -1,0 +1,185 @@
+"""What preflight has seen: a pass over each half's examples, and forward and backward passes of the fresh model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from goldmark.checks._graph import leaves
+from goldmark.checks._structures import call, first_tensor, row_keys, tensors_of
+
+N_BATCHES = 8  # of a half that are looked at
+N_EXAMPLES = 10_000  # of a half that are hashed
+_MOST_BYTES = 2**26  # of a half that are hashed: 64 MiB take about a tenth of a second
+
+
+@dataclass(frozen=True, kw_only=True)
+class Half:
+    """Batches of one half, and the hashes of more of its examples."""
+
+    batches: tuple[tuple[Any, Any], ...]  # at most N_BATCHES
+    keys: Tensor  # (N,) of inputs, in the order of the pass
+    pair_keys: Tensor  # (N,) of inputs with their targets
+    labels: tuple[Tensor, ...]  # of every batch of the pass, where they are class indices (B,)
+
+    def inputs(self) -> Tensor:
+        """Return the first tensor of all inputs that were kept, (N, ...)."""
+        return _stacked(inputs for inputs, _ in self.batches)
+
+    def targets(self) -> Tensor:
+        """Return the first tensor of all targets that were kept, (N, ...)."""
+        return _stacked(targets for _, targets in self.batches)
+
+
+def _stacked(structures: Iterable[Any]) -> Tensor:
+    tensors = [tensor for tensor in map(first_tensor, structures) if tensor is not None]
+    if not tensors:
+        raise ValueError("batches hold no tensors")
+    return torch.cat([tensor for tensor in tensors if tensor.shape[1:] == tensors[0].shape[1:]])
+
+
+def read_half(batches: Iterable[Any]) -> Half:
+    """Pass once over a half; raise `ValueError` where it is an iterator, which a second pass would find empty."""
+    if iter(batches) is batches:
+        raise ValueError(
+            f"batches are a {type(batches).__name__}, which can be read once; pass a list or a DataLoader, "
+            "which every pass reads from its start"
+        )
+    kept: list[tuple[Any, Any]] = []
+    keys, pair_keys, labels, n_bytes = [], [], [], 0
+    for inputs, targets in map(_pair, batches):
+        if len(kept) < N_BATCHES:
+            kept.append((inputs, targets))
+        keys.append(row_keys(inputs))
+        pair_keys.append(row_keys((inputs, targets)))
+        target = first_tensor(targets)
+        if target is not None and target.dim() == 1 and not target.is_floating_point():
+            labels.append(target)
+        n_bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors_of(inputs))
+        if sum(map(len, keys)) >= N_EXAMPLES or n_bytes >= _MOST_BYTES:
+            break
+    if not kept:
+        raise ValueError("batches are empty; preflight needs at least one batch of (inputs, targets)")
+    return Half(
+        batches=tuple(kept),
+        keys=torch.cat(keys)[:N_EXAMPLES],
+        pair_keys=torch.cat(pair_keys)[:N_EXAMPLES],
+        labels=tuple(labels),
+    )
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        size = f" of {len(batch)}" if isinstance(batch, tuple | list) else ""
+        raise ValueError(
+            f"a batch is a {type(batch).__name__}{size}; give (inputs, targets), each a tensor or a nest of them"
+        )
+    return batch[0], batch[1]
+
+
+def order_of(batches: Iterable[Any], n_examples: int) -> Tensor:
+    """Return the hashes of the first examples of one more pass."""
+    keys: list[Tensor] = []
+    for inputs, _ in map(_pair, islice(batches, N_BATCHES)):
+        keys.append(row_keys(inputs))
+        if sum(map(len, keys)) >= n_examples:
+            break
+    return torch.cat(keys)[:n_examples]
+
+
+@dataclass(kw_only=True)
+class ForwardPass:
+    """A pass of the fresh model in training mode: output and loss with their graph, and what each module did."""
+
+    inputs: Any
+    targets: Any
+    output: Any = None
+    loss: Tensor | None = None
+    leaves: list[Tensor] = field(default_factory=list)  # that receive a gradient
+    calls: dict[nn.Module, int] = field(default_factory=dict)
+    first_input: dict[nn.Module, Tensor] = field(default_factory=dict)
+    activations: dict[str, Tensor] = field(default_factory=dict)  # outputs of ReLU, in order
+    gradients: dict[str, Tensor] = field(default_factory=dict)  # by parameter
+
+    @property
+    def first_output(self) -> Tensor:
+        """The first tensor of the output; raise `ValueError` where there is none."""
+        output = first_tensor(self.output)
+        if output is None:
+            raise ValueError("the output holds no tensor")
+        return output
+
+
+def forward_backward(model: nn.Module, inputs: Any, targets: Any, loss_fn: Any) -> ForwardPass:
+    """Run a batch forward and backward in training mode; gradients are kept in the pass, and left on the parameters."""
+    model.train()
+    result = ForwardPass(inputs=inputs, targets=targets)
+    with observed(model, result):
+        result.output = call(model, inputs)
+    result.loss = loss_fn(result.output, targets)
+    if not isinstance(result.loss, Tensor) or not result.loss.requires_grad:
+        return result
+    result.leaves = leaves(result.loss)
+    for parameter in model.parameters():
+        parameter.grad = None
+    torch.autograd.backward(result.loss.sum())
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            result.gradients[name] = parameter.grad
+    return result
+
+
+@contextmanager
+def observed(model: nn.Module, result: ForwardPass) -> Iterator[None]:
+    """Note calls, first inputs and ReLU outputs of all modules while the body runs."""
+
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        result.calls[module] = result.calls.get(module, 0) + 1
+        tensor = first_tensor(inputs)
+        if tensor is not None and tensor.is_floating_point():
+            result.first_input.setdefault(module, tensor.detach())
+
+    handles = [module.register_forward_hook(note) for module in model.modules()]
+    try:
+        with _ReluCalls(result.activations):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _ReluCalls(TorchFunctionMode):
+    """Keeps what each ReLU gives, whether it is a module or a function."""
+
+    def __init__(self, activations: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.activations = activations
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        output = function(*args, **(kwargs or {}))
+        if getattr(function, "__name__", "") in ("relu", "relu_") and isinstance(output, Tensor) and output.dim() > 1:
+            self.activations[f"ReLU {len(self.activations) + 1}"] = output.detach().clone()
+        return output
+
+
+def used_parameters(result: ForwardPass) -> set[int]:
+    """Return the parameters of the modules that ran, by identity."""
+    modules = [module for module in result.calls if not list(module.children())]
+    return {id(parameter) for module in modules for parameter in module.parameters(recurse=False)}
+
+
+def with_gradient(result: ForwardPass) -> list[Tensor]:
+    """Return the leaves that received a gradient; re-entrant checkpoints hide theirs from the graph of the loss."""
+    known = {id(leaf) for leaf in result.leaves}
+    modules = list(result.calls)
+    further = [p for module in modules for p in module.parameters() if p.grad is not None and id(p) not in known]
+    return [*result.leaves, *{id(parameter): parameter for parameter in further}.values()]

@@ -1,0 +1,326 @@
+"""The probes of a preflight: each puts one check to a look at a program, or returns None where it does not apply."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from goldmark.case import Finding
+from goldmark.checks import _data, _loaders, _losses, _modes, _networks, _outputs, _ownership, _steps
+from goldmark.checks import _leaks as _leaks_checks
+from goldmark.checks._pairs import pairs, replaced
+from goldmark.checks._passes import forward_backward, order_of, used_parameters
+from goldmark.checks._preflight import Look, Probe
+from goldmark.checks._scale import target_scale
+from goldmark.checks._sequence_probes import future_leak, padding, target_lag
+from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
+
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)  # noqa: SLF001
+_MATRICES = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.Bilinear)  # noqa: SLF001
+
+
+def _aims_at(look: Look, place: Any, target: Tensor) -> bool:
+    """Tell whether the loss is at rest where the output is the target: then it compares the two as they are."""
+    detached = map_tensors(torch.Tensor.detach, look.first.output)
+    fresh = next(one for where, one, _ in pairs(detached, look.first.targets) if where == place)
+    sizes = []
+    for start in (fresh, target.reshape(fresh.shape).to(fresh.dtype)):
+        leaf = start.clone().requires_grad_()
+        loss = look.loss_fn(replaced(detached, place, leaf), look.first.targets)
+        (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
+        sizes.append(0.0 if gradient is None else float(gradient.abs().max()))
+    return sizes[0] > 0 and sizes[1] <= 1e-3 * sizes[0]
+
+
+# data
+
+
+def _not_finite(look: Look) -> Finding:
+    return _data.check_not_finite([t for half in (look.train, look.val) if half for t in tensors_of(half.batches)])
+
+
+def _overlap(look: Look) -> Finding | None:
+    return None if look.val is None else _data.check_overlap(look.train.keys, look.val.keys)
+
+
+def _split_statistics(look: Look) -> Finding | None:
+    if look.val is None or not look.train.inputs().is_floating_point():
+        return None
+    return _data.check_split_statistics(look.train.inputs(), look.val.inputs())
+
+
+def _leaks(look: Look) -> Iterator[Finding]:
+    tensors = list(tensors_of(look.first.inputs))
+    target = first_tensor(look.first.targets)
+    if target is not None and tensors:
+        yield _leaks_checks.check_decoder_sees_target(tensors, target)
+    inputs, targets = look.train.inputs(), look.train.targets()
+    if inputs.is_floating_point() and targets.numel() == len(targets) == len(inputs):
+        yield _leaks_checks.check_target_among_inputs(inputs, targets)
+    if isinstance(look.train_batches, list | tuple):
+        after = (look.first.inputs, look.first.targets)
+        before = tuple(rows(one, slice(0, size_of(after[0]))) for one in look.train.batches[0])
+        before = map_tensors(lambda tensor: tensor.to(target.device), before) if target is not None else before
+        yield _leaks_checks.check_inputs_modified(list(tensors_of(before)), list(tensors_of(after)))
+
+
+def _label_numbering(look: Look) -> Finding | None:
+    if look.val is None or not look.train.labels or not look.val.labels or not look.train.inputs().is_floating_point():
+        return None
+    halves = [(half.inputs(), half.targets()) for half in (look.train, look.val)]
+    if any(len(x) != len(y) for x, y in halves) or halves[0][0].shape[1:] != halves[1][0].shape[1:]:
+        return None
+    return _leaks_checks.check_label_numbering(*halves[0], *halves[1])
+
+
+def _constant_inputs(look: Look) -> Finding:
+    return _data.check_constant_inputs(look.train.inputs())
+
+
+def _input_scale(look: Look) -> Finding | None:
+    for module, inputs in look.first.first_input.items():
+        if isinstance(module, _NORMS):
+            return None
+        if isinstance(module, _MATRICES):
+            return _data.check_input_scale(inputs) if inputs.dim() > 1 else None
+    return None
+
+
+def _target_scale(look: Look) -> Iterator[Finding]:
+    for place, output, target in pairs(look.first.output, look.first.targets):
+        if target.numel() == output.numel() and target.is_floating_point() and _aims_at(look, place, target):
+            yield target_scale(output.detach().flatten(), target.flatten())
+
+
+def _labels(look: Look) -> Iterator[Finding]:
+    if look.train.labels:
+        yield _data.check_sorted_labels(look.train.labels)
+    for _, output, target in pairs(look.first.output, look.first.targets):
+        if _losses.is_classes(output, target):
+            yield _data.check_labels_out_of_range(target, output.shape[1], look.intent.n_classes)
+
+
+def _labels_independent(look: Look) -> Finding | None:
+    if look.val is None:
+        return None
+    halves = [(half.inputs(), half.targets()) for half in (look.train, look.val)]
+    (inputs, labels), (val_inputs, val_labels) = halves
+    fits = all(x.is_floating_point() and len(x) == len(y) and y.numel() == len(y) and len(y) > 1 for x, y in halves)
+    if not fits:
+        return None
+    return _data.check_labels_independent(inputs, labels.flatten(), val_inputs, val_labels.flatten())
+
+
+def _loader(look: Look) -> Iterator[Finding]:
+    loader, dataset = look.train_batches, getattr(look.train_batches, "dataset", None)
+    if _loaders.shuffles(loader):
+        second = order_of(loader, len(look.train.keys))
+        yield _loaders.check_fixed_order(look.train.keys[: len(second)], second, shuffled=True)
+    if dataset is not None and _loaders.workers_of(loader) > 0:
+        yield _loaders.check_worker_randomness(dataset)
+    if dataset is not None and look.intent.augmented:
+        yield _loaders.check_augmentation_without_effect(dataset, range(min(8, len(dataset))))
+
+
+# model
+
+
+def _modes_of(look: Look) -> Iterator[Finding]:
+    yield _modes.check_dropout_in_eval(look.model, look.first.inputs)
+    yield _modes.check_dropout_rate(look.model)
+    look.model.train()
+    yield _modes.check_batchnorm_of_one(look.model, [size_of(inputs) for inputs, _ in look.train.batches])
+
+
+def _batch_mixing(look: Look) -> Finding | None:
+    inputs, targets = first_tensor(look.first.inputs), first_tensor(look.first.targets)
+    if inputs is None or targets is None or size_of(inputs) < 4 or targets.dim() == 0 or len(inputs) != len(targets):
+        return None
+    look.model.eval()
+    with torch.no_grad():
+        return _modes.check_batch_mixing(look.model, look.first.inputs)
+
+
+def _sharing(look: Look) -> Iterator[Finding]:
+    if look.intent.tied:
+        yield _networks.check_missing_sharing(look.model, look.intent.tied)
+    yield _networks.check_undeclared_sharing(look.model, look.first.calls, look.intent.tied)
+    yield _networks.check_half_tied(look.model)
+
+
+def _units(look: Look) -> Iterator[Finding]:
+    parameters = dict(look.model.named_parameters())
+    gradients = {name: (parameters[name].detach(), gradient) for name, gradient in look.first.gradients.items()}
+    yield _networks.check_symmetric_units(gradients)
+    yield _networks.check_dead_units(look.first.activations)
+    weights = [getattr(module, "weight", None) for module in look.first.calls]
+    received = [w.grad for w in weights if isinstance(w, Tensor) and w.dim() > 1 and w.grad is not None]
+    sizes = [float(gradient.abs().max()) for gradient in received if not gradient.is_sparse]
+    yield _networks.check_vanishing_gradient(sizes)
+
+
+def _inputs_ignored(look: Look) -> Finding | None:
+    """Judge a model whose last layer is not all zero, as some are meant to start."""
+    weights = [module.weight for module in look.first.calls if isinstance(module, _MATRICES[:2])]
+    if size_of(look.first.inputs) < 4 or (weights and not bool(weights[-1].any())):
+        return None
+    inputs = first_tensor(look.first.inputs)
+    if inputs is None or bool((inputs == inputs[:1]).all()):
+        return None
+    return _networks.check_inputs_ignored(look.first.first_output)
+
+
+def _affine_network(look: Look) -> Finding | None:
+    inputs = look.first.inputs
+    order = [module for module in look.first.calls if isinstance(module, nn.Linear)]
+    widths = [(layer.in_features, layer.out_features) for layer in order]
+    if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or len(inputs) < 4 or len(widths) < 2:
+        return None
+    chained = all(before[1] == after[0] for before, after in pairwise(widths))
+    half = len(inputs) // 2
+    a, b = inputs[:half], inputs[half : 2 * half]
+    look.model.eval()
+    with torch.no_grad():
+        made = {"a": a, "b": b, "middle": (a + b) / 2}
+        outputs = {name: first_tensor(call(look.model, value)) for name, value in made.items()}
+    known = {name: output for name, output in outputs.items() if output is not None}
+    return _networks.check_affine_network(known, _networks.inner_bottleneck(widths) if chained else 0)
+
+
+def _narrow_output(look: Look) -> Finding | None:
+    targets, output = first_tensor(look.first.targets), look.first.first_output
+    layers = [module for module in look.first.calls if isinstance(module, nn.Linear)]
+    if not layers or targets is None or not targets.is_floating_point() or targets.shape != output.shape:
+        return None
+    widths = [layer.in_features for layer in layers] + [layer.out_features for layer in layers[:-1]]
+    if layers[-1].out_features != targets.shape[-1] or targets.dim() < 2:
+        return None
+    tokens = _networks.flat(look.train.targets())
+    return _networks.check_narrow_output(tokens, layers[-1].in_features, min(widths))
+
+
+# loss
+
+
+def _graph_of_loss(look: Look) -> Finding | None:
+    loss = look.first.loss
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"the loss is a {type(loss).__name__}, not a tensor")
+    return _losses.check_graph_of_loss(loss)
+
+
+def _outputs_of(look: Look) -> Iterator[Finding]:
+    if look.first.loss is None:
+        return
+    yield _outputs.check_normalized_outputs(look.first.loss)
+    yield _outputs.check_single_class_softmax(look.first.loss)
+    for place, output, target in pairs(look.first.output, look.first.targets):
+        if target.numel() == output.numel() and target.is_floating_point() and _aims_at(look, place, target):
+            yield _outputs.check_unreachable_targets(output, target)
+
+
+def _broadcast(look: Look) -> Finding | None:
+    output, targets = look.first.output, look.first.targets
+    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or _outputs.aligned(output, targets):
+        return None
+    return _outputs.check_broadcast_loss(look.loss_fn, output, targets)
+
+
+def _wrong_sign(look: Look) -> Iterator[Finding]:
+    output, targets, loss = look.first.output, look.first.targets, look.first.loss
+    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or loss is None:
+        return
+    yield _losses.check_target_distribution(output, targets, loss)
+    if _losses.is_classes(output, targets) or (targets.is_floating_point() and output.numel() == targets.numel()):
+        yield _losses.check_initial_outputs(output, targets, float(loss.detach().mean()))
+    if _losses.is_classes(output, targets) and targets.dim() == 1:
+        yield _losses.check_ignored_class(look.loss_fn, output, targets)
+    climbs = any(group.get("maximize", False) for one in look.optimizers for group in one.param_groups)
+    yield _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=climbs)
+
+
+# optimizer
+
+
+def _ownership_of(look: Look) -> Iterator[Finding]:
+    yield _ownership.check_optimizer_settings(look.optimizers)
+    yield _ownership.check_weight_decay(look.optimizers)
+    yield _ownership.check_nothing_trainable(look.model, look.optimizers)
+    if look.first.loss is None or not look.first.loss.requires_grad:
+        return
+    names, reached, frozen = look.names, look.reached, look.intent.frozen
+    used = {key for one in look.passes for key in used_parameters(one)}
+    yield _ownership.check_unowned_parameters(names, reached, look.optimizers, frozen)
+    yield _ownership.check_orphaned_parameters(names, reached, look.optimizers)
+    yield _ownership.check_graph_cut(names, reached, look.optimizers, used)
+    yield _ownership.check_unused_parameters(names, reached, look.optimizers, used, frozen)
+    mine = _ownership.owned(look.optimizers)
+    yield _networks.check_hidden_parameters(look.model, [leaf for leaf in reached if id(leaf) not in mine])
+
+
+def _frozen(look: Look) -> Finding | None:
+    if not look.intent.frozen:
+        return None
+    return _ownership.check_frozen_parameters_move(look.model, look.optimizers, look.intent.frozen)
+
+
+def _first_steps(look: Look) -> Iterator[Finding]:
+    """Take two steps on one batch with a copy of the optimizer; comes last, as it changes weights."""
+    output, targets = look.first.output, look.first.targets
+    if len(look.optimizers) != 1 or isinstance(look.optimizers[0], torch.optim.LBFGS):
+        return
+    losses, ratios = steps_on(look, (look.first.inputs, look.first.targets))
+    threshold = 0.3
+    if isinstance(output, Tensor) and isinstance(targets, Tensor) and len(output) == len(targets):
+        yield _losses.check_summed_loss(look.loss_fn, output.detach(), targets, max(ratios), threshold)
+    yield _steps.check_diverging_steps(losses)
+
+
+def steps_on(look: Look, batch: tuple[Any, Any], n_steps: int = 2) -> tuple[list[float], list[float]]:
+    """Return the losses before each of some steps and after the last, and the lengths of updates over weights."""
+    optimizer = copy.copy(look.optimizers[0])  # which leaves hooks and schedulers behind
+    optimizer.param_groups = [dict(group) for group in optimizer.param_groups]
+    optimizer.state = copy.copy(optimizer.state)
+    optimizer.state.clear()
+    matrices = [p for p in look.model.parameters() if p.dim() > 1 and p.requires_grad]
+    losses, ratios = [], []
+    for _ in range(n_steps):
+        losses.append(_loss_of(look, batch))
+        before = [parameter.detach().clone() for parameter in matrices]
+        type(optimizer).step(optimizer)
+        changes = [(p.detach() - old).norm() / (old.norm() + 1e-12) for p, old in zip(matrices, before, strict=True)]
+        ratios.append(float(torch.stack(changes).median()) if changes else 0.0)
+    look.model.train()
+    torch.default_generator.manual_seed(0)
+    with torch.no_grad():
+        last = look.loss_fn(call(look.model, batch[0]), batch[1])
+    return [*losses, float(last.sum())], ratios
+
+
+def _loss_of(look: Look, batch: tuple[Any, Any]) -> float:
+    torch.default_generator.manual_seed(0)  # the same dropout in every step
+    result = forward_backward(look.model, *batch, look.loss_fn)
+    return float("nan") if result.loss is None else float(result.loss.detach().sum())
+
+
+PROBES: tuple[Probe, ...] = (
+    *(
+        _not_finite,
+        _leaks,
+        _label_numbering,
+        _overlap,
+        _split_statistics,
+        _constant_inputs,
+        _input_scale,
+        _target_scale,
+        _labels,
+    ),
+    *(_labels_independent, _loader, target_lag, padding, future_leak, _batch_mixing, _modes_of, _sharing),
+    *(_units, _inputs_ignored, _affine_network, _narrow_output, _graph_of_loss, _outputs_of, _broadcast),
+    *(_wrong_sign, _ownership_of, _frozen, _first_steps),
+)

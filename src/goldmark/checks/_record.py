@@ -1,0 +1,104 @@
+"""The record of a watched run, and how the gradients of a few parameters are followed from arrival to step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from goldmark.case import Finding
+from goldmark.checks._modes import check_statistics_gap
+from goldmark.checks._samples import Sample, Step
+from goldmark.checks._schedulers import schedule_state, steps_of
+from goldmark.checks._steps import check_stale_gradients
+
+_SETTLED = 30  # steps after which running statistics with the usual momentum of 0.1 are those of the data
+_MOST_FOLLOWED = 64  # gradients of a parameter between two steps
+
+
+@dataclass(kw_only=True, eq=False)
+class Record:
+    """All that a watch has taken down."""
+
+    accumulate: int = 1
+    frozen: tuple[str, ...] = ()
+    declared_frozen: tuple[str, ...] = ()  # to a preflight of the same model
+    n_batches: int = 1  # unlike ones that such a preflight has read
+    alone: bool = True  # no other model is watched at the same time
+    backward_passes: int = 0
+    steps: int = 0
+    since_step: int = 0  # backward passes
+    counts: list[int] = field(default_factory=list)  # backward passes of each step
+    losses: list[Tensor] = field(default_factory=list)  # of every backward pass
+    epochs: list[int] = field(default_factory=list)  # steps taken at the end of each
+    samples: list[Sample] = field(default_factory=list)
+    norms: list[Step] = field(default_factory=list)
+    idle: list[tuple[int, float]] = field(default_factory=list)  # passes without gradients: step, hash of inputs
+    stale: list[tuple[int, Finding]] = field(default_factory=list)  # by step
+    gaps: list[Finding] = field(default_factory=list)  # of the BatchNorm layers, in the last sample
+    incoming: dict[nn.Parameter, list[tuple[int, Tensor]]] = field(default_factory=dict)  # other steps before, gradient
+    normalised: dict[nn.Module, list[Tensor]] = field(default_factory=dict)  # inputs of BatchNorm layers since a step
+    used: set[int] = field(default_factory=set)  # parameters of modules that ran
+    start: dict[str, Tensor] = field(default_factory=dict)  # weights and buffers as they were
+    gone: list[tuple[int, int]] = field(default_factory=list)  # followed gradients missing at a step, of how many
+    notes: list[str] = field(default_factory=list)  # what did not fit this program
+    resumed: tuple[int, int] | None = None  # steps of scheduler and optimizer at the start
+
+    def begin(self, model: nn.Module, optimizers: tuple[torch.optim.Optimizer, ...], most: int) -> None:
+        """Keep the weights, up to `most` entries, and how far optimizer and schedule are."""
+        room = most
+        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+            room -= tensor.numel()
+            if room >= 0:
+                self.start[name] = tensor.detach().clone()
+        done = max((steps_of(optimizer) for optimizer in optimizers), default=0)
+        if done:
+            self.resumed = schedule_state(optimizers, done)
+
+    def follow_gradients(self, others: int) -> None:
+        """Compare `.grad` of the followed parameters with what has come in since the last step of any optimizer."""
+        for parameter, gradients in self.incoming.items():
+            recent = [gradient for before, gradient in gradients[-_MOST_FOLLOWED:] if before == others]
+            if recent and parameter.grad is not None and not parameter.grad.is_sparse:
+                self.stale.append((self.steps, check_stale_gradients(recent, parameter.grad.detach())))
+
+    def note_zeroed(self) -> None:
+        """Note whether gradients that had come in are gone where the step is about to be taken."""
+        had = [parameter for parameter, gradients in self.incoming.items() if any(bool(g.any()) for _, g in gradients)]
+        missing = [parameter for parameter in had if parameter.grad is None or not bool(parameter.grad.any())]
+        self.gone.append((len(missing), len(had)))
+
+    def zeroed(self) -> tuple[int, int]:
+        """Return in how many sampled steps all gradients were gone, of those in which some had come in."""
+        counted = [(missing, had) for missing, had in self.gone if had]
+        return sum(missing == had for missing, had in counted), len(counted)
+
+    def compare_statistics(self) -> None:
+        """Compare the running statistics of BatchNorm layers with their last batch, where a step has one."""
+        if self.steps >= _SETTLED:
+            self.gaps = [
+                check_statistics_gap(norm, inputs[0])
+                for norm, inputs in self.normalised.items()
+                if len(inputs) == 1 and _large(inputs[0]) and self._has_settled(norm)
+            ]
+        self.normalised.clear()
+
+    def _has_settled(self, norm: nn.Module) -> bool:
+        """Tell whether a layer's statistics should be those of the data; below 0.01, hundreds of steps are too many."""
+        momentum = getattr(norm, "momentum", None) or 1.0
+        return bool(momentum < 0.01 or self.steps * momentum >= 3)
+
+    def loss_values(self) -> list[float]:
+        """Return the losses of all backward passes."""
+        if not self.losses:
+            return []
+        device: Any = self.losses[-1].device
+        values: list[float] = torch.stack([loss.sum().double().to(device) for loss in self.losses]).tolist()
+        return values
+
+
+def _large(inputs: Tensor) -> bool:
+    """Tell whether a batch's variance means something: at least 16 entries a channel."""
+    return inputs.numel() // inputs.shape[1] >= 16

@@ -1,0 +1,103 @@
+"""Batches and outputs as users write them: tensors in tuples, lists and dicts, and how a model is called with them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def tensors_of(structure: Any) -> Iterator[Tensor]:
+    """Yield the tensors in nested tuples, lists, dicts and objects with fields, in their order."""
+    if isinstance(structure, Tensor):
+        yield structure
+    elif isinstance(structure, Mapping):
+        for item in structure.values():
+            yield from tensors_of(item)
+    elif isinstance(structure, tuple | list):
+        for item in structure:
+            yield from tensors_of(item)
+    elif hasattr(structure, "__dataclass_fields__"):
+        for name in structure.__dataclass_fields__:
+            yield from tensors_of(getattr(structure, name))
+
+
+def first_tensor(structure: Any) -> Tensor | None:
+    """Return the first tensor of a nested structure, or None."""
+    return next(tensors_of(structure), None)
+
+
+def map_tensors(change: Callable[[Tensor], Tensor], structure: Any) -> Any:
+    """Return the same nested structure with every tensor changed."""
+    if isinstance(structure, Tensor):
+        return change(structure)
+    if isinstance(structure, Mapping):
+        return {name: map_tensors(change, item) for name, item in structure.items()}
+    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
+        return type(structure)(*(map_tensors(change, item) for item in structure))
+    if isinstance(structure, tuple | list):
+        return type(structure)(map_tensors(change, item) for item in structure)
+    return structure
+
+
+def call(model: nn.Module, inputs: Any) -> Any:
+    """Return `model(inputs)`; a tuple or a dict is spread where the model takes as many arguments, or those names."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [p for p in positional if p.default is p.empty]
+    if isinstance(inputs, tuple | list) and len(required) > 1 and len(required) <= len(inputs) <= len(positional):
+        return model(*inputs)
+    names = {p.name for p in parameters}
+    if isinstance(inputs, Mapping) and inputs and names >= set(inputs):
+        return model(**inputs)
+    return model(inputs)
+
+
+UNFIT = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, NotImplementedError)
+
+
+def reason(error: BaseException) -> str:
+    """Return what an error says, in one short line, for the note of a check that did not fit a program."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:120]}"
+
+
+def rows(structure: Any, chosen: Tensor | slice) -> Any:
+    """Return some examples of a batch: those rows of every tensor as long as the first; the rest is left as it is."""
+    first = first_tensor(structure)
+    if first is None or first.dim() == 0:
+        return structure
+    return map_tensors(lambda t: t[chosen] if t.dim() and len(t) == len(first) else t, structure)
+
+
+def size_of(structure: Any) -> int:
+    """Return how many examples a batch holds, by its first tensor; 0 where it has none."""
+    first = first_tensor(structure)
+    return len(first) if first is not None and first.dim() else 0
+
+
+def row_keys(structure: Any) -> Tensor:
+    """Return a hash (N,) int64 for each example of a batch: equal examples have equal hashes.
+
+    Sums of 32-bit words times random odd 64-bit numbers, modulo 2^64: unlike rows collide with probability 2^-32 or so.
+    """
+    n = size_of(structure)
+    keys = torch.zeros(n, dtype=torch.int64)
+    for place, tensor in enumerate(tensors_of(structure)):
+        if tensor.dim() and len(tensor) == n:
+            keys = keys * 1_000_003 + _hashed(tensor.detach().cpu(), seed=place)
+    return keys
+
+
+def _hashed(tensor: Tensor, seed: int) -> Tensor:
+    if tensor.is_floating_point():
+        words = (tensor.float() + 0.0).contiguous().flatten(1 if tensor.dim() > 1 else 0).view(torch.int32)
+    else:
+        words = tensor.contiguous().flatten(1 if tensor.dim() > 1 else 0)
+    words = words.reshape(len(tensor), -1).to(torch.int64)
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.randint(-(2**62), 2**62, (words.shape[1],), generator=generator) | 1
+    mixed = words * weights
+    return ((mixed ^ (mixed >> 29)) * -7_046_029_254_386_353_131).sum(dim=1)  # 2^64 over the golden ratio, odd

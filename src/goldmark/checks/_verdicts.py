@@ -1,0 +1,254 @@
+"""Verdicts of a watched run: each check put to what was taken down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from goldmark.case import Finding
+from goldmark.checks import _loaders, _losses, _modes, _networks, _ownership, _results, _steps
+from goldmark.checks._collapse import spread_ratio
+from goldmark.checks._findings import Findings
+from goldmark.checks._record import Record
+from goldmark.checks._samples import Sample, answers_of, probabilities_of
+from goldmark.checks._schedulers import schedulers_of
+from goldmark.checks._structures import UNFIT, reason
+
+Optimizers = tuple[torch.optim.Optimizer, ...]
+_ENOUGH_STEPS = 100  # before a result is judged
+_OWNED = 0.9  # of the trunk's gradient: more of it leaves the other terms nothing
+
+
+def judge(record: Record, model: nn.Module, optimizers: Optimizers) -> Findings:
+    """Return the findings of a record."""
+    findings: list[Finding] = []
+    notes = list(record.notes)
+    for part in _PARTS:
+        try:
+            findings += list(part(record, model, optimizers))
+        except UNFIT as error:
+            notes.append(f"{part.__name__.strip('_')} was not judged: {reason(error)}")
+    if record.steps and not record.backward_passes:
+        notes.append("after_backward was never called: only what the optimizer's steps show was judged")
+    elif record.steps < 3:
+        notes.append(f"{record.steps} optimizer steps were seen; most checks need a few more")
+    return Findings(findings, notes)
+
+
+def _often(findings: Sequence[Finding], fewest: int = 2) -> list[Finding]:
+    """Return one finding for each name that meant trouble in at least `fewest` samples, and in half of all."""
+    by_name: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_name.setdefault(finding.name, []).append(finding)
+    troubled = {name: [one for one in own if one.trouble] for name, own in by_name.items()}
+    return [own[-1] for name, own in troubled.items() if len(own) >= fewest and 2 * len(own) >= len(by_name[name])]
+
+
+def _sampled(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    once = {"target_scale", "not_finite", "unreachable_targets"}
+    findings = [finding for sample in record.samples for finding in sample.findings]
+    yield from (finding for finding in findings if finding.name in once and finding.trouble)
+    yield from _often([finding for finding in findings if finding.name not in once])
+
+
+def _gradients(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    later = [finding for step, finding in record.stale if step > 0]
+    yield from _often(later)
+    yield _steps.check_zeroed_gradients(*record.zeroed())
+    if record.norms and record.samples:
+        norms = [step.norm for step in record.norms]
+        whole = [sample.norm for sample in record.samples]
+        clipped = any(after < 0.999 * before for before, after in zip(whole, norms, strict=False))
+        yield _steps.check_exploding_gradient(norms, record.loss_values(), clipped=clipped)
+
+
+def _reach(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    """Judge who owns what after a few backward passes, of which any may have reached a parameter."""
+    yield _ownership.check_nothing_trainable(model, optimizers)
+    reached: dict[int, Tensor] = {key: leaf for sample in record.samples for key, leaf in sample.reached.items()}
+    if len(record.samples) < 3 or not reached:
+        return
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    leaves = list(reached.values())
+    declared = (*record.frozen, *record.declared_frozen)
+    yield _ownership.check_unowned_parameters(names, leaves, optimizers, declared)
+    yield _ownership.check_orphaned_parameters(names, leaves, optimizers)
+    yield _ownership.check_graph_cut(names, leaves, optimizers, record.used)
+    yield _ownership.check_unused_parameters(names, leaves, optimizers, record.used, record.frozen)
+    mine = _ownership.owned(optimizers)
+    yield _networks.check_hidden_parameters(model, [leaf for key, leaf in reached.items() if key not in mine])
+
+
+def _movement(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad and name in record.start}
+    moved = [name for name, p in trained.items() if not torch.equal(p.detach(), record.start[name])]
+    moved += ["another"] if any(step.ratio > 0 for step in record.norms) else []
+    yield _steps.check_nothing_moves(len(moved), len(trained), record.backward_passes)
+    if moved:
+        stuck = [name for name in _with_gradients(record, optimizers, trained) if name not in moved]
+        yield _steps.check_stuck_parameters(stuck, record.steps)
+    ratios = [step.ratio for step in record.norms]
+    yield _steps.check_learning_rate(ratios, record.loss_values())
+    if record.frozen:
+        yield _ownership.check_frozen_parameters_move(model, optimizers, record.frozen)
+        yield _frozen_moved(record, model)
+
+
+def _with_gradients(record: Record, optimizers: Optimizers, trained: Mapping[str, Tensor]) -> list[str]:
+    """Return the weights of layers that got a gradient in most samples and are stepped at a rate above 0."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups if float(group.get("lr", 1)) > 0]
+    stepped = {id(parameter) for group in groups for parameter in group["params"]}
+    silent = [sample.silent_units for sample in record.samples if sample.silent_units]
+    counts = {name: sum(name in one and not bool(one[name].all()) for one in silent) for name in trained}
+    return [name for name, p in trained.items() if id(p) in stepped and 2 * counts[name] > len(silent) > 2]
+
+
+def _frozen_moved(record: Record, model: nn.Module) -> Finding:
+    """Return whether something below a name that is declared frozen has changed, running statistics included."""
+    now = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    mine = {name for name in record.start if _ownership.is_declared(name, record.frozen) and name in now}
+    moved = sorted(name for name in mine if not torch.equal(now[name].detach(), record.start[name]))
+    return Finding(
+        name="frozen_parameters_move",
+        trouble=bool(moved),
+        numbers={"moved": float(len(moved)), "declared": float(len(mine))},
+        threshold=0.0,
+        relation=f"what is declared frozen must not change: {', '.join(moved[:5])}",
+        advice="requires_grad_(False) on its parameters, and eval() on its BatchNorm layers",
+    )
+
+
+def _values(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    values = torch.tensor(record.loss_values(), dtype=torch.float64)
+    keys = {sample.batch_key for sample in record.samples if sample.batch_key is not None}
+    yield _losses.check_zero_loss(values)
+    yield _losses.check_constant_loss(values, len(keys))
+    yield _loaders.check_one_batch(len(keys), len(record.samples), record.n_batches)
+
+
+def _modes_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    modes = [sample.mode for sample in record.samples[-2:]]
+    if len(modes) == 2 and all(mode.trouble for mode in modes):
+        yield modes[-1]
+    was_training = [size for size in (sample.batch_size for sample in record.samples) if size]
+    if model.training:
+        yield _modes.check_batchnorm_of_one(model, was_training)
+    yield _modes.check_validation_in_training_mode(record.idle, record.steps)
+    yield from (finding for finding in record.gaps if finding.trouble)
+
+
+def _accumulation(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    judged = [(sample.loss, sample.known) for sample in record.samples if sample.loss is not None]
+    yield _steps.check_accumulation_undivided(judged, record.accumulate)
+    yield _steps.check_accumulation_count(record.counts, record.accumulate)
+    if record.accumulate > 1:
+        windows: dict[int, list[int]] = {}
+        for sample in record.samples:
+            if sample.n_targets is not None:
+                windows.setdefault(sample.step, []).append(sample.n_targets)
+        yield _steps.check_unequal_micro_batches(list(windows.values()))
+
+
+def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    if record.resumed is not None:
+        yield _steps.check_schedule_restarted(*record.resumed)
+    schedulers = schedulers_of(optimizers) if record.steps >= 8 else []
+    started = [scheduler for scheduler in schedulers if getattr(scheduler, "last_epoch", 0) > 0]
+    for scheduler in started or schedulers:  # of several, some may be meant to start later
+        yield _steps.check_schedule_pace(scheduler, record.steps, record.epochs)
+
+
+def _units(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    """Judge units of hidden layers that got no gradient in any of the last samples, while something did."""
+    samples = record.samples[-4:]
+    last = [sample.silent_units for sample in samples]
+    if len(last) < 4 or record.steps < 8 or not last[0] or not all(sample.norm > 0 for sample in samples):
+        return
+    names = [name for name in last[0] if all(name in silent for silent in last)]
+    dead = {name: torch.stack([silent[name] for silent in last]).all(dim=0) for name in names}
+    if len(names) > 1:
+        yield _networks.check_silent_units({name: dead[name] for name in names[:-1] if len(dead[name]) >= 4})
+
+
+def _terms(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    """Judge whether one term has the shared weights to itself while another stays as it was, or is drowned for good.
+
+    A small penalty beside a loss of the order of 1 is neither.
+    """
+    with_shares = [sample for sample in record.samples if sample.term_shares]
+    if len(with_shares) < 4:
+        return
+    names = list(with_shares[0].term_shares)
+    usual = {name: _median([sample.term_shares.get(name, 0.0) for sample in with_shares]) for name in names}
+    owner = max(names, key=lambda name: usual[name])
+    others = [name for name in names if name != owner]
+    starved = [name for name in others if _stays(with_shares, name) or _drowns(with_shares, owner, name)]
+    yield Finding(
+        name="dominated_gradient",
+        trouble=usual[owner] > _OWNED and bool(starved),
+        numbers={"share": usual[owner], "terms_that_stay": float(len(starved))},
+        threshold=_OWNED,
+        relation=f"no term may own the shared weights: '{owner}' does, beside {starved}",
+        advice=f"'{owner}' drowns the other terms on the shared parameters: scale its targets to the others' range",
+    )
+
+
+def _stays(samples: Sequence[Sample], name: str) -> bool:
+    """Tell whether a term has not fallen by a tenth, nor doubled, as one that starts from nothing does."""
+    values = [sample.terms.get(name, 0.0) for sample in samples]
+    early, late = _median(values[:3]), _median(values[-3:])
+    return early > 0 and 0.9 < late / early < 2
+
+
+def _drowns(samples: Sequence[Sample], owner: str, name: str, factor: float = 50.0, large: float = 20.0) -> bool:
+    """Tell whether a term that is large by itself stays at a multiple of another."""
+    values = [(sample.terms.get(owner, 0.0), sample.terms.get(name, 0.0)) for sample in samples]
+    return all(owned > large and owned > factor * abs(other) for owned, other in values)
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(torch.tensor(list(values), dtype=torch.float64).median()) if values else 0.0
+
+
+def _results_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    """Judge what was learnt, once there were steps enough; of models that train against each other nothing is said."""
+    answers = answers_of(record.samples)
+    if answers is None or record.steps < _ENOUGH_STEPS or not record.alone:
+        return
+    name, outputs, targets = answers
+    losses = record.loss_values()
+    probabilities = probabilities_of(name, outputs)
+    if probabilities is not None:
+        labels = targets.flatten().long()
+        collapsed = _results.check_collapsed_classes(probabilities, labels)
+        skill = _results.check_no_skill(losses, _entropy(labels))
+    else:
+        values = targets.double().reshape(outputs.shape)
+        if not bool(values.std() > 0):
+            return
+        ratio = spread_ratio(outputs, values)
+        collapsed = _results.check_collapsed_predictions(ratio)
+        skill = _results.check_no_skill(losses, _constant_loss(name, values))
+    if collapsed.trouble and skill.trouble:
+        yield from (collapsed, skill)
+
+
+def _entropy(labels: Tensor) -> float:
+    _, counts = torch.unique(labels, return_counts=True)
+    shares = counts.double() / counts.sum()
+    return float(-(shares * shares.log()).sum())
+
+
+def _constant_loss(name: str, targets: Tensor) -> float:
+    """Return the loss of the best constant: the mean for squared errors, the median for absolute ones."""
+    best = targets.mean() if name == "mse" else targets.median()
+    return _losses.known_losses(best.expand_as(targets), targets)[name]
+
+
+_Part = Callable[[Record, nn.Module, Optimizers], Iterator[Finding]]
+_PARTS: tuple[_Part, ...] = (
+    *(_sampled, _gradients, _reach, _movement, _values, _modes_of, _accumulation, _schedule, _units, _terms),
+    _results_of,
+)

@@ -1,0 +1,253 @@
+"""Watch a training loop as it runs: hooks on the model and its optimizers, dense at first and then sparse."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from goldmark.checks._findings import Findings
+from goldmark.checks._modes import BATCHNORM, batch_dependent
+from goldmark.checks._ownership import owned
+from goldmark.checks._preflight import KNOWN, Known
+from goldmark.checks._record import Record
+from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
+from goldmark.checks._structures import UNFIT, first_tensor, reason
+from goldmark.checks._verdicts import judge
+
+Optimizer = torch.optim.Optimizer
+T = TypeVar("T")
+_ACTIVE: weakref.WeakSet[Watch] = weakref.WeakSet()
+_DENSE, _SPARSE = 8, 32  # the first steps are all looked at, then every so many
+_MOST_PROBES = 4  # parameters whose incoming gradients are followed
+_PROBE_SIZES = (8, 8_192)  # entries: a gradient with a hook is copied where it would have been handed over
+_MOST_MATRICES = 4  # whose updates are measured
+_PART = 65_536  # entries of each of them
+_MOST_KEPT = 5_000_000  # entries of initial weights
+
+
+def watch(
+    model: nn.Module,
+    optimizer: Optimizer | Sequence[Optimizer],
+    *,
+    accumulate: int = 1,
+    frozen: Sequence[str] = (),
+) -> Watch:
+    """Return a context in which a training loop is watched; `findings` says what is wrong, in it and after it.
+
+    Call `after_backward` after every backward pass and before the step; without it only steps are seen, and the
+    findings say so. `accumulate` declares how many backward passes make a step, `frozen` which modules or parameters
+    must not move; what a `preflight` of the same model was told to be frozen is known. One watch per model and
+    optimizer; optimizers that step together may be one sequence.
+    """
+    if accumulate < 1:
+        raise ValueError(f"accumulate is {accumulate}; give the number of backward passes that make a step, 1 or more")
+    optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer)
+    known = KNOWN.get(model, Known())
+    record = Record(
+        accumulate=accumulate, frozen=tuple(frozen), declared_frozen=known.frozen, n_batches=known.n_batches
+    )
+    return Watch(model, optimizers, record)
+
+
+class Watch:
+    """The context that `watch` returns."""
+
+    def __init__(self, model: nn.Module, optimizers: tuple[Optimizer, ...], record: Record) -> None:
+        self.model, self.optimizers, self.record = model, optimizers, record
+        self._handles: list[Any] = []
+        self._armed: list[Any] = []  # handles of a sampled step; empty in all others
+        self._before: list[tuple[Tensor, Tensor]] = []  # matrices and their values before a step
+        self._others = 0  # steps of other optimizers since the own last one
+        self._uses_terms = False
+        self._backward: Callable[..., None] | None = None  # torch's own, while a patched one keeps graphs
+        self._findings: Findings | None = None
+
+    def __enter__(self) -> Self:
+        """Set the hooks."""
+        self.record.begin(self.model, self.optimizers, _MOST_KEPT)
+        self._handles = [
+            self.model.register_forward_pre_hook(self._before_forward),
+            *(optimizer.register_step_pre_hook(self._before_step) for optimizer in self.optimizers),
+            *(optimizer.register_step_post_hook(self._after_step) for optimizer in self.optimizers),
+            register_optimizer_step_post_hook(self._after_any_step),
+            *(_hook(parameter, self._incoming(parameter)) for parameter in self._probes()),
+        ]
+        _ACTIVE.add(self)
+        self._arm()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take the hooks away, and judge."""
+        self._disarm()
+        for handle in self._handles:
+            handle.remove()
+        self._findings = self._judged()
+        _ACTIVE.discard(self)
+
+    @property
+    def findings(self) -> Findings:
+        """What is wrong with the loop so far, the cause before its symptoms; empty: nothing was seen."""
+        return self._judged() if self._findings is None else self._findings
+
+    def _judged(self) -> Findings:
+        together = {id(other.model) for other in _ACTIVE} - {id(self.model)}
+        self.record.alone &= not together
+        return judge(self.record, self.model, self.optimizers)
+
+    def after_backward(
+        self,
+        batch: Any = None,
+        output: Any = None,
+        loss: Tensor | None = None,
+        terms: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take note of a backward pass: its batch `(inputs, targets)`, the output, the loss and, by name, its terms.
+
+        Pass the tensors themselves, with their graph. Every argument may be left out, and what needs it is not judged.
+        """
+        record = self.record
+        record.backward_passes += 1
+        record.since_step += 1
+        if isinstance(loss, Tensor):
+            record.losses.append(loss.detach())
+        self._uses_terms = self._uses_terms or bool(terms)
+        if not self._armed or record.since_step > record.accumulate:
+            return
+        try:
+            self._sample(batch, output, loss, terms or {})
+        except UNFIT as error:  # a watch must not end the training that it watches
+            record.notes.append(f"a backward pass was not judged: {reason(error)}")
+
+    def _sample(self, batch: Any, output: Any, loss: Tensor | None, terms: Mapping[str, Any]) -> None:
+        sample = take_sample(self.model, batch, output, loss, terms, self.record.steps)
+        if self._backward is not None and isinstance(loss, Tensor) and terms:
+            self._release_graphs()
+            sample.term_shares = term_shares(loss, terms)
+        self.record.samples.append(sample)
+        self.record.follow_gradients(self._others)
+        self.record.compare_statistics()
+
+    def end_epoch(self) -> None:
+        """Take note that an epoch has ended, after the scheduler's step of that epoch if it has one."""
+        self.record.epochs.append(self.record.steps)
+
+    def _probes(self) -> list[nn.Parameter]:
+        low, high = _PROBE_SIZES
+        sparse = {id(m.weight) for m in self.model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
+        mine = owned(self.optimizers)
+        dense = [p for p in self.model.parameters() if p.requires_grad and id(p) in mine and id(p) not in sparse]
+        fit = [parameter for parameter in dense if low <= parameter.numel() <= high]
+        return _spread(fit or sorted(dense, key=torch.numel)[:1], _MOST_PROBES)
+
+    def _incoming(self, parameter: nn.Parameter) -> Callable[[Tensor], None]:
+        def note(gradient: Tensor) -> None:
+            if self._armed and not gradient.is_sparse:
+                self.record.incoming.setdefault(parameter, []).append((self._others, gradient.detach().clone()))
+
+        return note
+
+    def _before_forward(self, module: nn.Module, inputs: Any) -> None:
+        """Note passes without gradients in training mode, with layers that act otherwise in it."""
+        if torch.is_grad_enabled() or not module.training or self.record.steps == 0 or len(self.record.idle) >= 64:
+            return
+        first = first_tensor(inputs)
+        acting = batch_dependent(module.modules())
+        averaging = any(getattr(layer, "momentum", 0.1) is None for layer in acting)
+        if first is not None and acting and not averaging:
+            self.record.idle.append((self.record.steps, float(first.double().sum())))
+
+    def _arm(self) -> None:
+        """Set the hooks of a sampled step."""
+        self._armed = [
+            module.register_forward_hook(self._note_module)
+            for module in self.model.modules()
+            if isinstance(module, BATCHNORM) or next(module.parameters(recurse=False), None) is not None
+        ]
+        self._armed.append(self.model.register_forward_hook(lambda *_: None))  # so that it is never empty
+        compiled = type(self.model).__name__ == "OptimizedModule"  # its backward pass refuses to keep the graph
+        if self._uses_terms and not compiled:
+            self._keep_graphs()
+
+    def _disarm(self) -> None:
+        for handle in self._armed:
+            handle.remove()
+        self._armed = []
+        self._release_graphs()
+
+    def _note_module(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if torch.is_grad_enabled():
+            self.record.used |= {id(parameter) for parameter in module.parameters(recurse=False)}
+        if isinstance(module, BATCHNORM) and module.training and module.running_mean is not None:
+            self.record.normalised.setdefault(module, []).append(inputs[0].detach())
+
+    def _keep_graphs(self) -> None:
+        """Let backward passes keep their graph until `after_backward`, which takes gradients of single terms."""
+        backward = self._backward = torch.autograd.backward
+
+        def keeping(
+            tensors: Any, grad_tensors: Any = None, retain_graph: Any = None, create_graph: Any = None, **rest: Any
+        ) -> None:
+            backward(tensors, grad_tensors, True, bool(create_graph), **rest)
+
+        torch.autograd.backward = keeping  # type: ignore[assignment]
+
+    def _release_graphs(self) -> None:
+        if self._backward is not None:
+            torch.autograd.backward = self._backward
+            self._backward = None
+
+    def _before_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
+        if not self._armed:
+            return
+        self.record.note_zeroed()
+        matrices = [p for p in self.model.parameters() if p.dim() > 1 and p.requires_grad]
+        self._before = [(p, _part(p).clone()) for p in _spread(matrices, _MOST_MATRICES)]
+        self.record.norms.append(Step(norm=gradient_norm(self.model.parameters())))
+
+    def _after_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
+        record = self.record
+        if optimizer is not self.optimizers[-1]:
+            return
+        if self._before:
+            record.norms[-1].ratio = _update_ratio(self._before)
+            self._before = []
+        record.steps += 1
+        record.counts.append(record.since_step)
+        record.since_step, self._others = 0, 0
+        record.incoming.clear()
+        self._disarm()
+        if record.steps < _DENSE or record.steps % _SPARSE == 0:
+            self._arm()
+
+    def _after_any_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
+        if all(optimizer is not own for own in self.optimizers):
+            self._others += 1
+
+
+def _hook(parameter: Any, note: Callable[[Tensor], None]) -> Any:
+    """Call `note` with every gradient that comes in for a parameter, before it is added to `.grad`."""
+    return parameter.register_hook(note)
+
+
+def _spread(items: Sequence[T], most: int) -> list[T]:
+    """Return at most so many items, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    places = torch.linspace(0, len(items) - 1, most).round().long().tolist()
+    return [items[place] for place in places]
+
+
+def _part(parameter: Tensor) -> Tensor:
+    """Return the first entries of a parameter, which stand for all of them."""
+    return parameter.detach().flatten()[:_PART]
+
+
+def _update_ratio(before: Sequence[tuple[Tensor, Tensor]]) -> float:
+    """Return the median length of updates over that of the weights."""
+    changes = [float((_part(p) - old).norm() / (old.norm() + 1e-12)) for p, old in before]
+    return float(torch.tensor(changes).median())

@@ -1,0 +1,1 @@
+"""Healthy programs, usual and unusual: each returns the names of its findings, of which there must be none."""

@@ -1,0 +1,552 @@
+"""Healthy programs that look wrong at a glance: what they do is meant."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+from zoo.healthy.register import healthy
+from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor, tokens
+from zoo.pairs_model import Transformer, language, sequence_loss
+
+from goldmark import preflight, watch
+
+
+def data():
+    """Training and validation batches of the classes."""
+    return batched(*classes()), batched(*classes(64, seed=1))
+
+
+@healthy
+def generator_and_discriminator():
+    generator, discriminator = mlp(4, 16, 2), mlp(2, 16, 1)
+    g_optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3)
+    d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-3)
+    loss_fn, ones, zeros = functional.binary_cross_entropy_with_logits, torch.ones(32, 1), torch.zeros(32, 1)
+    with watch(generator, g_optimizer) as g_watch, watch(discriminator, d_optimizer) as d_watch:
+        for _ in range(120):
+            real, z = torch.randn(32, 2) + 2, torch.randn(32, 4)
+            d_optimizer.zero_grad()
+            out = discriminator(real)
+            loss = loss_fn(out, ones) + loss_fn(discriminator(generator(z).detach()), zeros)
+            loss.backward()
+            d_watch.after_backward((real, ones), out, loss)
+            d_optimizer.step()
+            g_optimizer.zero_grad()
+            out = discriminator(generator(z))
+            loss = loss_fn(out, ones)
+            loss.backward()
+            g_watch.after_backward((z, ones), out, loss)
+            g_optimizer.step()
+    return [*g_watch.findings.names, *d_watch.findings.names]
+
+
+@healthy
+def discriminator_in_two_backward_passes():
+    generator, discriminator = (
+        mlp(4, 16, 2),
+        nn.Sequential(nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 1)),
+    )
+    g_optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3)
+    d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-3)
+    loss_fn, ones, zeros = functional.binary_cross_entropy_with_logits, torch.ones(32, 1), torch.zeros(32, 1)
+    with watch(discriminator, d_optimizer) as d_watch, watch(generator, g_optimizer) as g_watch:
+        for _ in range(40):
+            real, z = torch.randn(32, 2) + 1, torch.randn(32, 4)
+            discriminator.zero_grad()
+            loss_real = loss_fn(out := discriminator(real), ones)
+            loss_real.backward()
+            with torch.no_grad():
+                fake = generator(z)
+            loss_fake = loss_fn(discriminator(fake), zeros)
+            loss_fake.backward()
+            d_watch.after_backward((real, ones), out, loss_real + loss_fake)
+            d_optimizer.step()
+            generator.zero_grad()
+            out = discriminator(generator(z))
+            loss = loss_fn(out, ones)
+            loss.backward()
+            g_watch.after_backward((z, ones), out, loss)
+            g_optimizer.step()
+    return [*g_watch.findings.names, *d_watch.findings.names]
+
+
+class Backbone(nn.Module):
+    """A frozen backbone with BatchNorm in eval mode, and a head that is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU()).requires_grad_(False)
+        self.head = nn.Linear(16, 3)
+
+    def train(self, mode=True):  # noqa: FBT002
+        """Set the mode of all but the backbone."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def forward(self, x):
+        """Logits (B, 3)."""
+        return self.head(self.backbone(x))
+
+
+@healthy
+def frozen_backbone():
+    model = Backbone()
+    optimizer = torch.optim.Adam(model.head.parameters(), lr=1e-2)
+    how = {"intent": {"frozen": ["backbone"]}, "watch": {"frozen": ["backbone"]}}
+    return look(model, optimizer, *data(), functional.cross_entropy, **how)
+
+
+@healthy
+def frozen_backbone_owned_and_undeclared():
+    model = Backbone()
+    return look(model, torch.optim.Adam(model.parameters(), lr=1e-2), *data(), functional.cross_entropy)
+
+
+@healthy
+def frozen_batchnorm():
+    model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        model.train()
+        model[1].eval()
+        output = model(inputs)
+        loss = functional.cross_entropy(output, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        optimizer.step()
+
+    return look(model, optimizer, *data(), functional.cross_entropy, step=step)
+
+
+@healthy
+def teacher_and_student():
+    teacher, student = mlp(8, 32, 3), mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(student.parameters(), lr=1e-2)
+
+    def distil(output, inputs):
+        with torch.no_grad():
+            soft = functional.softmax(teacher(inputs) / 2, dim=1)
+        return functional.kl_div(functional.log_softmax(output / 2, dim=1), soft, reduction="batchmean") * 4
+
+    def step(watcher, inputs, targets):
+        output = student(inputs)
+        terms = {"labels": functional.cross_entropy(output, targets), "teacher": distil(output, inputs)}
+        loss = sum(terms.values())
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss, terms)
+        optimizer.step()
+
+    return look(student, optimizer, *data(), functional.cross_entropy, step=step)
+
+
+class WithTarget(nn.Module):
+    """A value network that keeps a slow copy of itself, as a module, trainable by its flags."""
+
+    def __init__(self):
+        super().__init__()
+        self.online = mlp(8, 16, 1)
+        self.target = copy.deepcopy(self.online)
+
+    def forward(self, x):
+        """Values (B, 1) of the online network."""
+        return self.online(x)
+
+
+@healthy
+def moving_average_target_network():
+    model = WithTarget()
+    optimizer = torch.optim.Adam(model.online.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        with torch.no_grad():
+            bootstrap = targets + 0.5 * model.target(inputs.flip(0))
+        loss = functional.smooth_l1_loss(output, bootstrap)
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        optimizer.step()
+        with torch.no_grad():
+            for slow, fast in zip(model.target.parameters(), model.online.parameters(), strict=True):
+                slow.lerp_(fast, 0.05)
+
+    halves = batched(*numbers()), batched(*numbers(64, seed=1))
+    return look(model, optimizer, *halves, functional.mse_loss, step=step)
+
+
+def accumulating(watch_arguments):
+    """Look at a classifier that sums the gradients of four micro-batches of divided losses."""
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    done = [0]
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        loss = functional.cross_entropy(output, targets) / 4
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        done[0] += 1
+        if done[0] % 4 == 0:
+            nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    train = batched(*classes(512), 16)
+    how = {"step": step, "watch": watch_arguments}
+    return look(model, optimizer, train, data()[1], functional.cross_entropy, **how)
+
+
+@healthy
+def accumulation():
+    return accumulating({"accumulate": 4})
+
+
+@healthy
+def accumulation_undeclared():
+    return accumulating({})
+
+
+@healthy
+def curriculum_without_shuffling():
+    x, y = classes(512)
+    order = x.norm(dim=1).argsort()
+    return classifier(mlp(8, 16, 3), train=batched(x[order], y[order]))
+
+
+@healthy
+def gradient_checkpointing():
+    class Checkpointed(nn.Module):
+        """A network whose middle is computed twice."""
+
+        def __init__(self, *, reentrant):
+            super().__init__()
+            self.first, self.middle, self.last, self.reentrant = (
+                nn.Linear(8, 16),
+                mlp(16, 16, 16),
+                nn.Linear(16, 3),
+                reentrant,
+            )
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            h = self.first(x).relu()
+            return self.last(checkpoint(self.middle, h, use_reentrant=self.reentrant))
+
+    return classifier(Checkpointed(reentrant=False)) + classifier(Checkpointed(reentrant=True))
+
+
+@healthy
+def bfloat16_autocast():
+    model = mlp(8, 32, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
+
+    def step(watcher, inputs, targets):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = model(inputs)
+            loss = functional.cross_entropy(output, targets)
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        watcher.after_backward((inputs, targets), output, loss)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(optimizer)
+        scaler.update()
+
+    return look(model, optimizer, *data(), functional.cross_entropy, step=step)
+
+
+class Bag(nn.Module):
+    """A mean of embeddings with sparse gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(40, 16, sparse=True), nn.Linear(16, 2)
+
+    def forward(self, x):
+        """Logits (B, 2)."""
+        return self.head(self.embedding(x).mean(1))
+
+
+@healthy
+def sparse_embeddings():
+    model = Bag()
+    sparse = torch.optim.SparseAdam(model.embedding.parameters(), lr=1e-2)
+    dense = torch.optim.Adam(model.head.parameters(), lr=1e-2)
+    text, val_text = tokens(256, vocabulary=40), tokens(64, vocabulary=40, seed=1)
+    halves = [batched(half, (half[:, 0] > 20).long()) for half in (text, val_text)]
+    names = [*preflight(model, [sparse, dense], *halves, functional.cross_entropy).names]
+    with watch(model, sparse) as first, watch(model, dense) as second:
+        for inputs, targets in halves[0] * 3:
+            output = model(inputs)
+            loss = functional.cross_entropy(output, targets)
+            sparse.zero_grad()
+            dense.zero_grad()
+            loss.backward()
+            first.after_backward((inputs, targets), output, loss)
+            second.after_backward((inputs, targets), output, loss)
+            sparse.step()
+            dense.step()
+    return [*names, *first.findings.names, *second.findings.names]
+
+
+@healthy
+def limited_memory_bfgs():
+    model = mlp(8, 8, 1)
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.5, max_iter=8, line_search_fn="strong_wolfe")
+    x, y = numbers()
+    halves = [(x, y)], [numbers(64, seed=1)]
+    names = [*preflight(model, optimizer, *halves, functional.mse_loss).names]
+    with watch(model, optimizer) as watcher:
+        for _ in range(10):
+
+            def closure():
+                optimizer.zero_grad()
+                output = model(x)
+                loss = functional.mse_loss(output, y)
+                loss.backward()
+                watcher.after_backward((x, y), output, loss)
+                return loss
+
+            optimizer.step(closure)
+    return [*names, *watcher.findings.names]
+
+
+@healthy
+def monte_carlo_dropout():
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 3))
+    val = data()[1]
+
+    def end(epoch):
+        model.eval()
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.train()
+        with torch.no_grad():
+            torch.stack([torch.cat([model(inputs) for inputs, _ in val]) for _ in range(5)]).std(0)
+
+    return classifier(model, end=end)
+
+
+@healthy
+def monte_carlo_dropout_of_the_whole_model():
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 3))
+    val = data()[1]
+
+    def end(epoch):
+        model.train()
+        with torch.no_grad():
+            torch.stack([torch.cat([model(inputs) for inputs, _ in val]) for _ in range(5)]).std(0)
+
+    return classifier(model, end=end)
+
+
+@healthy
+def variational_autoencoder():
+    class Variational(nn.Module):
+        """An encoder to mean and log-variance, a sample, a decoder."""
+
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.mean, self.spread = nn.Linear(8, 16), nn.Linear(16, 2), nn.Linear(16, 2)
+            self.decoder = mlp(2, 16, 8)
+
+        def forward(self, x):
+            """Reconstruction, mean and log-variance."""
+            h = self.encoder(x).relu()
+            mean, spread = self.mean(h), self.spread(h)
+            return self.decoder(mean + torch.randn_like(mean) * (spread / 2).exp()), mean, spread
+
+    model = Variational()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def terms_of(output, targets):
+        made, mean, spread = output
+        divergence = -0.5 * (1 + spread - mean.square() - spread.exp()).sum(1).mean()
+        return {"made": functional.mse_loss(made, targets, reduction="sum") / len(targets), "kl": divergence}
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        terms = terms_of(output, targets)
+        loss = sum(terms.values())
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss, terms)
+        optimizer.step()
+
+    halves = [batched(x, x) for x, _ in (classes(), classes(64, seed=1))]
+    return look(model, optimizer, *halves, lambda out, y: sum(terms_of(out, y).values()), step=step, epochs=8)
+
+
+@healthy
+def output_layer_that_starts_at_zero():
+    model = mlp(8, 16, 3)
+    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model[2].bias)
+    return classifier(model)
+
+
+@healthy
+def low_rank_adapter():
+    class Adapted(nn.Module):
+        """A frozen layer with a trained correction of rank 2, whose second factor starts at zero."""
+
+        def __init__(self):
+            super().__init__()
+            self.frozen, self.head = nn.Linear(8, 16).requires_grad_(False), nn.Linear(16, 3).requires_grad_(False)
+            self.down, self.up = nn.Linear(8, 2, bias=False), nn.Linear(2, 16, bias=False)
+            nn.init.zeros_(self.up.weight)
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            return self.head((self.frozen(x) + self.up(self.down(x))).relu())
+
+    model = Adapted()
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    return look(model, optimizer, *data(), functional.cross_entropy)
+
+
+@healthy
+def learnt_loss_weights():
+    model, balance = mlp(8, 16, 2), nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.Adam([*model.parameters(), balance], lr=1e-2)
+
+    def loss_fn(output, targets):
+        errors = (output - targets).square().mean(0)
+        return (errors * (-balance).exp() + balance).sum()
+
+    halves = [batched(x, torch.cat([y, x[:, :1]], dim=1)) for x, y in (numbers(), numbers(64, seed=1))]
+    return look(model, optimizer, *halves, loss_fn)
+
+
+@healthy
+def monte_carlo_dropout_by_a_module():
+    class AlwaysDropout(nn.Module):
+        """A dropout that stays on."""
+
+        def forward(self, x):
+            """The inputs, some of them zero."""
+            return functional.dropout(x, 0.2, training=True)
+
+    return classifier(nn.Sequential(nn.Linear(8, 32), nn.ReLU(), AlwaysDropout(), nn.Linear(32, 3)))
+
+
+@healthy
+def head_alone_with_a_declared_backbone():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model[2].parameters(), lr=1e-2)
+    return look(model, optimizer, *data(), functional.cross_entropy, intent={"frozen": ["0"]})
+
+
+@healthy
+def sharpness_aware_minimisation():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(watcher, inputs, targets):
+        optimizer.zero_grad()
+        functional.cross_entropy(model(inputs), targets).backward()
+        moves = [0.05 * p.grad / (p.grad.norm() + 1e-12) for p in model.parameters()]
+        with torch.no_grad():
+            for parameter, move in zip(model.parameters(), moves, strict=True):
+                parameter.add_(move)
+        optimizer.zero_grad()
+        output = model(inputs)
+        loss = functional.cross_entropy(output, targets)
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        with torch.no_grad():
+            for parameter, move in zip(model.parameters(), moves, strict=True):
+                parameter.sub_(move)
+        optimizer.step()
+
+    return look(model, optimizer, *data(), functional.cross_entropy, step=step)
+
+
+@healthy
+def a_state_that_is_carried_on():
+    class Stateful(nn.Module):
+        """A language model whose state lives on from batch to batch, cut from the graph."""
+
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.lstm, self.head = (
+                nn.Embedding(12, 16),
+                nn.LSTM(16, 16, batch_first=True),
+                nn.Linear(16, 12),
+            )
+            self.state = None
+
+        def forward(self, x):
+            """Logits (B, T, V)."""
+            if self.state is not None and self.state[0].shape[1] != len(x):
+                self.state = None
+            states, after = self.lstm(self.embedding(x), self.state)
+            self.state = tuple(one.detach() for one in after)
+            return self.head(states)
+
+    return language(Stateful(), intent={"causal": True})
+
+
+@healthy
+def experts_that_wait_for_an_example():
+    class Experts(nn.Module):
+        """A mixture of four networks, each example sent to one of them."""
+
+        def __init__(self):
+            super().__init__()
+            self.gate, self.experts = nn.Linear(8, 4), nn.ModuleList(mlp(8, 16, 3) for _ in range(4))
+            nn.init.constant_(self.gate.bias[3:].data, -20.0)
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            weight, chosen = self.gate(x).softmax(1).max(1)
+            output = torch.zeros(len(x), 3)
+            for place, expert in enumerate(self.experts):
+                rows = (chosen == place).nonzero()[:, 0]
+                if len(rows):
+                    output = output.index_add(0, rows, expert(x[rows]) * weight[rows, None])
+            return output
+
+    return classifier(Experts())
+
+
+@healthy
+def all_four_cases_of_exclusive_or():
+    x, y = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), torch.tensor([[0.0], [1.0], [1.0], [0.0]])
+    model = mlp(2, 8, 1, activation=nn.Tanh)
+    return regressor(model, train=[(x, y)], val=[(x.clone(), y.clone())], epochs=60)
+
+
+@healthy
+def labels_that_the_loss_shifts():
+    def loss_fn(output, targets):
+        return sequence_loss(output[:, :-1], targets[:, 1:])
+
+    return language(Transformer(), shift=0, loss_fn=loss_fn)
+
+
+@healthy
+def differential_equation():
+    model = mlp(1, 32, 32, 1, activation=nn.Tanh)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    with watch(model, optimizer) as watcher:
+        for _ in range(40):
+            t = torch.linspace(0, 1, 64)[:, None].requires_grad_()
+            u = model(t)
+            (slope,) = torch.autograd.grad(u.sum(), t, create_graph=True)
+            terms = {"equation": (slope + u).square().mean(), "start": (model(torch.zeros(1, 1)) - 1).square().mean()}
+            loss = sum(terms.values())
+            optimizer.zero_grad()
+            loss.backward()
+            watcher.after_backward((t, None), u, loss, terms)
+            optimizer.step()
+    return list(watcher.findings.names)

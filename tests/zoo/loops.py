@@ -1,0 +1,129 @@
+"""What all programs of the zoo share: synthetic data, a plain loop under both checks, and the list of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+import goldmark
+
+PAIRS = []  # every Pair, in the order of the files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two programs that differ in one bug, and the findings of which one at least must name it."""
+
+    name: str
+    expected: tuple[str, ...]
+    program: Callable[[bool], list[str]]
+
+
+def pair(*expected):
+    """Register a program, called with True for the buggy twin, which returns the names of its findings."""
+
+    def register(program):
+        PAIRS.append(Pair(name=program.__name__, expected=expected, program=program))
+        return program
+
+    return register
+
+
+def classes(n=256, n_features=8, n_classes=3, seed=0):
+    """Examples of Gaussian classes: inputs (N, F), labels (N,)."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(n_classes, n_features, generator=torch.Generator().manual_seed(99)) * 1.5
+    labels = torch.randint(0, n_classes, (n,), generator=generator)
+    return centres[labels] + torch.randn(n, n_features, generator=generator), labels
+
+
+def numbers(n=256, n_features=8, seed=0, noise=0.1):
+    """Examples of a smooth function: inputs (N, F), targets (N, 1) of mean 0 and sd about 1."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, n_features, generator=generator)
+    y = torch.sin(x[:, :1] * 1.5) + 0.5 * x[:, 1:2] + 0.3 * x[:, 2:3] * x[:, 3:4]
+    return x, y + noise * torch.randn(n, 1, generator=generator)
+
+
+def images(n=128, size=8, seed=0):
+    """Pictures of a bright bar, upright or lying: inputs (N, 1, S, S), labels (N,)."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 2, (n,), generator=generator)
+    x = torch.randn(n, 1, size, size, generator=generator) * 0.5
+    places = torch.randint(0, size, (n,), generator=generator)
+    for row in range(n):
+        if labels[row]:
+            x[row, 0, places[row]] += 2
+        else:
+            x[row, 0, :, places[row]] += 2
+    return x, labels
+
+
+def tokens(n=128, length=12, vocabulary=12, seed=0):
+    """Sequences (N, T + 1) in which a token follows from the last one, mostly; token 0 is left for padding."""
+    generator = torch.Generator().manual_seed(seed)
+    sequence = [torch.randint(1, vocabulary, (n,), generator=generator)]
+    for _ in range(length):
+        noise = torch.randint(1, vocabulary, (n,), generator=generator)
+        keep = torch.rand(n, generator=generator) < 0.9
+        sequence.append(torch.where(keep, (sequence[-1] * 3) % (vocabulary - 1) + 1, noise))
+    return torch.stack(sequence, dim=1)
+
+
+def batched(x, y, size=32):
+    """Batches of a list, in order."""
+    return [(x[start : start + size], y[start : start + size]) for start in range(0, len(x), size)]
+
+
+def mlp(*widths, activation=nn.ReLU, last=None):
+    """Linear layers with an activation between them."""
+    layers = []
+    for before, after in pairwise(widths[:-1]):
+        layers += [nn.Linear(before, after), activation()]
+    layers.append(nn.Linear(widths[-2], widths[-1]))
+    return nn.Sequential(*layers, *([last] if last is not None else []))
+
+
+def look(model, optimizer, train, val, loss_fn, *, epochs=3, step=None, end=None, intent=None, watch=None):
+    """Train under both checks and return the names of all findings, those of preflight first.
+
+    `step(watch, inputs, targets)` is one step, `end(epoch)` what comes after an epoch.
+    """
+    early = goldmark.preflight(model, optimizer, train, val, loss_fn, **(intent or {}))
+
+    def plain(watcher, inputs, targets):
+        output = model(inputs)
+        loss = loss_fn(output, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward(batch=(inputs, targets), output=output, loss=loss)
+        optimizer.step()
+
+    with goldmark.watch(model, optimizer, **(watch or {})) as watcher:
+        for epoch in range(epochs):
+            model.train()
+            for inputs, targets in train:
+                (step or plain)(watcher, inputs, targets)
+            if end is not None:
+                end(epoch)
+            watcher.end_epoch()
+    return [*early.names, *watcher.findings.names]
+
+
+def classifier(model, *, train=None, val=None, lr=1e-2, loss_fn=functional.cross_entropy, **how):
+    """Look at a classifier of the Gaussian classes, trained by Adam."""
+    train = batched(*classes()) if train is None else train
+    val = batched(*classes(64, seed=1)) if val is None else val
+    return look(model, torch.optim.Adam(model.parameters(), lr=lr), train, val, loss_fn, **how)
+
+
+def regressor(model, *, train=None, val=None, lr=1e-2, loss_fn=functional.mse_loss, **how):
+    """Look at a regression on the smooth function, trained by Adam."""
+    train = batched(*numbers()) if train is None else train
+    val = batched(*numbers(64, seed=1)) if val is None else val
+    return look(model, torch.optim.Adam(model.parameters(), lr=lr), train, val, loss_fn, **how)

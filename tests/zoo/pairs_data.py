@@ -1,0 +1,175 @@
+"""Pairs whose bug lies in the examples: scale, split, order, labels, augmentation."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+from zoo.loops import batched, classes, classifier, mlp, numbers, pair, regressor
+
+
+@pair("input_scale")
+def pixels_from_0_to_255(bug):
+    x, y = classes()
+    val_x, val_y = classes(64, seed=1)
+    scale = 100.0 if bug else 1.0
+    return classifier(mlp(8, 16, 3), train=batched(x * scale, y), val=batched(val_x * scale, val_y))
+
+
+@pair("input_scale")
+def one_feature_in_other_units(bug):
+    unit = torch.ones(8)
+    unit[3] = 5000.0 if bug else 1.0
+    x, y = numbers()
+    val_x, val_y = numbers(64, seed=1)
+    return regressor(mlp(8, 16, 1), train=batched(x * unit, y), val=batched(val_x * unit, val_y))
+
+
+@pair("target_scale")
+def targets_in_dollars(bug):
+    x, y = numbers()
+    val_x, val_y = numbers(64, seed=1)
+    scale, offset = (80_000.0, 250_000.0) if bug else (1.0, 0.0)
+    return regressor(
+        mlp(8, 16, 1), train=batched(x, y * scale + offset), val=batched(val_x, val_y * scale + offset), lr=1e-3
+    )
+
+
+@pair("split_statistics")
+def validation_not_standardised(bug):
+    x, y = numbers()
+    val_x, val_y = numbers(64, seed=1)
+    raw = val_x * 4 + 6 if bug else val_x
+    return regressor(mlp(8, 16, 1), train=batched(x, y), val=batched(raw, val_y))
+
+
+@pair("constant_inputs")
+def a_column_lost_in_a_join(bug):
+    x, y = classes()
+    val_x, val_y = classes(64, seed=1)
+    if bug:
+        x, val_x = x.clone(), val_x.clone()
+        x[:, 2] = val_x[:, 2] = -1.5
+    return classifier(mlp(8, 16, 3), train=batched(x, y), val=batched(val_x, val_y))
+
+
+@pair("not_finite")
+def a_gap_in_the_file(bug):
+    x, y = numbers()
+    if bug:
+        x = x.clone()
+        x[40, 1] = torch.nan
+    return regressor(mlp(8, 16, 1), train=batched(x, y))
+
+
+@pair("overlap")
+def split_after_oversampling(bug):
+    x, y = classes(320)
+    val = torch.arange(256, 320) if not bug else torch.arange(200, 264)
+    return classifier(mlp(8, 16, 3), train=batched(x[:256], y[:256]), val=batched(x[val], y[val]))
+
+
+@pair("sorted_labels")
+def examples_sorted_by_class(bug):
+    x, y = classes()
+    order = y.argsort() if bug else torch.arange(len(y))
+    return classifier(mlp(8, 16, 3), train=batched(x[order], y[order]))
+
+
+@pair("labels_independent")
+def inputs_shuffled_without_their_labels(bug):
+    x, y = classes()
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(3)) if bug else torch.arange(len(x))
+    return classifier(mlp(8, 16, 3), train=batched(x[order], y))
+
+
+@pair("fixed_order")
+def generator_seeded_every_epoch(bug):
+    class Seeded(TensorDataset):
+        """A dataset under a loader whose sampler is seeded."""
+
+    class Loader(DataLoader):
+        """A loader that seeds its generator in every pass."""
+
+        def __iter__(self):
+            if bug:
+                self.generator.manual_seed(0)
+            return super().__iter__()
+
+    loader = Loader(Seeded(*classes()), batch_size=32, shuffle=True, generator=torch.Generator().manual_seed(0))
+    return classifier(mlp(8, 16, 3), train=loader)
+
+
+class Noisy(Dataset):
+    """Examples with noise on their inputs, from a generator of its own or torch's."""
+
+    def __init__(self, own, level=0.1):
+        self.x, self.y = classes()
+        self.generator = np.random.default_rng(0) if own else None
+        self.level = level
+
+    def __len__(self):
+        """All examples."""
+        return len(self.x)
+
+    def __getitem__(self, index):
+        """An example with fresh noise."""
+        if self.generator is None:
+            noise = torch.randn(8)
+        else:
+            noise = torch.from_numpy(self.generator.standard_normal(8)).float()
+        return self.x[index] + self.level * noise, self.y[index]
+
+
+@pair("worker_randomness")
+def workers_that_augment_alike(bug):
+    # the loop itself is not run: worker processes would cost more than all else here
+    from goldmark.checks import check_worker_randomness
+
+    finding = check_worker_randomness(Noisy(own=bug))
+    return [finding.name] if finding.trouble else []
+
+
+@pair("augmentation_without_effect")
+def augmentation_of_probability_zero(bug):
+    loader = DataLoader(Noisy(own=False, level=0.0 if bug else 0.1), batch_size=32)
+    return classifier(mlp(8, 16, 3), train=loader, intent={"augmented": True})
+
+
+@pair("labels_out_of_range")
+def an_output_too_many(bug):
+    return classifier(mlp(8, 16, 4 if bug else 3), intent={"n_classes": 3})
+
+
+@pair("target_among_inputs")
+def a_window_that_ends_with_its_target(bug):
+    series = torch.randn(400, generator=torch.Generator().manual_seed(0)).cumsum(0) / 8
+    windows = series.unfold(0, 9, 1)
+    x, y = windows[:, 1:] if bug else windows[:, :8], windows[:, 8:]
+    return regressor(mlp(8, 16, 1), train=batched(x[:256], y[:256]), val=batched(x[300:364], y[300:364]))
+
+
+@pair("label_numbering")
+def classes_numbered_anew_in_validation(bug):
+    val_x, val_y = classes(64, seed=1)
+    return classifier(mlp(8, 16, 3), val=batched(val_x, (val_y + 1) % 3 if bug else val_y))
+
+
+@pair("inputs_modified")
+def standardised_in_place_in_every_pass(bug):
+    class InPlace(torch.nn.Module):
+        """A network that centres its inputs, in their own memory or not."""
+
+        def __init__(self):
+            super().__init__()
+            self.layers = mlp(8, 16, 3)
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            if bug:
+                x -= 0.5
+            else:
+                x = x - 0.5
+            return self.layers(x)
+
+    return classifier(InPlace())

@@ -1,0 +1,74 @@
+"""Pairs of results: trained models that a score alone would let pass; each check is asked directly."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+from zoo.loops import classes, mlp, numbers, pair
+
+from goldmark import checks
+
+
+def trained(model, x, y, loss_fn, steps=300, lr=1e-2, weight_decay=0.0):
+    """Train a model on all examples at once, and return it."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss_fn(model(x), y).backward()
+        optimizer.step()
+    return model.eval()
+
+
+def named(*findings):
+    """The names of those that mean trouble."""
+    return [finding.name for finding in findings if finding.trouble]
+
+
+@pair("memorised")
+def labels_that_are_noise(bug):
+    x, y = numbers(64)
+    val_x, val_y = numbers(64, seed=1)
+    if bug:
+        y = y[torch.randperm(64, generator=torch.Generator().manual_seed(0))]
+    model = trained(mlp(8, 32, 1), x, y, functional.mse_loss, steps=400)
+    with torch.no_grad():
+        errors = [float(functional.mse_loss(model(a), b)) for a, b in ((x, y), (val_x, val_y))]
+    return named(checks.check_memorised(errors[0], errors[1], float(val_y.var())))
+
+
+@pair("free_running_gap")
+def a_copy_of_the_last_value(bug):
+    t = torch.arange(40.0)
+    phases = torch.rand(64, 1, generator=torch.Generator().manual_seed(0)) * 6.28
+    series = torch.sin(t * 0.5 + phases)
+    past, following = series[:, :8], series[:, 8:9]
+    width = 1 if bug else 8  # the last value alone cannot tell where a wave is going
+    model = trained(mlp(width, 32, 1), past[:, -width:], following, functional.mse_loss)
+    with torch.no_grad():
+        window, free = past, []
+        for _ in range(16):
+            free.append(model(window[:, -width:]))
+            window = torch.cat([window[:, 1:], free[-1]], dim=1)
+        forced = torch.cat([model(series[:, 8 + k - width : 8 + k]) for k in range(16)], dim=1)
+    truth = series[:, 8:24]
+    scores = [float(functional.mse_loss(made, truth)) for made in (forced, torch.cat(free, dim=1))]
+    return named(checks.check_free_running_gap(*scores, baseline=float(truth.var())))
+
+
+@pair("test_time_augmentation")
+def augmented_inputs_that_are_not_passed_on(bug):
+    x, y = classes()
+    model = trained(mlp(8, 16, 3), x, y, functional.cross_entropy, steps=50)
+    noisy = [x + 0.1 * torch.randn(x.shape) for _ in range(4)]
+    with torch.no_grad():
+        views = [model(x if bug else view) for view in noisy]
+        return named(checks.check_test_time_augmentation(model(x), views))
+
+
+@pair("no_skill")
+def a_score_below_the_mean(bug):
+    x, y = numbers(noise=0.3)
+    y = y + 1
+    model = mlp(8, 16, 1) if bug else trained(mlp(8, 16, 1), x, y, functional.mse_loss)
+    with torch.no_grad():
+        return named(checks.check_no_skill([float(functional.mse_loss(model(x), y))], float(y.var())))
