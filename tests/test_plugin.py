@@ -479,6 +479,7 @@ class TestBesideSyrupy:
 class TestParallel:
     """The same under pytest-xdist, in processes of their own."""
 
+    @pytest.mark.slow  # three sessions of three processes
     def test_update_hold_and_fail_with_two_workers(
         self, write, pytester: pytest.Pytester, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

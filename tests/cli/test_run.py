@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from statistics import stdev
 
 import pytest
@@ -31,7 +31,7 @@ def brief(*claims, guard=None):
         settings=replace(roast.settings, steps=6, n_train=8, n_val=4, length=12),
         seeds=2,
         variants=tuple(
-            replace(v, guards={"rmse_f": guard} if guard and v.role == "fixed" else {})
+            replace(v, seeds=None, guards={"rmse_f": guard} if guard and v.role == "fixed" else {})
             for v in roast.variants
             if v.name in ("normalized", "raw_fahrenheit")
         ),
@@ -246,7 +246,7 @@ def profile(i):
             ["run", "--data", "x.jsonl"],
             "--data takes one case that reads a file: roast (JSON Lines of roast profiles), eeg (npz",
         ),
-        (["run", "expansion", "--data", "x.jsonl"], "--data takes one case that reads a file: roast ("),
+        (["run", "roast", "eeg", "--data", "x.jsonl"], "--data takes one case that reads a file: roast ("),
         (["run", "roast", "--json", "no/folder/out.json"], "there is no folder"),
         (["run", "roast", "--seeds", "0"], "Invalid value for '--seeds'"),
         (["run", "roast", "--golden-dir", "goldem"], "--golden-dir goldem: there is no such folder"),
@@ -278,8 +278,8 @@ class Evaluated(RoastCase):
 def evaluated(monkeypatch):
     """That case, in the catalogue too."""
     small = brief()
-    fields = {name: getattr(small, name) for name in small.__dataclass_fields__}
-    case = Evaluated(**fields | {"companions": {"weather": "CSV of days"}})
+    declared = {field.name: getattr(small, field.name) for field in fields(small)}
+    case = Evaluated(**declared | {"companions": {"weather": "CSV of days"}})
     monkeypatch.setattr("goldmark.cli._companions.CASES", {"roast": case, "eeg": CASES["eeg"]})
     return case
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -217,8 +217,8 @@ class Unseen(RoastCase):
 def test_case_that_shows_nothing_is_logged_by_what_it_evaluates(tmp_path):
     """Its own metrics, in the epochs in which they are taken."""
     case = small("roast")
-    fields = {name: getattr(case, name) for name in case.__dataclass_fields__}
-    job = job_in(tmp_path, Unseen(**fields), "normalized")
+    declared = {field.name: getattr(case, field.name) for field in fields(case)}
+    job = job_in(tmp_path, Unseen(**declared), "normalized")
     run = train_single(job)
     logs = logs_of(job)
     assert ["epoch_metrics", "gradient_stats"] == list(logs)

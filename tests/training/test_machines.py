@@ -58,6 +58,7 @@ def test_case_that_cannot_travel_is_said_at_once():
         train(local, ["normalized"], [0, 1], jobs=2)
 
 
+@pytest.mark.slow  # what is killed
 def test_killed_process_is_replaced_and_its_run_repeated():
     """All processes are killed as soon as the first run is there; every run is trained none the less, each once."""
     finished = outcomes(brief_tasks(brief(), 12), "processes", 2)

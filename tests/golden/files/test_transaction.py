@@ -123,6 +123,7 @@ def touches_of_update(folder: Path, results: Mapping[str, Result]) -> int:
 class TestInterruption:
     """All files or none, under SIGKILL, Ctrl-C and two processes at once."""
 
+    @pytest.mark.slow  # ten processes
     def test_killed_at_ten_moments_leaves_one_generation(self, tmp_path: Path) -> None:
         """Wherever SIGKILL falls, the next reader finds every golden whole and all of one generation; both occur."""
         apply_update(tmp_path / "before", real(1), "first", commit="abc")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -74,10 +74,10 @@ def train():
     """`train(settings, case_class=PoetryCase)`: the run of seed 0."""
 
     def train(settings, case_class=PoetryCase):
-        fields = {name: getattr(CASE, name) for name in PoetryCase.__dataclass_fields__}
+        declared = {field.name: getattr(CASE, field.name) for field in fields(CASE)}
         variants = (Variant(name="small", says="small", role="option"),)
         case = replace(
-            case_class(**fields), settings=settings, variants=variants, metrics=(*METRICS, FORCED_GAP), claims=()
+            case_class(**declared), settings=settings, variants=variants, metrics=(*METRICS, FORCED_GAP), claims=()
         )
         return train_single(Job(case, "small", 0))
 

@@ -5,7 +5,7 @@ Poetry record, curriculum: the ratio was meant for steps. At .5 none of 200 batc
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -36,8 +36,8 @@ def forced_steps(settings, case=CASE):
 
 def per_batch(settings):
     """The bug, in the case's own classes."""
-    fields = {name: getattr(CASE, name) for name in PoetryCase.__dataclass_fields__}
-    return forced_steps(settings, ForcedPerBatch(**fields))
+    declared = {field.name: getattr(CASE, field.name) for field in fields(CASE)}
+    return forced_steps(settings, ForcedPerBatch(**declared))
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,7 @@ RESULTS = (
         source=DIAGNOSIS,
         says="512 units in encoder and decoder bring .95 or more",
         documented=0.95,
-        why="here 80 units, on a grammar of few phrases, for five seeds: width helps where the code can hold the text",
+        why="here 80 units, on a grammar of few phrases: width helps where the code can hold the text",
         parts=(of_metric("wide", "token_cosine", low=0.95),),
     ),
     Statement(

@@ -20,7 +20,7 @@ VARIANTS = (
         role="fixed",
         guards={"skill_vs_mean": "raw_targets", "val_loss_reduction": "raw_targets"},
         gates=("generation_mae_f",),  # free running, which no teacher-forced score stands for
-        alpha=0.005,  # at .001 five seeds would not tell a model frozen after the first epoch by its skill
+        alpha=0.005,  # at .001 so few seeds would not tell a model frozen after the first epoch by its skill
         seeds=7,
     ),
     Variant(
