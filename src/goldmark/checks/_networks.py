@@ -251,12 +251,6 @@ def check_inputs_ignored(outputs: Tensor, threshold: float = 1e-6) -> Finding:
     )
 
 
-def hidden_widths(model: nn.Module) -> list[tuple[int, int]]:
-    """Return (inputs, outputs) of the trained matrix layers, in the order in which they are registered."""
-    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    return [(layer.in_features, layer.out_features) for layer in layers]
-
-
 def inner_bottleneck(widths: Sequence[tuple[int, int]]) -> int:
     """Return how many layers between the first and the last are no narrower than both ends of the network."""
     if len(widths) < 2:

@@ -2,8 +2,8 @@
 
 30 epochs of a cosine, stopped after the 12th: there the deviations that the record's evidence gives come out, .332 for
 a fresh cosine and .586 for fresh warm restarts (poetry, evidence on the scheduler); stop and lowest rate, which it does
-not tell, were searched for with these numbers in sight. Its .621, for the repository's own
-way, cannot be computed: how that builds its scheduler is not told.
+not tell, were searched for with these numbers in sight. Its .621, for the repository's own way, cannot be computed: how
+that builds its scheduler is not told.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from goldmark.audit._statement import Statement, checked, computed, measured, of_metric
-from goldmark.case import Runs, Score, Thresholds
+from goldmark.case import Runs, Score
 from goldmark.cases.eeg import CASE
+from goldmark.cases.eeg.evaluations import DECISION_RULE
 from goldmark.cases.eeg.full import FULL
 from goldmark.cases.eeg.scores import augmented_prediction_s, mse, nrmse, smooth_l1
 from goldmark.checks import skill, unmoved_by_augmentation
@@ -26,7 +27,6 @@ V8, AGGRESSIVE = (Score(metric=SMOOTH_L1, value=value) for value in (0.079314, 0
 V8_NRMSE_OVER_RANGE = 0.160418
 ENSEMBLE = Score(metric=MSE, value=0.160783)  # of v1 and v2 alike
 V3 = tuple(Score(metric=MSE, value=value) for value in (0.160919, 0.160764, 0.160983, 0.160740, 0.160780))
-THRESHOLDS = Thresholds(go_on=Score(metric=SMOOTH_L1, value=0.085), stop=Score(metric=SMOOTH_L1, value=0.095))
 CHALLENGE = 1.0002
 
 
@@ -78,7 +78,7 @@ def nrmse_spread() -> float:
 
 def decision(score: Score) -> float:
     """Return what the record's rule decides: 0 go on, 1 marginal, 2 stop."""
-    return float(("go on", "marginal", "stop").index(THRESHOLDS.decide(score)))
+    return float(("go on", "marginal", "stop").index(DECISION_RULE.decide(score)))
 
 
 def decision_in_unit(error: Score) -> float:
@@ -281,8 +281,8 @@ STATEMENTS = (
             parts=(computed("SmoothL1 of the mean", constant_smooth_l1, low=bar.value),),
         )
         for name, says, bar in (
-            ("going_on_takes_learning", "a model below 0.085 is worth going on with", THRESHOLDS.go_on),
-            ("learning_nothing_is_stopped", "a model that has learnt nothing is above 0.095", THRESHOLDS.stop),
+            ("going_on_takes_learning", "a model below 0.085 is worth going on with", DECISION_RULE.go_on),
+            ("learning_nothing_is_stopped", "a model that has learnt nothing is above 0.095", DECISION_RULE.stop),
         )
     ),
     Statement(

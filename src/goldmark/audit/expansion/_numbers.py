@@ -15,7 +15,7 @@ from goldmark.cases.expansion.data import countdown_bars
 from goldmark.cases.expansion.full import FULL
 from goldmark.cases.expansion.model import JadeCompact
 from goldmark.cases.expansion.terms import POINTERS_DELTA, TERMS, huber, log_sigma_at_start
-from goldmark.checks import settled_log_sigma, shares, simulated_log_sigma
+from goldmark.checks import parameter_count, settled_log_sigma, shares, simulated_log_sigma
 
 BARS = 105  # of a window
 WINDOWS, BATCH, EPOCHS = 210, 32, 100
@@ -61,7 +61,7 @@ def n_parameters(features: int = 12) -> int:
     settings = replace(FULL.settings, features=features)
     with torch.device("meta"):
         model = JadeCompact(settings, torch.zeros(len(TERMS)), nn.Module())
-    return sum(parameter.numel() for parameter in model.parameters())
+    return parameter_count(model)
 
 
 def entropy(*counts: float) -> float:

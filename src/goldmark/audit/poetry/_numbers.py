@@ -19,7 +19,7 @@ from goldmark.cases.poetry.full import SETTINGS
 from goldmark.cases.poetry.model import make_model
 from goldmark.cases.poetry.objective import Forcing, draw_forcing, forcing_tensors
 from goldmark.cases.poetry.scores import close, constant_prediction, reconstruction_scores
-from goldmark.checks import cosine_ceiling, forcing_not_per_step
+from goldmark.checks import cosine_ceiling, forcing_not_per_step, parameter_count
 from goldmark.training.cells import Cell
 from goldmark.training.draws import Draws
 
@@ -48,7 +48,7 @@ def n_parameters(  # what a wiring of the record may differ in
     )
     with torch.device("meta"):
         model = make_model(settings, SETTINGS.embedding)
-    return sum(parameter.numel() for parameter in model.parameters())
+    return parameter_count(model)
 
 
 def nearest_wiring(hidden: int, wanted: float) -> float:

@@ -12,6 +12,7 @@ from goldmark.case import Case, MatrixScale
 from goldmark.cases.roast import CASE
 from goldmark.cases.roast.full import FULL
 from goldmark.cases.roast.model import DecoderLayer, RoastFormer
+from goldmark.checks import parameter_count
 
 _NEEDS_FILE = (
     "needs the record's profiles, which are not part of this package; goldmark run roast --data FILE reads them"
@@ -32,7 +33,7 @@ def model_of(variant: str, scale: MatrixScale = "full") -> RoastFormer:
 
 def n_parameters(variant: str, scale: MatrixScale = "full") -> int:
     """Return the number of parameters of a variant's model."""
-    return sum(parameter.numel() for parameter in model_of(variant, scale).parameters())
+    return parameter_count(model_of(variant, scale))
 
 
 def _first_layer(variant: str) -> DecoderLayer:
