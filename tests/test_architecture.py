@@ -24,6 +24,7 @@ PUBLIC = {
         "checks",
         "claims",
         "cli",
+        "experiment",
         "fingerprint",
         "golden",
         "plugin",
@@ -35,6 +36,7 @@ PUBLIC = {
     "training.checkpoint_file",
 }
 ROOMS = [
+    "_session",
     "case",
     "fingerprint",
     "statistics",
@@ -42,6 +44,7 @@ ROOMS = [
     "checks",
     "runs",
     "training",
+    "experiment",
     "cases",
     "audit",
     "golden",
@@ -132,9 +135,10 @@ def test_importing_is_cheap(module):
 
 def test_public_names_are_those_of_the_plan():
     """The names that users import, no more and no fewer, and each can be had."""
-    words = ["Baseline", "Case", "Check", "Claim", "Finding", "Metric", "Run", "UsageError", "Variant", "Verdict"]
+    cases = ["CASES", "Case", "ModelCase", "experiment", "find_case"]
+    words = ["Baseline", "Check", "Claim", "Finding", "Metric", "Run", "UsageError", "Variant", "Verdict"]
     checks = ["assert_healthy", "preflight", "watch"]
-    assert sorted([*words, "CASES", "check_case", "find_case", "train", *checks]) == sorted(goldmark.__all__)
+    assert sorted([*cases, *words, *checks, "check_case", "train"]) == sorted(goldmark.__all__)
     assert all(getattr(goldmark, name) is not None for name in goldmark.__all__)
     with pytest.raises(AttributeError, match="module 'goldmark' has no attribute 'fit'; it has: CASES, "):
         goldmark.fit  # noqa: B018
@@ -145,7 +149,7 @@ def test_public_modules_are_named_here_and_say_what_is_public():
     modules = {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in FILES}
     public = {name.removesuffix(".__init__") for name in modules if "._" not in f".{name.removesuffix('.__init__')}"}
     assert PUBLIC == {name for name in public if not name.startswith(("audit.", "cases."))} - {"__init__"}
-    for room in ("case", "checks", "golden", "runs", "statistics", "training"):
+    for room in ("case", "checks", "experiment", "golden", "runs", "statistics", "training"):
         assert importlib.import_module(f"goldmark.{room}").__all__, room
 
 

@@ -13,9 +13,9 @@ from goldmark.golden._files.folder import find_golden, golden_names
 from goldmark.golden._update.apply import apply_update
 
 CATALOGUE = """
-from goldmark.case import Case, Variant
+from goldmark.case import ModelCase, Variant
 
-class Mine(Case):
+class Mine(ModelCase):
     def make_data(self, settings, seed):
         raise NotImplementedError
     make_model = loss = evaluate = baselines = examine = make_data

@@ -6,9 +6,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goldmark.case import Baseline, Case, Check, Claim, Finding, Metric, Run, UsageError, Variant, Verdict
+    from goldmark.case import (
+        Baseline,
+        Case,
+        Check,
+        Claim,
+        Finding,
+        Metric,
+        ModelCase,
+        Run,
+        UsageError,
+        Variant,
+        Verdict,
+    )
     from goldmark.cases import CASES, find_case
     from goldmark.checks import assert_healthy, preflight, watch
+    from goldmark.experiment import experiment
     from goldmark.golden import check_case
     from goldmark.training import train
 
@@ -20,12 +33,14 @@ __all__ = [
     "Claim",
     "Finding",
     "Metric",
+    "ModelCase",
     "Run",
     "UsageError",
     "Variant",
     "Verdict",
     "assert_healthy",
     "check_case",
+    "experiment",
     "find_case",
     "preflight",
     "train",
@@ -36,6 +51,7 @@ _HOME = {
     "CASES": "cases",
     "assert_healthy": "checks",
     "check_case": "golden",
+    "experiment": "experiment",
     "find_case": "cases",
     "preflight": "checks",
     "train": "training",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from goldmark.case import Case
+from goldmark.case import ModelCase
 from goldmark.cases import CASES, case_at
 from goldmark.runs import Job, Keep
 from goldmark.training import _checkpoint, _single, _stacked
@@ -24,13 +24,13 @@ LOGGING = (  # all that logging does, but for models that a stack writes back fo
 )
 
 
-def documented_size() -> Case[Any]:
+def documented_size() -> ModelCase[Any]:
     """The expansion case at its documented size, for 20 of its epochs."""
     full = case_at("expansion", "full")
     return replace(full, settings=replace(full.settings, steps=100))
 
 
-MADE: dict[str, tuple[Callable[[], Case[Any]], int]] = {
+MADE: dict[str, tuple[Callable[[], ModelCase[Any]], int]] = {
     "expansion, one run": (lambda: CASES["expansion"], 1),
     "expansion, documented size": (documented_size, 1),
     "roast, stack of 5": (lambda: CASES["roast"], 5),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from goldmark.case import Case, Claim, Metric, Variant
+from goldmark.case import Claim, Metric, ModelCase, Variant
 from goldmark.claims import mean
 from goldmark.cli import program
 from goldmark.golden import Golden, Result
@@ -34,7 +34,7 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line(Case[Settings]):
+class Line(ModelCase[Settings]):
     """y = x1 - 2 x2 and noise."""
 
     def make_data(self, settings, seed):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import subprocess
 import sys
 
 import torch
 
-from goldmark.fingerprint import fingerprint, sha256, source_hashes
+from goldmark.fingerprint import code_hash, fingerprint, source_hashes
 
 
 def test_fingerprint_names_versions_device_and_flags():
@@ -41,13 +40,13 @@ def test_fingerprint_does_not_load_torch():
 
 
 def test_source_hashes_follow_the_content(tmp_path):
-    """Paths are relative and with slashes; one changed byte changes one hash."""
+    """Paths are relative and with slashes; one changed value changes one hash."""
     (tmp_path / "a").mkdir()
     one, two = tmp_path / "a" / "one.py", tmp_path / "two.py"
     one.write_bytes(b"x = 1\n")
     two.write_bytes(b"y = 2\n")
     before = source_hashes([two, one], tmp_path)
-    assert {"a/one.py": hashlib.sha256(b"x = 1\n").hexdigest(), "two.py": sha256(b"y = 2\n")} == before
+    assert {"a/one.py": code_hash(b"x = 1"), "two.py": code_hash(b"y = 2")} == before
     one.write_bytes(b"x = 3\n")
     after = source_hashes([two, one], tmp_path)
     assert ["a/one.py"] == [path for path in before if before[path] != after[path]]

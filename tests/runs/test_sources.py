@@ -50,7 +50,7 @@ def test_sources_of_a_case_are_its_files_but_for_declarations(name, scale):
     sources = sources_of(case_at(name, scale), "single")
     assert folder - {"experiments.py", "full.py"} == files_in(f"cases/{name}", sources)
     assert {path.name for path in (PACKAGE / "checks").glob("*.py")} == files_in("checks", sources)
-    assert {"_case.py", "_run.py"} == files_in("case", sources)
+    assert {"_case.py", "_model_case.py", "_run.py"} == files_in("case", sources)
 
 
 def test_sources_are_hashes_of_the_files():

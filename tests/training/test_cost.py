@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from goldmark.case import Case, Metric, Variant
+from goldmark.case import Metric, ModelCase, Variant
 from goldmark.cases import CASES
 from goldmark.runs import Job
 from goldmark.training import _cost as cost
@@ -28,7 +28,7 @@ class Settings:
     n_val: int = 10
 
 
-class LinearCase(Case[Settings]):
+class LinearCase(ModelCase[Settings]):
     """A layer."""
 
     def make_data(self, settings, seed):

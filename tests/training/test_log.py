@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from goldmark.case import Case, Look
+from goldmark.case import Look, ModelCase
 from goldmark.cases import CASES
 from goldmark.cases.roast import RoastCase
 from goldmark.runs import Job, Keep, log_folder
@@ -211,7 +211,7 @@ def test_case_of_one_term_has_no_files_of_terms(tmp_path):
 class Unseen(RoastCase):
     """The roast case as a user's may be: with nothing of what is optional."""
 
-    look, inputs = Case.look, Case.inputs
+    look, inputs = ModelCase.look, ModelCase.inputs
 
 
 def test_case_that_shows_nothing_is_logged_by_what_it_evaluates(tmp_path):

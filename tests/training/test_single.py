@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from goldmark.case import Baseline, Case, Finding, Metric, UsageError, Variant
+from goldmark.case import Baseline, Finding, Metric, ModelCase, UsageError, Variant
 from goldmark.runs import Job
 from goldmark.training import draws, resolve_device, train
 from goldmark.training._single import train_single
@@ -29,7 +29,7 @@ class LineSettings:
     noise: float = 0.1
 
 
-class LineCase(Case[LineSettings]):
+class LineCase(ModelCase[LineSettings]):
     """A line that needs no fix."""
 
     def make_data(self, settings, seed):

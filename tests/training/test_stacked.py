@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from goldmark.case import Case, Metric, Variant
+from goldmark.case import Metric, ModelCase, Variant
 from goldmark.cases import CASES
 from goldmark.runs import Job, plan_jobs
 from goldmark.training import _tasks as tasks
@@ -113,7 +113,7 @@ class Line(nn.Module):
         return self.line(self.norm(x[:, None]))[:, 0]
 
 
-class LineCase(Case[LineSettings]):
+class LineCase(ModelCase[LineSettings]):
     """A line that needs no fix."""
 
     def make_data(self, settings, seed):

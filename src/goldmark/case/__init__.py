@@ -5,20 +5,18 @@ from __future__ import annotations
 from goldmark.case._case import (
     Better,
     Case,
-    Data,
     MeanTest,
     Metric,
-    Recipe,
     Role,
     S,
     Scale,
     Unsaid,
     Variant,
-    cosine_factor,
     recipe_of,
 )
 from goldmark.case._claim import AllOf, Check, Claim, Relation, Verdict
 from goldmark.case._look import Half, Look
+from goldmark.case._model_case import Data, ModelCase, Recipe, cosine_factor
 from goldmark.case._run import Baseline, Failure, Finding, MatrixScale, Run, Runs, UsageError, find
 from goldmark.case._score import Decision, Score, Thresholds
 
@@ -38,6 +36,7 @@ __all__ = [
     "MatrixScale",
     "MeanTest",
     "Metric",
+    "ModelCase",
     "Recipe",
     "Relation",
     "Role",

@@ -69,6 +69,10 @@ class Run:
     data: str  # "generated", or the sha256 of the user's file
     seconds: float
     evaluations: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # where they were asked for
+    ingredients: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # what else can change it: kind -> name
+    session: str = ""  # of commands or tests that trained it, where it is kept for others
+    error: str | None = None  # what stopped it, or which metric is not finite: it has no metrics that count
+    output: str = ""  # the end of what it printed, where something stopped it
 
     def baseline(self, name: str) -> Baseline:
         """Return the baseline of that name; raise `UsageError` with the known names otherwise."""

@@ -7,18 +7,18 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from goldmark.case import Case, MatrixScale, find
+from goldmark.case import MatrixScale, ModelCase, find
 
 _NAMES = ("roast", "eeg", "expansion", "poetry")
 
 
-class _Catalogue(Mapping[str, Case[Any]]):
+class _Catalogue(Mapping[str, ModelCase[Any]]):
     """The cases by name; looking one up imports its file."""
 
-    def __getitem__(self, name: str) -> Case[Any]:
+    def __getitem__(self, name: str) -> ModelCase[Any]:
         if name not in _NAMES:
             raise KeyError(name)
-        case: Case[Any] = import_module(f"goldmark.cases.{name}").CASE
+        case: ModelCase[Any] = import_module(f"goldmark.cases.{name}").CASE
         return case
 
     def __iter__(self) -> Iterator[str]:
@@ -28,15 +28,15 @@ class _Catalogue(Mapping[str, Case[Any]]):
         return len(_NAMES)
 
 
-CASES: Mapping[str, Case[Any]] = _Catalogue()
+CASES: Mapping[str, ModelCase[Any]] = _Catalogue()
 
 
-def find_case(name: str) -> Case[Any]:
+def find_case(name: str) -> ModelCase[Any]:
     """Return the case of that name; raise `UsageError` with the known names otherwise."""
     return find(CASES, name, "the catalogue has no case")
 
 
-def case_at(name: str, scale: MatrixScale) -> Case[Any]:
+def case_at(name: str, scale: MatrixScale) -> ModelCase[Any]:
     """Return a case at a scale: `fast` as in `CASES`, `full` at its documented size, `smoke` as a miniature of that.
 
     The miniature keeps all widths and lengths; it has few examples, two of them a batch, and takes two steps.
@@ -45,7 +45,7 @@ def case_at(name: str, scale: MatrixScale) -> Case[Any]:
     if scale == "fast":
         return fast
     full = import_module(f"goldmark.cases.{name}.full")
-    whole: Case[Any] = replace(
+    whole: ModelCase[Any] = replace(
         full.FULL, documented=full.DOCUMENTED, stacks_on_cpu=False
     )  # too large for a core's cache
     if scale == "full":

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from goldmark.case import Case, UsageError
+from goldmark.case import ModelCase, UsageError
 from goldmark.cases import CASES
 
 
@@ -40,7 +40,7 @@ def given_companions(asked: Mapping[str, Any]) -> dict[str, Path]:
     return {name: asked[name] for name in _names() if asked[name] is not None}
 
 
-def need_takers(cases: list[Case[Any]], companions: Mapping[str, Path], *, data: bool) -> None:
+def need_takers(cases: list[ModelCase[Any]], companions: Mapping[str, Path], *, data: bool) -> None:
     """Raise `UsageError` where a companion is given without --data, or to a case that does not take it."""
     for name, path in companions.items():
         if not data:

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from goldmark.case import Case, MatrixScale, Run, UsageError
+from goldmark.case import MatrixScale, ModelCase, Run, UsageError
 from goldmark.cases import CASES, case_at
 from goldmark.cli._json_file import write_json
 from goldmark.cli._kept import Means, kept_outcome
@@ -114,7 +114,7 @@ def _means(device: str, machines: Machines | None, jobs: int | None, folder: Pat
 
 def _matrices(
     names: Sequence[str], scale: MatrixScale, device: str, only: str | None, seeds: int | None
-) -> list[tuple[Case[Any], list[Job]]]:
+) -> list[tuple[ModelCase[Any], list[Job]]]:
     """Return the cases with the jobs that are asked for; at scale smoke two of every shape, unless seeds are named."""
     matrices = []
     for name in dict.fromkeys(names) or CASES:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from goldmark.case import Case
+from goldmark.case import ModelCase
 from goldmark.cli._progress import training_progress
 from goldmark.runs import Job, Task
 from goldmark.training._plan import group_jobs
@@ -21,7 +21,7 @@ _GPU_FLOPS = 67e12  # float32 operations a second of an H200 without tensor core
 _SHARE_REACHED = 0.5  # of a CPU's speed in a matrix product, by a training step at best
 
 
-def plan_table(matrices: Sequence[tuple[Case[Any], Sequence[Job]]]) -> Table:
+def plan_table(matrices: Sequence[tuple[ModelCase[Any], Sequence[Job]]]) -> Table:
     """Return a table with a row a shape: runs, parameters, operations, memory and the time floor on one GPU."""
     table = Table(title="runs by shape; floor: operations at 67 TFLOP/s", title_justify="left")
     for name in ("case", "first variant", "variants", "runs", "steps", "parameters", "GFLOP/step", "MB/run", "floor s"):

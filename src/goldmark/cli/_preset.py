@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from goldmark.case import Case, Run, UsageError
+from goldmark.case import ModelCase, Run, UsageError
 from goldmark.cli._progress import training_progress
 from goldmark.runs import Job, plan_jobs
 
@@ -18,14 +18,14 @@ preset_option = click.option(
 )
 
 
-def at_preset(cases: Sequence[Case[Any]], name: str) -> list[Case[Any]]:
+def at_preset(cases: Sequence[ModelCase[Any]], name: str) -> list[ModelCase[Any]]:
     """Return the case at a preset; raise `UsageError` where there is not one case, or it has no such preset."""
     if len(cases) != 1:
         raise UsageError(f"--preset takes one case; for example: goldmark run poetry --data poems.json --preset {name}")
     return [cases[0].with_preset(name)]
 
 
-def preset_runs(case: Case[Any], seeds: Sequence[int] | None, device: str, *, evaluate: bool) -> list[Run]:
+def preset_runs(case: ModelCase[Any], seeds: Sequence[int] | None, device: str, *, evaluate: bool) -> list[Run]:
     """Train the model of a preset with each seed, by default with one, and show its epochs as they pass."""
     return [_trained(job) for job in plan_jobs(case, None, seeds, device, evaluate=evaluate)]
 

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.text import Text
 
-from goldmark.case import Case, Run, UsageError
+from goldmark.case import ModelCase, Run, UsageError
 from goldmark.cases import CASES, find_case
 from goldmark.cli._companions import CommandWithCompanions, given_companions, need_takers
 from goldmark.cli._json_file import json_option, write_json
@@ -135,7 +135,7 @@ def _need_alone(context: click.Context, folder: Path) -> None:
         raise UsageError(f"--resume {folder} goes on with what that run was asked for; leave out: {', '.join(given)}")
 
 
-def _cases(options: RunOptions) -> list[Case[Any]]:
+def _cases(options: RunOptions) -> list[ModelCase[Any]]:
     """Return the cases that are asked for; raise `UsageError` where one, its file or the goldens are not there."""
     cases = [find_case(name) for name in options.cases]
     companions = {name: Path(path) for name, path in options.companions.items()}
@@ -151,7 +151,7 @@ def _cases(options: RunOptions) -> list[Case[Any]]:
     return cases
 
 
-def _on_file(cases: Sequence[Case[Any]], path: Path, companions: Mapping[str, Path]) -> Case[Any]:
+def _on_file(cases: Sequence[ModelCase[Any]], path: Path, companions: Mapping[str, Path]) -> ModelCase[Any]:
     if len(cases) != 1 or not cases[0].reads:
         able = ", ".join(f"{name} ({case.reads})" for name, case in CASES.items() if case.reads)
         raise UsageError(
@@ -161,7 +161,7 @@ def _on_file(cases: Sequence[Case[Any]], path: Path, companions: Mapping[str, Pa
 
 
 def _outcome(
-    console: Console, case: Case[Any], options: RunOptions, device: str, processes: int, folder: Path | None
+    console: Console, case: ModelCase[Any], options: RunOptions, device: str, processes: int, folder: Path | None
 ) -> Outcome:
     """Train, judge and show a case; who names the seeds asks for fewer than the goldens have."""
     chosen = None if options.seeds is None else range(options.seeds)

@@ -11,6 +11,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from goldmark.fingerprint._code import code_hash
+
 
 def fingerprint(device: str = "cpu", dtype: str = "float32") -> dict[str, str]:
     """Describe the environment of a run on a device: versions, CPU and its vector capability, GPU, threads, flags.
@@ -85,8 +87,8 @@ def installed_version(name: str) -> str:
 
 
 def source_hashes(paths: Iterable[Path], root: Path) -> dict[str, str]:
-    """Return {path relative to root: sha256} of source files."""
-    return {path.relative_to(root).as_posix(): sha256(path.read_bytes()) for path in sorted(paths)}
+    """Return {path relative to root: hash} of source files."""
+    return {path.relative_to(root).as_posix(): hash_of(path) for path in sorted(paths)}
 
 
 def sha256(content: bytes) -> str:
@@ -95,12 +97,14 @@ def sha256(content: bytes) -> str:
 
 
 def hash_of(file: Path) -> str:
-    """Return the sha256 of a file, read again only after it has changed."""
+    """Return the hash of a file, read again only after it has changed: of Python's code, and else of its bytes."""
     state = file.stat()
     return _hash_of(file, state.st_mtime_ns, state.st_size)
 
 
 @cache
 def _hash_of(file: Path, changed_ns: int, size: int) -> str:  # the state is a part of the key
+    if file.suffix == ".py":
+        return code_hash(file.read_bytes())
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from goldmark.runs._folder import Progress, alone, difference, keep, made_from, stored_runs, trained_by_one
 from goldmark.runs._jobs import Engine, Job, Keep, Task, by_variant, n_runs, plan_jobs
 from goldmark.runs._logs import append_rows, has_logs, log_folder, log_sizes, start_logs
+from goldmark.runs._reuse import NEW, reusable, store_path
 from goldmark.runs._sources import files_of, sources_of
-from goldmark.runs._store import checkpoint_path, finite, read_run, run_path, write_run, write_whole
+from goldmark.runs._store import checkpoint_path, finite, read_run, run_file, run_path, write_run, write_whole
 
 __all__ = [
+    "NEW",
     "Engine",
     "Job",
     "Keep",
@@ -29,9 +31,12 @@ __all__ = [
     "n_runs",
     "plan_jobs",
     "read_run",
+    "reusable",
+    "run_file",
     "run_path",
     "sources_of",
     "start_logs",
+    "store_path",
     "stored_runs",
     "trained_by_one",
     "write_run",

@@ -53,8 +53,8 @@ def stored_runs(folder: Path, jobs: Iterable[Job]) -> tuple[Progress, list[Job]]
     progress, pending = Progress(), []
     for job in jobs:
         path = run_path(folder, job)
-        run = _read_whole(path)
-        reason = _outdated(run, job) if run else "half-written" if path.exists() else None
+        run = read_whole(path)
+        reason = changed_since(run, job) if run else "half-written" if path.exists() else None
         if run and not reason:
             progress.kept += 1
             progress.add(run)
@@ -98,7 +98,7 @@ def _trained(folder: Path, task: Task, train: Callable[[Task], list[Run]], timeo
     return True
 
 
-def _read_whole(path: Path) -> Run | None:
+def read_whole(path: Path) -> Run | None:
     """Return a run, or None where there is no file, or one that is cut off or of another version."""
     try:
         return read_run(path)
@@ -106,8 +106,8 @@ def _read_whole(path: Path) -> Run | None:
         return None
 
 
-def _outdated(run: Run, job: Job) -> str | None:
-    """Return what has changed since a run was trained; None where nothing has."""
+def changed_since(run: Run, job: Job) -> str | None:
+    """Return what has changed since the engine trained a run; None where nothing has."""
     then = {
         "settings": run.exact["recipe"],
         "code": run.sources,

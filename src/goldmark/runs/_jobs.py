@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from goldmark.case import Case, Run
+from goldmark.case import ModelCase, Run
 
 Engine = Literal["single", "stacked"]
 
@@ -24,7 +24,7 @@ class Keep:
 class Job:
     """One run to be trained."""
 
-    case: Case[Any]
+    case: ModelCase[Any]
     variant: str
     seed: int
     device: str = "cpu"
@@ -48,7 +48,7 @@ Task = tuple[Job, ...]  # jobs that are trained together
 
 
 def plan_jobs(
-    case: Case[Any],
+    case: ModelCase[Any],
     variants: Sequence[str] | None,
     seeds: Iterable[int] | None,
     device: str,
@@ -66,7 +66,7 @@ def plan_jobs(
     ]
 
 
-def n_runs(case: Case[Any], seeds: Sequence[int] | None = None) -> int:
+def n_runs(case: ModelCase[Any], seeds: Sequence[int] | None = None) -> int:
     """Return how many runs all variants of a case make, with their own seeds or with the given ones."""
     return len(plan_jobs(case, None, seeds, "cpu"))
 

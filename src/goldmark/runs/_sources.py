@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import goldmark
-from goldmark.case import Case
+from goldmark.case import ModelCase
 from goldmark.fingerprint import source_hashes
 from goldmark.runs._jobs import Engine
 
 _PACKAGE = Path(goldmark.__file__).parent
 _SHARED = (
     "case/_case.py",
+    "case/_model_case.py",
     "case/_run.py",
     *(f"training/{name}.py" for name in ("_checkpoint", "_log", "_log_rows", "_prepare", "_schedule")),
     "training/checkpoint_file.py",
@@ -28,17 +29,17 @@ _ENGINES = {
 _DECLARATIONS = ("experiments.py", "full.py")
 
 
-def sources_of(case: Case[Any], engine: Engine) -> dict[str, str]:
+def sources_of(case: ModelCase[Any], engine: Engine) -> dict[str, str]:
     """Return {path: sha256} of the engine, the checks and the files that say how the case behaves."""
     return _sources(_defined_in(case), engine)
 
 
-def files_of(case: Case[Any]) -> list[Path]:
+def files_of(case: ModelCase[Any]) -> list[Path]:
     """Return the files that say how a case behaves: those of its folder in the catalogue, or the one of its class."""
     return _files(_defined_in(case))
 
 
-def _defined_in(case: Case[Any]) -> Path:
+def _defined_in(case: ModelCase[Any]) -> Path:
     return Path(inspect.getsourcefile(type(case)) or "")
 
 

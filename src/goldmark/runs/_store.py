@@ -9,13 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from goldmark.case import Baseline, Finding, Run
+from goldmark.case import Baseline, Case, Finding, Run
 from goldmark.runs._jobs import Job
 
 
 def run_path(folder: Path, job: Job) -> Path:
     """Return the file of a job's run."""
-    return folder / job.case.scale / job.case.name / job.variant / f"{job.seed}.json"
+    return run_file(folder, job.case, job.variant, job.seed)
+
+
+def run_file(folder: Path, case: Case[Any], variant: str, seed: int) -> Path:
+    """Return the file of a run of a case of any kind."""
+    return folder / case.scale / case.name / variant / f"{seed}.json"
 
 
 def checkpoint_path(folder: Path, job: Job, which: Literal["last", "best"]) -> Path:

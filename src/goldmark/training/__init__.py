@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from goldmark.case import Case, Run, UsageError
+from goldmark.case import ModelCase, Run, UsageError
 from goldmark.runs import plan_jobs, read_run, run_path, trained_by_one
 from goldmark.training._innocent import INNOCENT_CHANGES, with_innocent_change
 from goldmark.training._machines import Machines, outcomes
@@ -27,7 +27,7 @@ _SHARERS = 2  # tasks that a stack of a variant is cut into, so that two process
 
 
 def train(
-    case: Case[Any],
+    case: ModelCase[Any],
     variants: Sequence[str] | None = None,
     seeds: Iterable[int] | None = None,
     *,
@@ -55,7 +55,7 @@ def train(
 
 
 def trained_once(
-    folder: Path, case: Case[Any], variants: Sequence[str] | None = None, device: str = "cpu"
+    folder: Path, case: ModelCase[Any], variants: Sequence[str] | None = None, device: str = "cpu"
 ) -> list[Run]:
     """Return the runs of variants (all by default) with their own seeds, trained once for all who share the folder.
 

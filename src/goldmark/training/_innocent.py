@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from goldmark.case import Case
+from goldmark.case import ModelCase
 
 _ONE_ULP, _TWO_THREADS = "one ulp in one weight", "two threads"
 INNOCENT_CHANGES = (_ONE_ULP, _TWO_THREADS)
 
 
-def with_innocent_change(case: Case[Any], change: str) -> Case[Any]:
+def with_innocent_change(case: ModelCase[Any], change: str) -> ModelCase[Any]:
     """Return a case that is the same but for an innocent change to each run, one of `INNOCENT_CHANGES`."""
     kind = type(case)
 
@@ -41,5 +41,5 @@ def _move_one_weight(model: Any) -> None:
         weight.copy_(torch.nextafter(weight, torch.full_like(weight, torch.inf)))
 
 
-def _as(kind: type[Case[Any]], case: Case[Any]) -> Case[Any]:
+def _as(kind: type[ModelCase[Any]], case: ModelCase[Any]) -> ModelCase[Any]:
     return kind(**{field.name: getattr(case, field.name) for field in fields(case)})

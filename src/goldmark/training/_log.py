@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from goldmark.case import Case, Half, Look
+from goldmark.case import Half, Look, ModelCase
 from goldmark.checks import gradient_norms
 from goldmark.fingerprint import fingerprint
 from goldmark.runs import append_rows, log_folder, made_from, start_logs
@@ -226,6 +226,6 @@ def _shown(run: Prepared, step: int) -> dict[str, Row]:
     """Return statistics of what a step shows the model of the first training rows, with the draws of that step."""
     rows = torch.arange(_batch(run), device=run.job.device)
     step_draws = draws.Draws.at(run.job.seed, step, run.job.device)
-    case: Case[Any] = run.case
+    case: ModelCase[Any] = run.case
     inputs = case.inputs(of_step(run.data, step), rows, step_draws, run.settings)
     return {name: statistics_of(values) for name, values in inputs.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Case, Data, Recipe, Run, recipe_of
+from goldmark.case import Baseline, Data, ModelCase, Recipe, Run, recipe_of
 from goldmark.fingerprint import fingerprint
 from goldmark.runs import Engine, Job, sources_of
 from goldmark.training import draws
@@ -43,13 +43,13 @@ class Prepared:
     log: Log | None = None  # of a run that is kept
 
     @property
-    def case(self) -> Case[Any]:
+    def case(self) -> ModelCase[Any]:
         """The case of the run."""
         return self.job.case
 
 
 @contextmanager
-def exact_arithmetic(case: Case[Any]) -> Iterator[None]:
+def exact_arithmetic(case: ModelCase[Any]) -> Iterator[None]:
     """Compute in the threads of a case, so that sums have one order, and convolve with all bits of float32.
 
     Both are put back afterwards.
@@ -154,7 +154,7 @@ def as_run(trained: Prepared, engine: Engine, seconds: float) -> Run:
     )
 
 
-def _declared(case: Case[Any], row: Mapping[str, float]) -> dict[str, float]:
+def _declared(case: ModelCase[Any], row: Mapping[str, float]) -> dict[str, float]:
     """Keep what the case declares as its metrics; a missing one is a KeyError here, not a hole later."""
     return {metric.name: row[metric.name] for metric in case.metrics}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from goldmark.case import Case, Data, Recipe
+from goldmark.case import Data, ModelCase, Recipe
 from goldmark.training import draws
 
 
@@ -55,7 +55,7 @@ def train_size(data: Data) -> int:
     return next(len(tensor) for name, tensor in data.items() if name.startswith("train_"))
 
 
-def rates_at(case: Case[Any], settings: Recipe, model: nn.Module, step: int) -> tuple[float, ...]:
+def rates_at(case: ModelCase[Any], settings: Recipe, model: nn.Module, step: int) -> tuple[float, ...]:
     """Return the learning rates of a step, one for each peak rate among the parameters, in their order."""
     peaks = dict.fromkeys(case.learning_rate(settings, name) for name, _ in model.named_parameters())
     return tuple(peak * case.rate_factor(settings, step) for peak in peaks)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 
 from goldmark.audit._statement import Statement, computed
-from goldmark.case import Case, MatrixScale
+from goldmark.case import MatrixScale, ModelCase
 from goldmark.cases.roast import CASE
 from goldmark.cases.roast.full import FULL
 from goldmark.cases.roast.model import DecoderLayer, RoastFormer
@@ -23,7 +23,7 @@ _N_TRAIN = 123  # profiles
 @cache
 def model_of(variant: str, scale: MatrixScale = "full") -> RoastFormer:
     """Return the model of a variant on the meta device: shapes and no numbers."""
-    case: Case[Any] = FULL if scale == "full" else CASE
+    case: ModelCase[Any] = FULL if scale == "full" else CASE
     settings = case.settings_of(variant)
     sizes = {"train_flavors": (1, settings.n_flavors), "train_continuous": (1, 3), "train_temp_f": (1, settings.length)}
     data = {name: torch.empty(size) for name, size in sizes.items()} | {"vocabulary": torch.tensor(settings.vocabulary)}

@@ -30,7 +30,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Case, Data, Finding, Half, Look, cosine_factor
+from goldmark.case import Baseline, Data, Finding, Half, Look, ModelCase, cosine_factor
 from goldmark.cases.eeg import evaluations, scores
 from goldmark.cases.eeg.augmentation import augmented
 from goldmark.cases.eeg.data import Windows, generate, in_volts, on_unit, read_windows, split_windows, trains
@@ -85,7 +85,7 @@ class EegSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EegCase(Case[EegSettings]):
+class EegCase(ModelCase[EegSettings]):
     """CompactRT on generated windows, augmented and mixed in every step."""
 
     def windows(self, settings: EegSettings, seed: int) -> Data:

@@ -30,7 +30,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Case, Data, Finding, Half, Look, UsageError
+from goldmark.case import Baseline, Data, Finding, Half, Look, ModelCase, UsageError
 from goldmark.cases.expansion.bars import FEATURES, measured_windows
 from goldmark.cases.expansion.data import generate
 from goldmark.cases.expansion.evaluations import Section, record_evaluations
@@ -85,7 +85,7 @@ class ExpansionSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExpansionCase(Case[ExpansionSettings]):
+class ExpansionCase(ModelCase[ExpansionSettings]):
     """Windows of market bars in which JadeCompact has to find the span of an expansion."""
 
     def make_data(self, settings: ExpansionSettings, seed: int) -> Data:

@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Case, Data, Finding, Half, Look, UsageError
+from goldmark.case import Baseline, Data, Finding, Half, Look, ModelCase, UsageError
 from goldmark.cases.poetry import objective, scores
 from goldmark.cases.poetry.data import windows
 from goldmark.cases.poetry.evaluations import evaluations
@@ -74,7 +74,7 @@ class PoetrySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoetryCase(Case[PoetrySettings]):
+class PoetryCase(ModelCase[PoetrySettings]):
     """Windows of word vectors through a narrow code and back."""
 
     def make_data(self, settings: PoetrySettings, seed: int) -> Data:
@@ -142,7 +142,7 @@ class PoetryCase(Case[PoetrySettings]):
         }
         return MeasuredPoetryCase(**{field.name: getattr(self, field.name) for field in fields(self)} | measured)
 
-    def with_preset(self, name: str) -> Case[PoetrySettings]:
+    def with_preset(self, name: str) -> ModelCase[PoetrySettings]:
         """Raise `UsageError`: a preset is for poems of a user."""
         raise UsageError(f"preset '{name}' is for your own poems; give them with --data FILE")
 

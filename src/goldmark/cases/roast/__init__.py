@@ -29,7 +29,7 @@ from typing import Literal, cast
 
 from torch import Tensor, nn
 
-from goldmark.case import Baseline, Case, Data, Finding, Half, Look, cosine_factor
+from goldmark.case import Baseline, Data, Finding, Half, Look, ModelCase, cosine_factor
 from goldmark.cases.roast import evaluations
 from goldmark.cases.roast.data import Profile, generate, measured_sizes, read_profiles, split_profiles
 from goldmark.cases.roast.experiments import CLAIMS, VARIANTS
@@ -86,7 +86,7 @@ class RoastSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoastCase(Case[RoastSettings]):
+class RoastCase(ModelCase[RoastSettings]):
     """The case on generated profiles."""
 
     def make_data(self, settings: RoastSettings, seed: int) -> Data:

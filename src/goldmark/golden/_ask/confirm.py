@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from goldmark.case import Case, Run, Scale, UsageError
+from goldmark.case import ModelCase, Run, Scale, UsageError
 from goldmark.golden._compare.shift import rule_of
 from goldmark.golden._files.entries import Golden, Statistical
 from goldmark.runs import by_variant
@@ -38,7 +38,7 @@ class Confirmation:
 
 
 def confirm(
-    case: Case[Any],
+    case: ModelCase[Any],
     golden: Golden,
     *,
     processes: int = 1,

@@ -1,0 +1,202 @@
+"""Declare an experiment: a training function of a seed, the metrics that it returns, and its variants."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, cast
+
+from goldmark.case import Case, Claim, Metric, Run, UsageError, Variant
+from goldmark.experiment._obtain import obtain
+
+DEFAULT = "default"  # the variant of the function's own default arguments
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentVariant(Variant):
+    """A variant whose runs can be read where it is declared."""
+
+    def runs(self) -> list[Run]:
+        """Return its runs, a seed each: those that are there, and where something has changed, newly trained ones."""
+        if self.case is None:
+            raise UsageError(f"variant '{self.name}' belongs to no experiment; take it from one: digits.variant(...)")
+        return obtain(self.case, [self.name]).runs
+
+    def values(self, metric: str) -> dict[int, float]:
+        """Return a metric by seed; raise `UsageError` for a metric that it has not, and where a seed failed."""
+        runs = self.runs()
+        failed = next((run for run in runs if run.error is not None), None)
+        if failed is not None:
+            raise UsageError(f"{failed.case}/{failed.variant}, seed {failed.seed}: {failed.error}")
+        if self.case is not None:
+            self.case.metric(metric)
+        return {run.seed: run.metrics[metric] for run in runs}
+
+    def mean(self, metric: str) -> float:
+        """Return the mean of a metric over its seeds."""
+        return fmean(self.values(metric).values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Case[Mapping[str, Any]]):
+    """A case whose runs a function makes: `function(seed, **settings)` returns metrics, or yields some every epoch."""
+
+    function: Function
+    data: tuple[str, ...] = ()  # files and folders that it reads, where nobody can see it open them
+    environment: tuple[str, ...] = ()  # variables of the environment that it may see, beside the usual ones
+    own: ExperimentVariant = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "own", self.variant(DEFAULT))
+
+    def __call__(self, seed: int, **settings: Any) -> Any:
+        """Call the function itself, in this process, as if it were no experiment."""
+        return self.function(seed, **settings)
+
+    def variant(self, name: str, says: str = "", /, **changes: Any) -> ExperimentVariant:
+        """Return the variant of that name; with arguments to change, declare it first.
+
+        Raise `UsageError` for a name that is taken, or unknown, and for an argument that the function has not.
+        """
+        if changes:
+            self._declare(name, says, changes)
+        return cast("ExperimentVariant", super().variant(name))  # all its variants are
+
+    def _declare(self, name: str, says: str, changes: Mapping[str, Any]) -> None:
+        taken = [variant.name for variant in self.variants]
+        if name in taken:
+            raise UsageError(f"experiment '{self.name}' has a variant '{name}' already; give this one another name")
+        unknown = sorted(set(changes) - set(self.settings))
+        if unknown:
+            raise UsageError(
+                f"experiment '{self.name}' has no argument '{unknown[0]}'; it has: {', '.join(self.settings) or 'none'}"
+            )
+        _need_json(self.name, changes)
+        guards = {metric.guard for metric in self.metrics if isinstance(metric.guard, str)}
+        arguments = ", ".join(f"{argument}={value!r}" for argument, value in changes.items())
+        declared = ExperimentVariant(
+            name=name,
+            says=says or f"with {arguments}",
+            role="broken" if name in guards else "option",
+            of=DEFAULT,
+            changes=dict(changes),
+            gates=self.variants[0].gates,
+            seen_by=next((metric.name for metric in self.metrics if metric.guard == name), "none"),
+        )
+        object.__setattr__(self, "variants", (*self.variants, declared))  # they are declared one by one
+
+    def runs(self) -> list[Run]:
+        """Return the runs of the function with its own arguments, a seed each."""
+        return self.own.runs()
+
+    def values(self, metric: str) -> dict[int, float]:
+        """Return a metric of those runs by seed."""
+        return self.own.values(metric)
+
+    def mean(self, metric: str) -> float:
+        """Return the mean of a metric over those runs."""
+        return self.own.mean(metric)
+
+
+def experiment(
+    *,
+    seeds: int,
+    metrics: Sequence[Metric],
+    data: Iterable[str] = (),
+    environment: Iterable[str] = (),
+    claims: Iterable[Claim] = (),
+    sequential: bool = False,
+) -> Callable[[Function], Experiment]:
+    """Make a training function of a seed an experiment: a case whose runs it makes.
+
+    The function returns its metrics, or yields a dict of them every epoch; its other arguments have defaults that JSON
+    can hold, and variants change them. `metrics` are the rules by which goldens hold its numbers: `guard` names the
+    variant whose bug the golden must see. `data` names files and folders, relative to the project, that code outside of
+    Python opens; what Python opens is seen. `environment` names variables that the function may see. `sequential`
+    lets checks stop at few seeds where these decide. Raise `UsageError` where the function is not one of a module, or
+    an argument has no default, or one that JSON cannot hold.
+    """
+    rules = _metrics(metrics)
+    if type(seeds) is not int or seeds < 1:
+        raise UsageError(f"seeds is {seeds!r}; give how many seeds the experiment trains with, such as 12")
+
+    def declare(function: Function) -> Experiment:
+        name, says = _name(function), (inspect.getdoc(function) or "").partition("\n")[0]
+        guards = {metric.name: metric.guard for metric in rules if metric.guard is not None}
+        own = ExperimentVariant(
+            name=DEFAULT,
+            says="the function's own arguments",
+            role="fixed",
+            guards=guards,
+            gates=tuple(metric.name for metric in rules if metric.margin is not None),
+        )
+        return Experiment(
+            name=name,
+            title=name,
+            says=says or f"the function {name}",
+            settings=_defaults(name, function),
+            seeds=seeds,
+            variants=(own,),
+            metrics=rules,
+            claims=tuple(claims),
+            sequential=sequential,
+            function=function,
+            data=tuple(data),
+            environment=tuple(environment),
+        )
+
+    return declare
+
+
+def _metrics(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
+    """Return the metrics; raise `UsageError` for what is none, for one that comes twice, and for guards of values."""
+    wanted = "metrics takes a list, metrics=[Metric('val_rmse', margin='2%')]"
+    if isinstance(metrics, str | Mapping) or not all(isinstance(metric, Metric) for metric in metrics):
+        raise UsageError(f"{wanted}; it was given {metrics!r}")
+    names = [metric.name for metric in metrics]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice or not names:
+        raise UsageError(f"metrics names '{twice}' twice" if twice else f"{wanted}; it was given none")
+    for metric in metrics:
+        if not (metric.guard is None or isinstance(metric.guard, str)):
+            raise UsageError(f"the guard of '{metric.name}' is {metric.guard!r}; name a variant: guard='raw_inputs'")
+    return tuple(metrics)
+
+
+def _name(function: Function) -> str:
+    """Return the name of a function of a module; raise `UsageError` for another one: no worker could import it."""
+    name = getattr(function, "__qualname__", repr(function))
+    if "<" in name or "." in name or not inspect.isfunction(function):
+        raise UsageError(f"'{name}' is not a function of a module, which a worker could import; define it at the top")
+    return name
+
+
+def _defaults(name: str, function: Function) -> dict[str, Any]:
+    """Return the arguments of a function with their defaults, but for the seed."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters or parameters[0].default is not inspect.Parameter.empty:
+        raise UsageError(f"experiment '{name}' takes no seed; its first argument is the seed: def {name}(seed, ...)")
+    for parameter in parameters[1:]:
+        if parameter.default is inspect.Parameter.empty:
+            raise UsageError(f"experiment '{name}': argument '{parameter.name}' has no default; give it one")
+    settings = {parameter.name: parameter.default for parameter in parameters[1:]}
+    _need_json(name, settings)
+    return settings
+
+
+def _need_json(name: str, settings: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for an argument that is another one after it was written as JSON."""
+    for argument, value in settings.items():
+        try:
+            same = json.loads(json.dumps(value, allow_nan=False)) == value
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            raise UsageError(
+                f"experiment '{name}': argument '{argument}' is {value!r}, which JSON cannot hold; use numbers, texts, "
+                "lists and dicts, such as the name of what is meant"
+            )

@@ -1,0 +1,50 @@
+"""The hash of what Python code does: comments, docstrings, positions and layout are no part of it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_READERS = (b"__doc__", b"getdoc", b"getsource", b"docopt", b"doctest")  # of text that is otherwise no code
+
+
+def code_hash(source: bytes) -> str:
+    """Return the sha256 of the syntax tree of Python code, or of its bytes where they are none.
+
+    Code that names a way to read docstrings or sources keeps its docstrings. The tree is written without empty fields,
+    so that it is the same for versions of Python that know of more of them.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return hashlib.sha256(source).hexdigest()
+    if not any(reader in source for reader in _READERS):
+        _drop_docstrings(tree)
+    words: list[str] = []
+    _write(tree, words)
+    return hashlib.sha256(" ".join(words).encode(errors="surrogatepass")).hexdigest()
+
+
+def _drop_docstrings(tree: ast.Module) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+
+
+def _write(node: object, words: list[str]) -> None:
+    if isinstance(node, ast.AST):
+        words.append(f"{type(node).__name__}(")
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != []:
+                words.append(name)
+                _write(value, words)
+        words.append(")")
+    elif isinstance(node, list):
+        words.append("[")
+        for item in node:
+            _write(item, words)
+        words.append("]")
+    else:
+        words.append(f"{type(node).__name__} {node!r}")

@@ -1,0 +1,50 @@
+"""The run store: whether a run that somebody trained can be read instead of training it again, and why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from goldmark._session import Session
+from goldmark.case import Case, ModelCase, Run, recipe_of
+from goldmark.runs._folder import changed_since, read_whole
+from goldmark.runs._ingredients import changed
+from goldmark.runs._jobs import Job
+from goldmark.runs._store import run_file
+
+NEW = "no run yet"
+
+
+def store_path(session: Session, case: Case[Any], variant: str, seed: int) -> Path:
+    """Return the file of a run in the store of a session."""
+    return run_file(session.folder / "runs", case, variant, seed)
+
+
+def reusable(
+    session: Session, case: Case[Any], variant: str, seed: int, *, device: str = "cpu"
+) -> tuple[Run | None, str]:
+    """Return a run that the store holds, or None and why it has to be trained.
+
+    A run is read where nothing that can change its numbers has changed. One that stopped with an error never is, for
+    its cause may be gone, and in a fresh session only those that this session has trained.
+    """
+    path = store_path(session, case, variant, seed)
+    run = read_whole(path)
+    if run is None:
+        return None, "a damaged file" if path.exists() else NEW
+    if run.session == session.token:  # of now, whatever has changed since: a session sees one state
+        return run, ""
+    if session.fresh:
+        return None, "all are trained anew"
+    if run.error is not None and not run.metrics:
+        return None, "it stopped with an error"
+    why = _changed(session, case, run, device)
+    return (None, why) if why else (run, "")
+
+
+def _changed(session: Session, case: Case[Any], run: Run, device: str) -> str | None:
+    if isinstance(case, ModelCase):
+        return changed_since(run, Job(case, run.variant, run.seed, device))
+    if run.exact["recipe"] != recipe_of(case.settings_of(run.variant)):
+        return "other arguments"
+    return changed(run, session.root)
