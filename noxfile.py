@@ -117,20 +117,36 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
-@nox.session
-def wheel(session: nox.Session) -> None:
-    """Build the wheel, install it as a user does, record and hold a golden, and train from an empty folder."""
+def install_wheel(session: nox.Session, extra: str = "") -> Path:
+    """Build the wheel and install it as a user does; return an empty folder that is a project of its own."""
     folder = Path(session.create_tmp()).resolve()
     shutil.rmtree(folder)
-    for part in ("wheel", "tests", "empty"):
-        (folder / part).mkdir(parents=True)
+    (folder / "project").mkdir(parents=True)
     session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder / "wheel"), ".")
     wheel_file = str(next((folder / "wheel").glob("*.whl")))
-    session.install("-c", "constraints.txt", wheel_file)
+    session.install("-c", "constraints.txt", f"{wheel_file}{extra}")
     session.install("--force-reinstall", "--no-deps", wheel_file)  # of the same version, but perhaps of other content
-    (folder / "tests" / "test_wheel.py").write_text("def test_golden(golden):\n    golden.close({'x': 0.5})\n")
-    with session.chdir(folder / "tests"):
+    (folder / "project" / "pytest.ini").write_text("[pytest]\n")  # else pytest goes up to the checkout's own settings
+    return folder / "project"
+
+
+@nox.session
+def light(session: nox.Session) -> None:
+    """Install the wheel without extras, and see what works without torch, and what says which extra it needs."""
+    project = install_wheel(session)
+    shutil.copy("tests/light/without_torch.py", project)
+    with session.chdir(project):
+        session.run("pytest", "without_torch.py", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Install the wheel as a user does, record and hold a golden, and train from an empty folder."""
+    project = install_wheel(session, "[torch]")
+    (project / "test_wheel.py").write_text("def test_golden(golden):\n    golden.close({'x': 0.5})\n")
+    with session.chdir(project):
         session.run("pytest", "--golden-update", "--golden-reason", "recorded without syrupy")
         session.run("pytest")
-    with session.chdir(folder / "empty"):
+    (project.parent / "empty").mkdir()
+    with session.chdir(project.parent / "empty"):
         session.run("goldmark", "run", "roast", "--seeds", "1", env=ONE_THREAD)

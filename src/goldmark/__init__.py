@@ -47,6 +47,7 @@ __all__ = [
     "watch",
 ]
 
+_NEED_TORCH = {"assert_healthy", "preflight", "train", "watch"}
 _HOME = {
     "CASES": "cases",
     "assert_healthy": "checks",
@@ -62,7 +63,10 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'goldmark' has no attribute '{name}'; it has: {', '.join(__all__)}")
-    return getattr(import_module(f"goldmark.{_HOME.get(name, 'case')}"), name)
+    from goldmark.case import naming_extras
+
+    with naming_extras(f"goldmark.{name}", *(["torch"] if name in _NEED_TORCH else [])):
+        return getattr(import_module(f"goldmark.{_HOME.get(name, 'case')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -15,6 +15,7 @@ from goldmark.case._case import (
     recipe_of,
 )
 from goldmark.case._claim import AllOf, Check, Claim, Relation, Verdict
+from goldmark.case._extras import installed, naming_extras
 from goldmark.case._look import Half, Look
 from goldmark.case._model_case import Data, ModelCase, Recipe, cosine_factor
 from goldmark.case._run import Baseline, Failure, Finding, MatrixScale, Run, Runs, UsageError, find
@@ -52,5 +53,7 @@ __all__ = [
     "Verdict",
     "cosine_factor",
     "find",
+    "installed",
+    "naming_extras",
     "recipe_of",
 ]

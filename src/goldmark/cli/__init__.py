@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from goldmark.case import UsageError
+from goldmark.case import UsageError, naming_extras
 from goldmark.cli._audit import audit_command
 from goldmark.cli._catalogue import list_command
 from goldmark.cli._golden import golden_group
 from goldmark.cli._matrix import matrix_command
 from goldmark.cli._run import run_command
 
+_ASKED = "goldmark.asked"  # key of the command line as it was written
+
 
 class _Program(click.Group):
-    """A group that answers wrong use and bad input with one line and exit status 2."""
+    """A group that answers wrong use, bad input and a missing extra with one line and exit status 2."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_ASKED] = shlex.join(["goldmark", *args])
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with naming_extras(f"'{ctx.meta[_ASKED]}'"):
+                return super().invoke(ctx)
         except UsageError as error:
             click.echo(f"goldmark: {error}", err=True)
             ctx.exit(2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Iterable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from goldmark.case import Case, Check, Runs
+from goldmark.case import Case, Check, Runs, installed
 from goldmark.cases import CASES, find_case
 from goldmark.cli._tables import number_text, wide_console
 from goldmark.golden._catalogue import approved_runs
@@ -31,11 +33,23 @@ def list_command(names: tuple[str, ...], golden_dir: Path) -> None:
     goldmark list roast poetry
     """
     console = wide_console()
+    if not names and not installed("torch"):
+        console.print(Text(_stories()))
+        return
     for case in [find_case(name) for name in names or CASES]:
         console.print(Text(f"\n{case.name}: {case.title}", style="bold"))
         console.print(Text(case.says))
         console.print(_variants(case))
         console.print(_claims(case, approved_runs(case, golden_dir)))
+
+
+def _stories() -> str:
+    """Return the name and the first sentence of every case, read from its file: what needs torch is not loaded."""
+    room, lines = files("goldmark.cases"), []
+    for name in CASES:
+        story = ast.get_docstring(ast.parse(room.joinpath(name, "__init__.py").read_text(encoding="utf-8")))
+        lines.append(f"{name}: {(story or '').partition(chr(10))[0]}")
+    return "\n".join([*lines, "Their variants and claims need torch: pip install 'goldmark[torch]'"])
 
 
 def _variants(case: Case[Any]) -> Table:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from goldmark.case import ModelCase, UsageError
+from goldmark.case import ModelCase, UsageError, installed
 from goldmark.cases import CASES
 
 
@@ -23,7 +23,8 @@ class CommandWithCompanions(click.Command):
 
 
 def _names() -> list[str]:
-    return list(dict.fromkeys(name for case in CASES.values() for name in case.companions))
+    cases = CASES.values() if installed("torch") else ()  # no case of the catalogue can run without it
+    return list(dict.fromkeys(name for case in cases for name in case.companions))
 
 
 def _option(name: str) -> click.Option:

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goldmark.case import Case, UsageError, find
+from goldmark.case import Case, UsageError, find, naming_extras
 
 if TYPE_CHECKING:
     import pytest
@@ -67,7 +67,8 @@ class Project:
         module, _, attribute = entry.partition(":")
         way_out = "write module:ATTRIBUTE, where a case can be imported from"
         try:
-            case = getattr(import_module(module), attribute)
+            with naming_extras("it"):
+                case = getattr(import_module(module), attribute)
         except (ImportError, AttributeError, ValueError) as error:
             raise UsageError(f"goldmark_cases names '{entry}' ({error}); {way_out}") from error
         if not isinstance(case, Case):

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any, Literal
 
-from goldmark.case import Run, UsageError
+from goldmark.case import Run, UsageError, naming_extras
 from goldmark.runs import Task
 from goldmark.training._tasks import train_task
 
@@ -147,8 +147,6 @@ def _ray_outcome(ray: Any, reference: Any) -> Outcome:
 
 
 def _ray() -> Any:
-    try:
+    with naming_extras("a run on machines 'ray'"):
         import ray
-    except ImportError:
-        raise UsageError("machines 'ray' need Ray: pip install 'goldmark[ray]'") from None
     return ray
