@@ -12,7 +12,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 
 LINTED = ["src", "tests", "noxfile.py"]
-BENCHES = ("golden", "engine", "logs", "start", "checks")
+BENCHES = ("golden", "engine", "logs", "start", "checks", "experiments")
 BENCH = [*(f"tests/bench/bench_{name}.py" for name in BENCHES), "-p", "no:randomly", "-s"]
 OLDEST_TORCH = "torch==2.4.0"  # the first whose fused AdamW runs on a CPU; as in pyproject.toml
 TEXTS = ["tests/golden/compare/test_texts.py", "tests/cli/test_help.py", "tests/cli/test_run.py"]  # held by syrupy

@@ -63,9 +63,9 @@ def verdict_of(runs_of: RunsOf) -> VerdictOf:
 @pytest.fixture(scope="session")
 def _loaded_libraries() -> None:
     """Load what sessions within a test would load and forget again: numpy cannot be loaded twice in a process."""
-    rooms = ("_fixture.arguments", "_fixture.check", "_compare.metrics", "_update.apply")
+    rooms = ("_fixture.arguments", "_fixture.trained", "_fixture.check", "_compare.metrics", "_update.apply")
     golden = [f"goldmark.golden.{name}" for name in rooms]
-    for module in (*golden, "email.parser", "filelock", "scipy.special"):
+    for module in (*golden, "email.parser", "filelock", "numpy.random", "scipy.special"):
         importlib.import_module(module)
 
 

@@ -24,7 +24,7 @@ PUBLIC = {
         "checks",
         "claims",
         "cli",
-        "experiment",
+        "experiments",
         "fingerprint",
         "golden",
         "plugin",
@@ -44,7 +44,7 @@ ROOMS = [
     "checks",
     "runs",
     "training",
-    "experiment",
+    "experiments",
     "cases",
     "audit",
     "golden",
@@ -135,7 +135,7 @@ def test_importing_is_cheap(module):
 
 def test_public_names_are_those_of_the_plan():
     """The names that users import, no more and no fewer, and each can be had."""
-    cases = ["CASES", "Case", "ModelCase", "experiment", "find_case"]
+    cases = ["CASES", "Case", "ModelCase", "area_under", "experiment", "find_case", "steps_to"]
     words = ["Baseline", "Check", "Claim", "Finding", "Metric", "Run", "UsageError", "Variant", "Verdict"]
     checks = ["assert_healthy", "preflight", "watch"]
     assert sorted([*cases, *words, *checks, "check_case", "train"]) == sorted(goldmark.__all__)
@@ -149,7 +149,7 @@ def test_public_modules_are_named_here_and_say_what_is_public():
     modules = {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in FILES}
     public = {name.removesuffix(".__init__") for name in modules if "._" not in f".{name.removesuffix('.__init__')}"}
     assert PUBLIC == {name for name in public if not name.startswith(("audit.", "cases."))} - {"__init__"}
-    for room in ("case", "checks", "experiment", "golden", "runs", "statistics", "training"):
+    for room in ("case", "checks", "experiments", "golden", "runs", "statistics", "training"):
         assert importlib.import_module(f"goldmark.{room}").__all__, room
 
 
@@ -185,5 +185,5 @@ def test_rooms_are_small_and_named():
 def test_every_room_has_its_tests():
     """tests/ mirrors src/: a room without tests is seen here."""
     for room in {room_of(path) for path in FILES} - {"__init__"}:
-        own = [*TESTS.glob(f"test_{room}*.py"), *(TESTS / room).glob("test_*.py")]
+        own = [*TESTS.glob(f"test_{room.removeprefix('_')}*.py"), *(TESTS / room).glob("test_*.py")]
         assert own, room

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from goldmark.cases import CASES, find_case
     from goldmark.checks import assert_healthy, preflight, watch
-    from goldmark.experiment import experiment
+    from goldmark.experiments import experiment
     from goldmark.golden import check_case
     from goldmark.training import train
 
@@ -38,11 +38,13 @@ __all__ = [
     "UsageError",
     "Variant",
     "Verdict",
+    "area_under",
     "assert_healthy",
     "check_case",
     "experiment",
     "find_case",
     "preflight",
+    "steps_to",
     "train",
     "watch",
 ]
@@ -52,7 +54,7 @@ _HOME = {
     "CASES": "cases",
     "assert_healthy": "checks",
     "check_case": "golden",
-    "experiment": "experiment",
+    "experiment": "experiments",
     "find_case": "cases",
     "preflight": "checks",
     "train": "training",

@@ -7,13 +7,59 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 Machines = Literal["here", "processes", "ray"]
+Address = tuple[str, str, int]  # of a run: case, variant, seed
 FOLDER = ".goldmark"
+SILENT_S, EVERY_S = 2.0, 30.0  # until the first line of progress, and between two
 _MARKS = ("pyproject.toml", "pytest.ini", "setup.cfg", "tox.ini", ".git")  # of the root of a project
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What became of the runs that a session was asked for, each counted once however often it was asked for."""
+
+    read: set[Address] = field(default_factory=set)  # they were there already
+    trained: dict[Address, str] = field(default_factory=dict)  # -> why
+    failed: dict[Address, str] = field(default_factory=dict)  # read or trained -> their error
+
+    def add(self, other: Tally) -> None:
+        """Add what another process of the session counts: what one has trained, another only reads."""
+        self.read.update(other.read)
+        self.trained.update(other.trained)
+        self.failed.update(other.failed)
+
+    def to_plain(self) -> list[list[tuple[Address, str]]]:
+        """Return the tally as plain values, which pytest-xdist sends from a worker to the controller."""
+        return [[(address, "") for address in self.read], [*self.trained.items()], [*self.failed.items()]]
+
+    @classmethod
+    def from_plain(cls, plain: list[list[tuple[Address, str]]]) -> Tally:
+        """Return the tally that `to_plain` made plain."""
+        read, trained, failed = map(dict, plain)
+        return cls(read=set(read), trained=trained, failed=failed)
+
+    def lines(self) -> list[str]:
+        """Return a line per case, "digits: 12 runs read, 12 trained (model.py changed)", and one per failed seed."""
+        cases = dict.fromkeys(case for case, _, _ in sorted({*self.read, *self.trained}))
+        failures = [
+            f"{case}/{variant}, seed {seed}: {error}" for (case, variant, seed), error in sorted(self.failed.items())
+        ]
+        return [*(self._line(case) for case in cases), *failures]
+
+    def _line(self, case: str) -> str:
+        n_read = sum(address[0] == case for address in self.read - set(self.trained))
+        reasons = Counter(why for address, why in sorted(self.trained.items()) if address[0] == case)
+        n_failed = sum(address[0] == case for address in self.failed)
+        one = len(reasons) == 1
+        why = ", ".join(reason if one else f"{count} {reason}" for reason, count in reasons.most_common())
+        trained = f"{reasons.total()} trained ({why})"
+        counts = ((n_read, f"{n_read} runs read"), (reasons.total(), trained), (n_failed, f"{n_failed} failed"))
+        return f"{case}: {', '.join(text for count, text in counts if count)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +71,20 @@ class Session:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)  # the same in all processes of a session
     fresh: bool = False  # only runs of this session are read
     machines: Machines = "processes"
-    jobs: int | None = None  # processes that train; None: as many as there are cores
-    read: Counter[str] = field(default_factory=Counter)  # case -> runs that were there already
-    trained: Counter[tuple[str, str]] = field(default_factory=Counter)  # (case, why) -> runs
+    jobs: int | None = None  # processes that train; None: as many as there are cores; 0: this one, without the store
+    reverse: bool = False  # the last seed is trained first: what hangs on the order of seeds does not come again
+    say: Callable[[str], None] = field(default=lambda line: None, repr=False)  # tell a person how far it is
+    tally: Tally = field(default_factory=Tally)
 
 
 _current: list[Session] = []
 
 
-def use(session: Session) -> None:
-    """Make a session that of this process."""
-    _current[:] = [session]
+def use(session: Session | None) -> Session | None:
+    """Make a session that of this process, None one of the project around, and return what was in use before."""
+    before = _current[0] if _current else None
+    _current[:] = [] if session is None else [session]
+    return before
 
 
 def current() -> Session:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from goldmark.case import UsageError
-from goldmark.golden._files.entries import listed, update_command
+from goldmark.golden._files.entries import update_command
 from goldmark.golden._fixture.preflight import preflight  # noqa: F401 - a fixture
+from goldmark.golden._fixture.summary import as_reported, counts_of
+from goldmark.golden._fixture.training import JOBS, Training, n_jobs, session_of
 from goldmark.golden._fixture.users import MARK, may_use_golden, uses_golden
 
 if TYPE_CHECKING:
@@ -31,8 +33,6 @@ _MESSAGE = pytest.StashKey[bool]()  # there where goldens failed the test
 _LEDGER = pytest.StashKey["Ledger"]()
 _SESSION = pytest.StashKey["GoldenSession"]()
 _COLLECTION, _STAGING = "goldmark_collection", "goldmark_staging"  # keys of what xdist carries between processes
-_EXPECTED = "does not hold, as the test expects"
-_NO_RESULT = "nothing to record: the test was skipped, or failed as it expects"
 
 # Numbers are text: pytest has number options only from 8.4 on.
 INI_OPTIONS = (
@@ -42,6 +42,7 @@ INI_OPTIONS = (
     ("golden_rel", "relative tolerance of close numbers for which a test gives none", "1e-9"),
     ("golden_whole", "entries of the largest array that a golden holds whole; of others it holds a summary", "10000"),
     ("golden_device", "kind of device that tests train on: cpu, cuda or mps", "cpu"),
+    ("goldmark_runs_dir", "folder of finished runs of experiments, relative to the root", ".goldmark"),
     ("golden_budget", "what the alphas of all gating metrics may add up to, such as 4%; none: no limit", None),
 )
 
@@ -54,10 +55,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--golden-reason", metavar="TEXT", help="why goldens change; no reason, no update")
     group.addoption("--golden-partial", action="store_true", help="allow checks with fewer seeds than goldens need")
     group.addoption("--golden-strict", action="store_true", help="fail what is undecided: more seeds would tell")
+    group.addoption("--golden-guards", action="store_true", help="train guards anew: goldens must still see them")
     group.addoption("--golden-weaken", "--weaken", action="store_true", help="allow an update to weaken goldens")
     group.addoption("--golden-once", action="store_true", help="update: do not run the recorded tests a second time")
     group.addoption("--golden-again", metavar="FOLDER", help=argparse.SUPPRESS)  # of that second run, which reads it
     group.addoption("--golden-prune", action="store_true", help="delete unused goldens after a complete green run")
+    group.addoption("--experiment-jobs", type=n_jobs, metavar="N", help=JOBS)
+    group.addoption("--fresh", dest="goldmark_fresh", action="store_true", help="train experiments anew, read no runs")
     for name, says, default in INI_OPTIONS:
         parser.addini(name, says, default=default)
     parser.addini("goldmark_cases", "cases whose goldens the command line updates: module:ATTRIBUTE", type="linelist")
@@ -82,6 +86,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARK)
     config.stash[_LEDGER] = _open_ledger(config)
     config.pluginmanager.register(config.stash[_LEDGER], "goldmark-ledger")
+    training = Training(config, session_of(config, recording=_may_write(config)))
+    config.pluginmanager.register(training, "goldmark-training")
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
@@ -177,6 +183,7 @@ def _golden_session(config: pytest.Config) -> GoldenSession:
             again=ledger.again,
             partial=option.golden_partial,
             strict=option.golden_strict,
+            guards=option.golden_guards,
             every_drift=config.get_verbosity() >= 2,
             defaults=Defaults.from_ini(config.getini),
         )
@@ -197,7 +204,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     if _OUTCOMES in item.stash or may_use_golden(item):
         outcomes = item.stash.get(_OUTCOMES, []) if report.when == "teardown" else []
         failed, passed = item.stash[_FAILED], item.stash.get(_PASSED, False)
-        report.goldens = [_as_reported(outcome, failed=failed, passed=passed).to_plain() for outcome in outcomes]
+        report.goldens = [as_reported(outcome, failed=failed, passed=passed).to_plain() for outcome in outcomes]
     return report
 
 
@@ -205,17 +212,6 @@ def _from_plain(values: dict[str, Any]) -> Outcome:
     from goldmark.golden._fixture.session import Outcome
 
     return Outcome.from_plain(values)
-
-
-def _as_reported(outcome: Outcome, *, failed: bool, passed: bool) -> Outcome:
-    """Return an outcome that agrees with the test's own: of one that was skipped or failed as expected none failed."""
-    if failed:
-        return outcome
-    if outcome.recorded and not passed:
-        return replace(outcome, ok=None, recorded=False, reasons=(_NO_RESULT,))
-    if outcome.ok is False:
-        return replace(outcome, ok=None, reasons=(*outcome.reasons, _EXPECTED))
-    return outcome
 
 
 @dataclass(eq=False)  # pytest keeps plugins in sets
@@ -308,7 +304,7 @@ class Ledger:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print how many goldens hold, and what was not compared, recorded or used."""
-        lines = [*_counts(self.outcomes, committed=self.committed), *self.lines]
+        lines = [*counts_of(self.outcomes, committed=self.committed), *self.lines]
         if self.outcomes and _snapshots_update(self.config) and self.staging is None:
             lines.append(
                 f"compared, not recorded: --snapshot-update came without a reason; to record: {update_command()}"
@@ -373,27 +369,3 @@ def _unused(ledger: Ledger, session: pytest.Session) -> list[str]:
         return pruned(ledger.config, ledger.folder, ledger.tests(), ledger.touched(), green=session.exitstatus == 0)
     there = ledger.folder.is_dir()
     return unused_lines(ledger.config, ledger.folder, ledger.tests(), ledger.touched()) if there else []
-
-
-def _counts(outcomes: Sequence[tuple[str, Outcome]], *, committed: bool) -> list[str]:
-    """Return how many goldens hold, failed, were not checked and were recorded, and the reasons of each."""
-    touched = [outcome for _, outcome in outcomes]
-    left_out = sum(_NO_RESULT in outcome.reasons for outcome in touched)
-    expected = sum(_EXPECTED in outcome.reasons for outcome in touched)
-    recorded = sum(outcome.ok is True and outcome.recorded for outcome in touched)
-    counts = {
-        "hold": sum(outcome.ok is True and not (outcome.recorded or outcome.undecided) for outcome in touched),
-        "undecided": sum(outcome.ok is True and bool(outcome.undecided) for outcome in touched),
-        "failed": sum(outcome.ok is False for outcome in touched),
-        "not checked in full": sum(outcome.ok is None for outcome in touched) - expected - left_out,
-        "expected to fail": expected,
-        "recorded": recorded if committed else 0,
-        "not recorded": left_out if committed else left_out + recorded,
-    }
-    reasons: dict[str, list[str]] = {}
-    for outcome in touched:
-        for reason in outcome.reasons:
-            reasons.setdefault(reason, []).append(outcome.name)
-    summary = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    undecided = [f"{outcome.name}: {metric}" for outcome in touched for metric in outcome.undecided if outcome.ok]
-    return [summary, *(f"{why}: {listed(names)}" for why, names in reasons.items()), *undecided] if summary else []

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from goldmark.case import Claim, Metric, ModelCase, Variant
 from goldmark.claims import mean
 from goldmark.cli import program
-from goldmark.golden import Golden, Result
+from goldmark.golden import Golden, Result, statistical_entry
 from goldmark.golden._files.folder import find_golden, golden_names
 from goldmark.golden._files.format import to_bytes
 from goldmark.golden._update.apply import apply_update
@@ -151,7 +151,7 @@ def golden_text():
 @pytest.mark.parametrize(
     ("ini", "says"),
     [
-        ("goldmark_cases = no_such_module:CASE", "goldmark_cases names 'no_such_module:CASE' (No module named"),
+        ("goldmark_cases = no_such_module:CASE", "goldmark_cases names 'no_such_module:CASE' (ModuleNotFoundError: No"),
         ("goldmark_cases = line_case:OTHER", "goldmark_cases names 'line_case:OTHER' ("),
         (
             "goldmark_cases = json:dumps",
@@ -395,6 +395,17 @@ def test_plan_shows_what_each_number_of_seeds_detects(invoke, recorded, tmp_path
     assert [5, 8, 12, 16, 24, 32] * 3 == [check["seeds"] for check in checks]
     assert [0.025, 0.05, 0.1] == sorted({check["margin"] for check in checks})
     assert all(check["power"] > 0.9 for check in checks)  # a model that hardly moves is far off
+
+
+def test_status_and_plan_say_which_metrics_are_checked_sequentially(invoke, tmp_path):
+    """The test of the metric, and a row with what its looks detect."""
+    values = {str(seed): 1.0 + 0.01 * (7 * seed % 13) for seed in range(20)}
+    entry = statistical_entry(values, scale="identity", margin=0.05, sequential=True)
+    apply_update(tmp_path / "tests" / "golden", {"looks": Result(name="looks", statistical={"rmse": entry})}, "a test")
+    assert "t, sequential" in invoke("status").output
+    planned = invoke("plan", "looks", "--seeds", "20", "--margin", "0.05").output
+    assert "looks at 5, 10, 20" in planned
+    assert f"{entry.detectable:.3g}" in planned
 
 
 def test_plan_takes_values_of_a_file(invoke, tmp_path):

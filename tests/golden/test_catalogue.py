@@ -7,11 +7,14 @@ from dataclasses import replace
 import pytest
 
 from goldmark import check_case
+from goldmark._session import Session, current, use
 from goldmark.case import UsageError
 from goldmark.cases import find_case
 from goldmark.golden._catalogue import healthy_gating, result_of, results_of, with_null
+from goldmark.golden._compare.tiers import compare
 from goldmark.golden._fixture.check import GoldenCheck
 from goldmark.golden._fixture.session import GoldenSession, staged_results
+from goldmark.golden._record.entry import golden_from
 from goldmark.golden._update.apply import apply_update
 from goldmark.training import train
 
@@ -104,29 +107,38 @@ def fixture_of(folder, staging=None):
     return GoldenCheck(session, "test_it.py::test_it", folder / "test_it.py")
 
 
-def test_the_fixture_sees_what_check_case_sees(runs, folder):
+@pytest.fixture
+def own_store(tmp_path):
+    """A session whose store is its own: cases that are cut down have the names of whole ones."""
+    before = current()
+    use(Session(root=tmp_path, folder=tmp_path / "kept", jobs=1))
+    yield
+    use(before)
+
+
+def test_the_fixture_sees_what_check_case_sees(runs, folder, own_store):
     """One evaluator: the comparison of a pytest test is that of the command line, and its failure says the same."""
     held = fixture_of(folder)
-    assert check_case(runs, folder)[0] == held.case(runs, "normalized")
+    assert check_case(runs, folder)[0] == held.runs(brief().variant("normalized"))
     assert [] == held.judge(complete=True)
     few = fixture_of(folder)
-    assert check_case(runs[:3], folder)[0] == few.case(runs[:3], "normalized")
+    few.runs(replace(brief(), seeds=3).variant("normalized"))
     (line,) = [line for line in few.judge(complete=True) if "seeds were run" in line]
     assert check_case(runs[:3], folder)[0].reason in line
     assert [False] == [outcome.ok for outcome in few.outcomes()]
-    moved = [replace(run, close={**run.close, "baselines": {}}) for run in runs]
+    slow = replace(brief(), settings=replace(brief().settings, lr=3e-4))
     other = fixture_of(folder)
-    other.case(moved, "normalized", update_command="do update")
+    comparison = other.runs(slow.variant("normalized"), update_command="do update")
     lines = other.judge(complete=True)
     assert "if the change is meant: do update" in lines
-    assert f"  {check_case(moved, folder)[0].reason}" in lines
+    assert f"  {comparison.reason}" in lines
 
 
-def test_the_fixture_records_and_misses_a_case(runs, tmp_path):
+def test_the_fixture_records_and_misses_a_case(runs, tmp_path, own_store):
     """In an update a variant's runs are staged with those of its guards; without a golden the test fails."""
     (tmp_path / "staged").mkdir()
     recording = fixture_of(tmp_path / "golden", tmp_path / "staged")
-    recording.case(runs, "normalized")
+    recording.runs(brief().variant("normalized"))
     assert [] == recording.judge(complete=True)
     recording.finish()
     staged = staged_results(tmp_path / "staged")
@@ -134,7 +146,7 @@ def test_the_fixture_records_and_misses_a_case(runs, tmp_path):
     assert results_of(runs)[0] == replace(staged["roast/normalized"], versions={})
     assert "torch" in staged["roast/normalized"].versions
     missing = fixture_of(tmp_path / "golden")
-    missing.case(runs, "normalized")
+    missing.runs(brief().variant("normalized"))
     (line,) = missing.judge(complete=True)
     assert line.startswith("golden 'roast/normalized' does not exist; create it")
 
@@ -229,3 +241,27 @@ def test_gating_metrics_know_their_values_after_innocent_changes(runs):
     assert set(brief().variant("normalized").gating) == stored
     assert broken == results["roast/raw_targets"]
     assert ["normalized"] == healthy_gating(brief())
+
+
+def test_runs_are_looked_at_after_five_ten_and_twenty_seeds(runs):
+    """The first seeds are a whole check where nothing moved; where it is close, the comparison names the next."""
+    own = next(run for run in runs if run.variant == "normalized")
+
+    def twenty(skill):
+        return [
+            replace(own, seed=seed, metrics={**own.metrics, "skill_vs_mean": skill + 0.01 * (seed % 5)})
+            for seed in range(20)
+        ]
+
+    case = replace(brief(), sequential=True)
+    approved = golden_from(result_of(twenty(0.5), "normalized", case), ())
+    assert {True} == {entry.sequential for entry in approved.statistical.values()}
+    margin = approved.statistical["skill_vs_mean"].margin
+    noise = [
+        replace(run, metrics={**run.metrics, "skill_vs_mean": 0.5 + margin + (1 + seed) % 5 * 0.01 + 0.008})
+        for seed, run in enumerate(twenty(0.5))
+    ]
+    for moved, next_seeds in ((twenty(0.5), ()), (noise, tuple("56789")), (twenty(9.5), ())):
+        comparison = compare(approved, result_of(moved[:5], "normalized", case))
+        assert (moved == twenty(0.5), next_seeds) == (comparison.ok, comparison.next_seeds)
+    assert "a rule changes" in compare(approved, result_of(twenty(0.5), "normalized")).reason

@@ -52,12 +52,9 @@ def test_variant_holds_to_its_golden(case_name, variant, runs_of, golden):
 
     An update judges all claims of the case first, even where these tests alone are selected.
     """
-    guards = CASES[case_name].variant(variant).guards.values()
-    runs = runs_of(case_name, [variant, *sorted(set(guards))])
     if golden.recording:
         assert [] == [claim.name for claim, verdict in CASES[case_name].judge(runs_of(case_name)) if not verdict]
-    every_run = [run for its in runs.values() for run in its]
-    golden.case(every_run, variant, update_command='nox -s update -- --reason "..."')
+    golden.runs(CASES[case_name].variant(variant), update_command='nox -s update -- --reason "..."')
 
 
 @pytest.mark.parametrize(("case_name", "variant", "guard"), GUARDED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from goldmark.case._case import (
+    LOOKS,
     Better,
     Case,
     MeanTest,
@@ -15,6 +16,7 @@ from goldmark.case._case import (
     recipe_of,
 )
 from goldmark.case._claim import AllOf, Check, Claim, Relation, Verdict
+from goldmark.case._curve import Curve, area_under, first_values, steps_to, with_curves
 from goldmark.case._extras import installed, naming_extras
 from goldmark.case._look import Half, Look
 from goldmark.case._model_case import Data, ModelCase, Recipe, cosine_factor
@@ -22,12 +24,14 @@ from goldmark.case._run import Baseline, Failure, Finding, MatrixScale, Run, Run
 from goldmark.case._score import Decision, Score, Thresholds
 
 __all__ = [
+    "LOOKS",
     "AllOf",
     "Baseline",
     "Better",
     "Case",
     "Check",
     "Claim",
+    "Curve",
     "Data",
     "Decision",
     "Failure",
@@ -51,9 +55,13 @@ __all__ = [
     "UsageError",
     "Variant",
     "Verdict",
+    "area_under",
     "cosine_factor",
     "find",
+    "first_values",
     "installed",
     "naming_extras",
     "recipe_of",
+    "steps_to",
+    "with_curves",
 ]

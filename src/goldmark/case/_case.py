@@ -6,15 +6,19 @@ from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from enum import Enum
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from goldmark.case._claim import Claim, Verdict
 from goldmark.case._run import MatrixScale, Runs, find
+
+if TYPE_CHECKING:
+    from goldmark.case._curve import Curve
 
 Role = Literal["fixed", "broken", "option", "control"]
 Better = Literal["higher", "lower", "neither"]
 Scale = Literal["identity", "log"]
 MeanTest = Literal["t", "permutation"]
+LOOKS = (5, 10, 20)  # seeds after which a sequential check looks at its metrics
 
 S = TypeVar("S")
 
@@ -37,11 +41,12 @@ class Metric:
 
     `margin` is the change that nobody would mind: a number on the metric's scale (in its unit, or in log), or a
     percentage such as "2%", on the log scale. None only shows the metric; where it is left out, a project's own default
-    holds (ini option `golden_margin`), and in a case the metric is only shown. `test` is "permutation" where means say
-    little because single seeds can fail outright (an F1 of 0); `dead_below` says from which value on a seed has failed,
-    so that such seeds are counted too. `guard` holds the values of the bug that a golden must see, one per seed, or a
-    function that returns them; `null` those after innocent changes, by the name of the change, which a margin must take
-    in. Both are looked at where a golden is recorded. In a case the guard is a variant: `Variant.guards`.
+    holds (ini option `golden_margin`), and in a `ModelCase` the metric is only shown. `test` is "permutation" where
+    means say little because single seeds can fail outright (an F1 of 0); `dead_below` says from which value on a seed
+    has failed, so that such seeds are counted too. `guard` holds the values of the bug that a golden must see, one per
+    seed, or a function that returns them; in an experiment it is the name of a variant, and in a `ModelCase` the
+    variant has it: `Variant.guards`. `null` holds values after innocent changes, by the name of the change, which a
+    margin must take in. Both are looked at where a golden is recorded.
     """
 
     name: str = field(kw_only=False)
@@ -55,6 +60,7 @@ class Metric:
     dead_below: float | None = None
     guard: Any = None
     null: Mapping[str, Any] | None = None
+    curve: Curve | None = None  # it is a number of another metric's curve; see `steps_to` and `area_under`
 
     @property
     def own_margin(self) -> float | str | None:

@@ -1,4 +1,4 @@
-"""The command line: goldmark list | run | audit | matrix | golden."""
+"""The command line: goldmark list | run | runs | audit | matrix | golden."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from goldmark.cli._catalogue import list_command
 from goldmark.cli._golden import golden_group
 from goldmark.cli._matrix import matrix_command
 from goldmark.cli._run import run_command
+from goldmark.cli._runs import runs_group
 
 _ASKED = "goldmark.asked"  # key of the command line as it was written
 
@@ -47,6 +48,7 @@ def program() -> None:
     goldmark audit                every statement of the records beside what is measured here
     goldmark matrix               the record's experiments at their documented size, on a GPU
     goldmark golden status        what the goldens hold and what they can see
+    goldmark runs list            the finished runs that tests and commands share
 
     Exit status: 0 all as it should be; 1 a claim or golden fails; 2 wrong use or bad input.
     """
@@ -57,6 +59,7 @@ program.add_command(run_command)
 program.add_command(audit_command)
 program.add_command(matrix_command)
 program.add_command(golden_group)
+program.add_command(runs_group)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

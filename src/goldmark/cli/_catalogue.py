@@ -14,16 +14,18 @@ from rich.table import Table
 from rich.text import Text
 
 from goldmark.case import Case, Check, Runs, installed
-from goldmark.cases import CASES, find_case
+from goldmark.cases import CASES
+from goldmark.cli._known_cases import cases_named, every_case
 from goldmark.cli._tables import number_text, wide_console
 from goldmark.golden._catalogue import approved_runs
+from goldmark.golden._project import find_project
 
 
 @click.command("list")
 @click.argument("names", metavar="[CASE]...", nargs=-1)
 @click.option("--golden-dir", type=click.Path(file_okay=False, path_type=Path), default="golden", show_default=True)
 def list_command(names: tuple[str, ...], golden_dir: Path) -> None:
-    """Show cases, variants and claims with their sources.
+    """Show cases, variants and claims with their sources: the catalogue's, those of packages, and the project's own.
 
     Every limit of a claim stands with its distance from the worst seed of the approved runs (the goldens), in sd over
     seeds: a limit that is near alarms by chance, one that is far away sees little.
@@ -33,14 +35,15 @@ def list_command(names: tuple[str, ...], golden_dir: Path) -> None:
     goldmark list roast poetry
     """
     console = wide_console()
-    if not names and not installed("torch"):
-        console.print(Text(_stories()))
-        return
-    for case in [find_case(name) for name in names or CASES]:
+    project = find_project()
+    for case in cases_named(names, project) if names else every_case(project):
         console.print(Text(f"\n{case.name}: {case.title}", style="bold"))
         console.print(Text(case.says))
         console.print(_variants(case))
-        console.print(_claims(case, approved_runs(case, golden_dir)))
+        if case.claims:
+            console.print(_claims(case, approved_runs(case, golden_dir)))
+    if not names and not installed("torch"):
+        console.print(Text(_stories()))
 
 
 def _stories() -> str:

@@ -12,26 +12,28 @@ from typing import Any, NoReturn
 
 import click
 
-from goldmark.case import Case, Run, UsageError
+from goldmark._session import Session
+from goldmark.case import Case, ModelCase, Run, UsageError
 from goldmark.cli._golden_plan import plan_command
 from goldmark.cli._golden_project import need_golden, need_names, project_option, shown
 from goldmark.cli._golden_status import status_command
 from goldmark.cli._json_file import json_option, write_json
 from goldmark.cli._progress import training_progress
 from goldmark.cli._tables import amount
+from goldmark.experiments import obtain
 from goldmark.fingerprint import imported_versions
 from goldmark.golden._ask.between import Difference, between
 from goldmark.golden._ask.confirm import FRESH_FROM, Confirmation, confirm
 from goldmark.golden._catalogue import healthy_gating, results_of, with_null
 from goldmark.golden._files.entries import Result, listed
-from goldmark.golden._files.folder import find_golden
+from goldmark.golden._files.folder import find_golden, golden_path
 from goldmark.golden._project import Project
 from goldmark.golden._record.entry import golden_from
 from goldmark.golden._record.repetition import unrepeated, with_repetition
 from goldmark.golden._update.apply import apply_update, move, would_write
 from goldmark.golden._update.migrate import migrate
 from goldmark.golden._update.review import HEADER, Row, changes, markdown_table, terminal_table
-from goldmark.runs import by_variant, n_runs
+from goldmark.runs import by_variant
 from goldmark.training import INNOCENT_CHANGES, train, with_innocent_change
 
 _FEW = 5  # seeds of an innocent change that is slow to train
@@ -115,7 +117,8 @@ def _diff_trained(project: Project, names: Sequence[str], json_file: Path | None
     rows: list[Row] = []
     unchanged = []
     for case in project.cases(names):
-        for trained in results_of(_trained(case, jobs), case):
+        runs = _trained(case, project, jobs)
+        for trained in _recorded(results_of(runs, case), case, project.folder):
             result = with_repetition(trained, None)
             old = find_golden(project.folder, result.name) if project.folder.is_dir() else None
             if would_write(old, result):
@@ -173,10 +176,12 @@ def update_command(names: tuple[str, ...], reason: str, weaken: bool, jobs: int,
         raise UsageError('nothing written: no reason was given; say why the results change: --reason "..."')
     results: dict[str, Result] = {}
     for case in project.cases(names):
-        runs = _trained(case, jobs)
+        runs = _trained(case, project, jobs)
         _need_claims(case, runs)
-        repeated = _repeated(results_of(runs, case), results_of(_trained(case, jobs), case))
-        results |= with_null(repeated, _innocently_trained(case, jobs))
+        again = _trained(case, project, jobs)
+        first, second = (_recorded(results_of(which, case), case, project.folder) for which in (runs, again))
+        repeated = _repeated(first, second)
+        results |= with_null(repeated, _innocently_trained(case, jobs)) if isinstance(case, ModelCase) else repeated
     review = apply_update(project.folder, results, reason, weaken=weaken)
     for line in terminal_table(review.rows) if review.rows else []:
         click.echo(line)
@@ -291,7 +296,7 @@ def migrate_command(project: Project) -> None:
     click.echo(f"{len(migrate(project.folder))} of {len(names)} goldens migrated in {shown(project.folder)}")
 
 
-def _innocently_trained(case: Case[Any], jobs: int) -> dict[str, list[Run]]:
+def _innocently_trained(case: ModelCase[Any], jobs: int) -> dict[str, list[Run]]:
     """Return runs of the fixed variants that gate, by innocent change.
 
     With two threads there are half as many processes and a few seeds: small models train in them many times slower.
@@ -314,6 +319,17 @@ def _innocently_trained(case: Case[Any], jobs: int) -> dict[str, list[Run]]:
     return changed
 
 
-def _trained(case: Case[Any], jobs: int) -> list[Run]:
-    with training_progress(case.name, n_runs(case)) as on_run:
-        return train(case, jobs=jobs, on_run=on_run)
+def _trained(case: Case[Any], project: Project, jobs: int) -> list[Run]:
+    """Return the runs of all variants, trained now, whatever the run store holds."""
+    session = Session(root=project.root, folder=project.root / project.runs_dir, fresh=True, jobs=jobs)
+    total = sum(len(case.seeds_of(variant.name)) for variant in case.variants)
+    with training_progress(case.name, total) as on_run:
+        return obtain(case, session=session, on_run=on_run).runs
+
+
+def _recorded(results: Sequence[Result], case: Case[Any], folder: Path) -> list[Result]:
+    """Return the results that have goldens: of an experiment its own, and those that a test has recorded already."""
+    if isinstance(case, ModelCase):
+        return list(results)
+    own = f"{case.name}/{case.variants[0].name}"
+    return [result for result in results if result.name == own or golden_path(folder, result.name).exists()]

@@ -14,7 +14,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from goldmark.case import Scale, UsageError
+from goldmark.case import LOOKS, Scale, UsageError
 from goldmark.cli._golden_project import need_golden, project_option
 from goldmark.cli._json_file import json_option, write_json
 from goldmark.cli._tables import amount, wide_console
@@ -144,7 +144,8 @@ def _table(metric: str, entry: Statistical, checks: list[PlannedCheck]) -> Table
     for margin in by_margin:
         table.add_column(f"margin {amount(margin, entry.scale)}")
     for row in zip(*by_margin.values(), strict=True):
-        table.add_row(str(row[0].seeds), *map(_cell, row))
+        looks = ", ".join(map(str, LOOKS))
+        table.add_row(f"looks at {looks}" if row[0].sequential else str(row[0].seeds), *map(_cell, row))
     if effect is not None:
         needed = (str(group[0].enough or "none") for group in by_margin.values())
         table.add_section()

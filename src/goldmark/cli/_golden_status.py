@@ -144,7 +144,7 @@ def _powers(metrics: Sequence[GatingMetric]) -> Table:
             Text(metric.golden),
             Text(metric.metric),
             str(metric.n_seeds),
-            metric.test,
+            f"{metric.test}, sequential" if metric.sequential else metric.test,
             f"{metric.alpha:g}",
             amount(metric.margin, metric.scale),
             amount(metric.detectable, metric.scale),

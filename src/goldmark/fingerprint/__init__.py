@@ -102,9 +102,18 @@ def hash_of(file: Path) -> str:
     return _hash_of(file, state.st_mtime_ns, state.st_size)
 
 
+def bytes_hash_of(file: Path) -> str:
+    """Return the hash of a file's bytes, whatever they are, read again only after it has changed."""
+    state = file.stat()
+    return _bytes_hash_of(file, state.st_mtime_ns, state.st_size)
+
+
 @cache
 def _hash_of(file: Path, changed_ns: int, size: int) -> str:  # the state is a part of the key
-    if file.suffix == ".py":
-        return code_hash(file.read_bytes())
+    return code_hash(file.read_bytes()) if file.suffix == ".py" else _bytes_hash_of(file, changed_ns, size)
+
+
+@cache
+def _bytes_hash_of(file: Path, changed_ns: int, size: int) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

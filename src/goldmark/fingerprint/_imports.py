@@ -9,13 +9,15 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from goldmark.fingerprint import distributions, normalized
+from goldmark.fingerprint import normalized
 
 _INSTALLED = {"site-packages", "dist-packages"}
+_STANDARD_LIBRARY = Path(ast.__file__).parent
 _IMPORTERS = {"import_module", "__import__", "importorskip"}  # functions that import the module of a given name
 
 
@@ -190,14 +192,19 @@ def _may_be_own(top: str, root: Path) -> bool:
     if top in own_packages(root):
         return True
     place = _place(top)
-    return any(_is_inside(path, root) for path in (place.file, *map(Path, place.folders)) if path is not None)
+    return any(is_inside(path, root) for path in (place.file, *map(Path, place.folders)) if path is not None)
 
 
 def _is_own(name: str, file: Path, root: Path) -> bool:
-    return name.partition(".")[0] in own_packages(root) or _is_inside(file, root)
+    return name.partition(".")[0] in own_packages(root) or is_inside(file, root)
 
 
-def _is_inside(path: Path, root: Path) -> bool:
+def is_source(name: str, file: Path, root: Path) -> bool:
+    """Tell whether a module's file is code that is worked on: the project's own, or that of no installation."""
+    return _is_own(name, file, root) or not (_INSTALLED & set(file.parts) or file.is_relative_to(_STANDARD_LIBRARY))
+
+
+def is_inside(path: Path, root: Path) -> bool:
     """Tell whether a path lies under a project's root, and in no Python installation there."""
     if not path.is_relative_to(root) or _INSTALLED & set(path.relative_to(root).parts):
         return False
@@ -209,7 +216,15 @@ def _is_inside(path: Path, root: Path) -> bool:
 def own_packages(root: Path) -> frozenset[str]:
     """Return the top-level modules that the project's own distribution has installed."""
     own = own_distribution(root)
-    return frozenset(top for top, names in distributions().items() if own in [normalized(name) for name in names])
+    try:
+        distribution = metadata.distribution(own) if own else None
+    except metadata.PackageNotFoundError:
+        distribution = None
+    if distribution is None:
+        return frozenset()
+    named = (distribution.read_text("top_level.txt") or "").split()
+    files = [file for file in distribution.files or () if file.suffix == ".py"]
+    return frozenset(named or {file.parts[0].removesuffix(".py") for file in files})
 
 
 def _import_path(name: str, file: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from goldmark.case import Baseline, Case, Metric, Run, Runs, UsageError
+from goldmark.case import Baseline, Case, Metric, Run, Runs, UsageError, first_values
 from goldmark.cases import case_at
 from goldmark.golden._compare.drift import Comparison
 from goldmark.golden._compare.tiers import compare
@@ -18,29 +18,33 @@ from goldmark.golden._files.folder import find_golden
 from goldmark.golden._record.entry import statistical_entry
 from goldmark.runs import by_variant
 
+_SHOWN_OUTPUT = 12  # lines of what a run that failed has printed
+
 
 def check_case(
     runs: Sequence[Run],
     folder: Path | None = None,
     *,
+    case: Case[Any] | None = None,
     default: Path = Path("golden"),
     allow_fewer: bool = False,
     strict: bool = False,
 ) -> list[Comparison]:
-    """Compare runs of a catalogue case with the goldens in a folder: a comparison per variant.
+    """Compare runs of a case with the goldens in a folder: a comparison per variant.
 
-    Seeds that a golden does not have are left out. `ok` is None, with the reason, where nobody named a folder and the
-    default one is not there, for a user's data, and for fewer seeds than a check must have where `allow_fewer` asks for
-    it and those hold. `strict`: a metric that is undecided fails. A golden that is missing, of another kind of device,
-    or that cannot be trusted fails.
+    Without a case the catalogue's of that name is meant. Seeds that a golden does not have are left out. `ok` is None,
+    with the reason, where nobody named a folder and the default one is not there, for a user's data, and for fewer
+    seeds than a check must have where `allow_fewer` asks for it and those hold. `strict`: a metric that is undecided
+    fails. A golden that is missing, of another kind of device, or that cannot be trusted fails.
     """
     variants = dict.fromkeys(run.variant for run in runs)
     how = {"allow_fewer": allow_fewer, "strict": strict}
-    return [_check_variant(runs, variant, folder, default, how) for variant in variants]
+    case = case or case_at(runs[0].case, runs[0].scale)
+    return [_check_variant(case, runs, variant, folder, default, how) for variant in variants]
 
 
 def _check_variant(
-    runs: Sequence[Run], variant: str, named: Path | None, default: Path, how: Mapping[str, bool]
+    case: Case[Any], runs: Sequence[Run], variant: str, named: Path | None, default: Path, how: Mapping[str, bool]
 ) -> Comparison:
     name, folder = f"{runs[0].case}/{variant}", named or default
     if runs[0].data != "generated":
@@ -58,7 +62,7 @@ def _check_variant(
         return Comparison(
             name=name, ok=None if how["allow_fewer"] else False, reason="none of the golden's seeds was run"
         )
-    return compare(golden, result_of(known, variant), **how)
+    return compare(golden, result_of(known, variant, case), **how)
 
 
 def _way_out(run: Run, named: Path | None) -> str:
@@ -88,12 +92,24 @@ def result_of(runs: Sequence[Run], variant: str, case: Case[Any] | None = None) 
     return Result(
         name=f"{case.name}/{variant}",
         exact=first.exact,
-        close={"learning_rates": Close([list(rates) for rates in first.learning_rates]), **per_seed},
+        close={**_learning_rates(first), **per_seed},
         statistical={metric.name: _statistical(case, variant, metric, grouped) for metric in case.metrics},
         stream={str(run.seed): run.stream for run in own},
         fingerprint=first.fingerprint,
         sources=first.sources,
+        failures={str(run.seed): _failure(run) for run in own if run.error is not None},
     )
+
+
+def _learning_rates(run: Run) -> dict[str, Close]:
+    """Return the entry of the learning rates; an experiment has its own ways with them."""
+    rates = [list(rates) for rates in run.learning_rates]
+    return {"learning_rates": Close(rates)} if rates else {}
+
+
+def _failure(run: Run) -> str:
+    """Return what stopped a run, with the end of what it printed."""
+    return "\n".join([run.error or "", *(f"    {line}" for line in run.output.splitlines()[-_SHOWN_OUTPUT:])])
 
 
 def _statistical(case: Case[Any], variant: str, metric: Metric, runs: Runs) -> Statistical:
@@ -116,6 +132,7 @@ def _statistical(case: Case[Any], variant: str, metric: Metric, runs: Runs) -> S
         guard=guard,
         guard_values=_values(runs[guard], metric.name) if guard else None,
         first_values=_first_values(case, own, metric.name) if guard else None,
+        sequential=case.sequential,
         paired=guard is not None and streams == [run.stream for run in runs[guard]],
     )
 
@@ -142,12 +159,12 @@ def healthy_gating(case: Case[Any]) -> list[str]:
 
 
 def _values(runs: Sequence[Run], metric: str) -> dict[str, float]:
-    return {str(run.seed): run.metrics[metric] for run in runs}
+    return {str(run.seed): run.metrics.get(metric, math.nan) for run in runs}  # a run that was stopped has none
 
 
 def _first_values(case: Case[Any], runs: Sequence[Run], metric: str) -> dict[str, float] | None:
     """Return what a model that stops learning after the first epoch would score; None for a metric taken only once."""
-    first = {str(run.seed): {**run.history[0], **case.finish(run.history[:1])} for run in runs}
+    first = {str(run.seed): {**first_values(run, case.metrics), **case.finish(run.history[:1])} for run in runs}
     if any(metric not in row for row in first.values()):
         return None
     return {seed: row[metric] for seed, row in first.items()}
@@ -181,7 +198,8 @@ def _runs_of(case: Case[Any], variant: str, golden: Golden) -> list[Run]:
             history=(),
             learning_rates=(),
             baselines=tuple(
-                Baseline(name=name, says="", metrics=scores) for name, scores in close["baselines"][seed].items()
+                Baseline(name=name, says="", metrics=scores)
+                for name, scores in close.get("baselines", {}).get(seed, {}).items()
             ),
             findings=(),
             exact=golden.exact,
@@ -194,3 +212,7 @@ def _runs_of(case: Case[Any], variant: str, golden: Golden) -> list[Run]:
         )
         for seed, stream in (golden.stream or {}).items()
     ]
+
+
+def _baselines(stored: Mapping[str, Mapping[str, float]]) -> tuple[Baseline, ...]:
+    return tuple(Baseline(name=name, says="", metrics=scores) for name, scores in stored.items())

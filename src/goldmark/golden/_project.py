@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goldmark._session import FOLDER
 from goldmark.case import Case, UsageError, find, naming_extras
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Project:
     folder: Path  # of the goldens
     budget: float | None  # what the alphas of all gating metrics may add up to
     case_entries: tuple[str, ...]  # `module:ATTRIBUTE`
+    runs_dir: Path = Path(FOLDER)  # the run store
+    import_paths: tuple[Path, ...] = ()  # where its modules lie, beside the root
 
     @property
     def folder_from_here(self) -> Path:
@@ -37,7 +40,7 @@ class Project:
         return self.folder.relative_to(Path.cwd()) if self.folder.is_relative_to(Path.cwd()) else self.folder
 
     def cases(self, names: Iterable[str] = ()) -> list[Case[Any]]:
-        """Return the project's cases of those names, all without names.
+        """Return the project's cases of those names, experiments included, all without names.
 
         Raise `UsageError` for a project without cases, an entry that is none, and an unknown name.
         """
@@ -61,16 +64,19 @@ class Project:
         return {f"{case.name}/{variant.name}" for case in cases for variant in case.variants}
 
     def _load(self, entry: str) -> Case[Any]:
-        """Return the case of an entry; modules are looked for in the root too, as `python -m pytest` does."""
-        if str(self.root) not in sys.path:
-            sys.path.insert(0, str(self.root))
+        """Return the case of an entry; modules are looked for where pytest looks: in the root and its `pythonpath`."""
+        for path in (self.root, *self.import_paths):
+            if str(path) not in sys.path:
+                sys.path.insert(0, str(path))
         module, _, attribute = entry.partition(":")
         way_out = "write module:ATTRIBUTE, where a case can be imported from"
         try:
             with naming_extras("it"):
                 case = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise UsageError(f"goldmark_cases names '{entry}' ({error}); {way_out}") from error
+        except UsageError:
+            raise
+        except Exception as error:  # whatever a module of the project raises while it is imported
+            raise UsageError(f"goldmark_cases names '{entry}' ({type(error).__name__}: {error}); {way_out}") from error
         if not isinstance(case, Case):
             raise UsageError(f"goldmark_cases names '{entry}', which is a {type(case).__name__}; {way_out}")
         return case
@@ -99,6 +105,8 @@ def project_of(config: pytest.Config, folder: Path) -> Project:
         folder=folder,
         budget=_share(config.getini("golden_budget")),
         case_entries=tuple(config.getini("goldmark_cases")),
+        runs_dir=Path(config.getini("goldmark_runs_dir")),
+        import_paths=tuple(config.getini("pythonpath")),
     )
 
 

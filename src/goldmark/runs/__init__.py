@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from goldmark.runs._folder import Progress, alone, difference, keep, made_from, stored_runs, trained_by_one
+from goldmark.runs._folder import Progress, alone, difference, keep, made_from, read_whole, stored_runs, trained_by_one
+from goldmark.runs._ingredients import changed
 from goldmark.runs._jobs import Engine, Job, Keep, Task, by_variant, n_runs, plan_jobs
 from goldmark.runs._logs import append_rows, has_logs, log_folder, log_sizes, start_logs
 from goldmark.runs._reuse import NEW, reusable, store_path
+from goldmark.runs._slots import Lock, lock_now, n_cores, open_store, take_slot
 from goldmark.runs._sources import files_of, sources_of
 from goldmark.runs._store import checkpoint_path, finite, read_run, run_file, run_path, write_run, write_whole
 
@@ -14,23 +16,29 @@ __all__ = [
     "Engine",
     "Job",
     "Keep",
+    "Lock",
     "Progress",
     "Task",
     "alone",
     "append_rows",
     "by_variant",
+    "changed",
     "checkpoint_path",
     "difference",
     "files_of",
     "finite",
     "has_logs",
     "keep",
+    "lock_now",
     "log_folder",
     "log_sizes",
     "made_from",
+    "n_cores",
     "n_runs",
+    "open_store",
     "plan_jobs",
     "read_run",
+    "read_whole",
     "reusable",
     "run_file",
     "run_path",
@@ -38,6 +46,7 @@ __all__ = [
     "start_logs",
     "store_path",
     "stored_runs",
+    "take_slot",
     "trained_by_one",
     "write_run",
     "write_whole",

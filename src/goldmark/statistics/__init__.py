@@ -16,21 +16,37 @@ from goldmark.statistics._power import detectable_effect, fewest_dead_seeds, pow
 from goldmark.statistics._rule import Judgement, Shift, TestName, compare_values, weighed_p
 from goldmark.statistics._scale import Array, on_scale, read_margin, spread
 from goldmark.statistics._seeds import dead_seeds, fisher, wild_seed
+from goldmark.statistics._sequential import (
+    ENOUGH_P,
+    LookDecision,
+    decided,
+    look_alphas,
+    look_decision,
+    look_rule,
+    sequential_effect,
+    sequential_power,
+)
 from goldmark.statistics._split import MetricRule, seeds_needed, split_alpha, why_too_few
 
 __all__ = [
+    "ENOUGH_P",
     "Array",
     "Judgement",
+    "LookDecision",
     "MeanShift",
     "MetricRule",
     "Shift",
     "TestName",
     "compare_values",
     "dead_seeds",
+    "decided",
     "detectable_effect",
     "fewest_dead_seeds",
     "fisher",
     "group_shift",
+    "look_alphas",
+    "look_decision",
+    "look_rule",
     "null_bound",
     "on_scale",
     "paired_lower_p",
@@ -40,6 +56,8 @@ __all__ = [
     "read_margin",
     "seeds_needed",
     "seeds_that_detect",
+    "sequential_effect",
+    "sequential_power",
     "sign_flip",
     "split_alpha",
     "spread",

@@ -44,10 +44,10 @@ def detectable_effect(
     """
     if n < 2 or math.isnan(sd):
         return math.nan
-    design = _Design.of(n, n_golden, paired=paired)
+    design = Design.of(n, n_golden, paired=paired)
     share = split_alpha(rule, n, design.n_golden, paired=paired)["mean"]
-    error = sd * _spread_bound(design.n_golden - 1) * design.errors
-    beyond = error * _noncentrality(design.df, share, _rounded(rule.margin / error)) if error else 0.0
+    error = sd * spread_bound(design.n_golden - 1) * design.errors
+    beyond = error * _noncentrality(design.df, share, rounded(rule.margin / error)) if error else 0.0
     if rule.test == "t" or guard_effect is None:
         return rule.margin + beyond
     dead = fewest_dead_seeds(n, guard_effect, rule, paired=paired, n_golden=n_golden)
@@ -58,13 +58,13 @@ def power_at(
     effect: float, sd: float, n: int, rule: MetricRule, *, paired: bool = True, n_golden: int | None = None
 ) -> float:
     """Return how often a shift of the mean is found where the true spread is sd: the power of the t test alone."""
-    design = _Design.of(n, n_golden, paired=paired)
+    design = Design.of(n, n_golden, paired=paired)
     share = split_alpha(rule, n, design.n_golden, paired=paired)["mean"]
     error = sd * design.errors
     if not error:
         return float(effect > rule.margin)
     margin = rule.margin / error
-    return _power(effect / error - margin, *_critical(design.df, share, margin), margin)
+    return _power(effect / error - margin, *critical_limits(design.df, share, margin), margin)
 
 
 def seeds_that_detect(effect: float, sd: float, rule: MetricRule, *, paired: bool = True) -> int | None:
@@ -77,7 +77,7 @@ def seeds_within(sd: float, gap: float, *, paired: bool, confidence: float) -> i
     from scipy import special
 
     def enough(n: int) -> bool:
-        design = _Design.of(n, None, paired=paired)
+        design = Design.of(n, None, paired=paired)
         return bool(special.stdtrit(design.df, (1 + confidence) / 2) * sd * design.errors <= gap)
 
     return _fewest(enough)
@@ -113,7 +113,7 @@ def fewest_dead_seeds(n: int, effect: float, rule: MetricRule, *, paired: bool, 
 
 
 @dataclass(frozen=True)
-class _Design:
+class Design:
     """How many values are compared with how many, and what that makes of the spread of one."""
 
     n_golden: int
@@ -121,14 +121,14 @@ class _Design:
     errors: float  # standard error of the shift over the sd
 
     @classmethod
-    def of(cls, n: int, n_golden: int | None, *, paired: bool) -> _Design:
+    def of(cls, n: int, n_golden: int | None, *, paired: bool) -> Design:
         others = n_golden or n
         if paired:
             return cls(others, n - 1, math.sqrt(1 / n))
         return cls(others, n + others - 2, math.sqrt(1 / n + 1 / others))
 
 
-def _rounded(number: float) -> float:
+def rounded(number: float) -> float:
     """Return a number with few digits, so that what follows from it is cached."""
     return float(f"{number:.{_SIGNIFICANT}g}")
 
@@ -136,7 +136,7 @@ def _rounded(number: float) -> float:
 @cache
 def _noncentrality(df: int, alpha: float, margin: float) -> float:
     """Return how far beyond the margin, both in errors, a shift must lie to be found with the power of the effect."""
-    critical = _critical(df, alpha, margin)
+    critical = critical_limits(df, alpha, margin)
     low, high = 0.0, 1.0
     while _power(high, *critical, margin) < POWER:
         low, high = high, 2 * high
@@ -156,7 +156,7 @@ def _power(beyond: float, limits: Array, weights: Array, margin: float) -> float
 
 
 @cache
-def _critical(df: int, alpha: float, margin: float) -> tuple[Array, Array]:
+def critical_limits(df: int, alpha: float, margin: float) -> tuple[Array, Array]:
     """Return how far beyond the margin a shift alarms for estimated spreads, and the weights of these: (nodes,) each.
 
     An estimated spread over the true one, s, is chi over sqrt(df). It is the root x s of
@@ -164,8 +164,8 @@ def _critical(df: int, alpha: float, margin: float) -> tuple[Array, Array]:
     """
     from scipy import special
 
-    s, weights = _spreads(df)
-    x = np.full_like(s, special.stdtrit(df, 1 - alpha))
+    s, weights = spreads(df)
+    x = np.full_like(s, -special.stdtrit(df, alpha))
     for _ in range(12):  # from below, quadratic: 7 steps reach float64
         far = x + 2 * margin / s
         excess = special.stdtr(df, -x) + special.stdtr(df, -far) - alpha
@@ -180,7 +180,7 @@ def _density(df: int, t: Array) -> Array:
 
 
 @cache
-def _spreads(df: int) -> tuple[Array, Array]:
+def spreads(df: int) -> tuple[Array, Array]:
     """Return nodes and weights that average over sqrt(chi2_df / df): Gauss and Legendre's on its density."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     half_width = _WIDEST / math.sqrt(2 * df)
@@ -192,7 +192,7 @@ def _spreads(df: int) -> tuple[Array, Array]:
 
 
 @cache
-def _spread_bound(df: int) -> float:
+def spread_bound(df: int) -> float:
     """Return the 80 % upper bound of an sd over its estimate."""
     from scipy import special
 

@@ -9,7 +9,14 @@ import pytest
 
 from goldmark.golden._ask.plan import planned
 from goldmark.golden._record.entry import statistical_entry
-from goldmark.statistics import MetricRule, detectable_effect, power_at, seeds_that_detect
+from goldmark.statistics import (
+    MetricRule,
+    detectable_effect,
+    power_at,
+    seeds_that_detect,
+    sequential_effect,
+    sequential_power,
+)
 
 GENERATOR = np.random.default_rng(0)
 HEALTHY = 3 + 0.1 * GENERATOR.normal(size=12)
@@ -52,3 +59,16 @@ def test_too_few_seeds_for_a_test_detect_nothing_known(n, known):
     """A permutation test in pairs needs ten at alpha .001, beside a margin."""
     (check,) = planned({"f1": entry(test="permutation")}, seeds=(n,), margins=(0.1,))
     assert known == (not math.isnan(check.detectable))
+
+
+def test_a_sequential_metric_is_planned_with_its_looks_as_well():
+    """Each margin ends with the check that may stop: it detects less than one of its twenty seeds."""
+    healthy = 3 + 0.1 * np.random.default_rng(1).normal(size=20)
+    broken = healthy + 0.5 + 0.1 * np.random.default_rng(2).normal(size=20)
+    guard = {"guard": "broken", "guard_values": by_seed(broken)}
+    metric = statistical_entry(by_seed(healthy), scale="identity", margin=0.1, sequential=True, **guard)
+    checks = planned({"rmse": metric}, seeds=(20,), margins=(0.1, 0.2))
+    assert [(0.1, False), (0.1, True), (0.2, False), (0.2, True)] == [(c.margin, c.sequential) for c in checks]
+    rule = MetricRule(margin=0.1, alpha=1e-3)
+    assert sequential_effect(metric.sd, rule, paired=True, n_golden=20) == checks[1].detectable > checks[0].detectable
+    assert sequential_power(metric.effect, metric.sd, rule, paired=True, n_golden=20) == checks[1].power

@@ -56,6 +56,12 @@ def test_metrics_with_a_margin_gate():
     assert ("unproven", None, None) == (unproven.metric, unproven.guard, unproven.effects_away)
 
 
+def test_a_sequential_metric_says_that_it_is():
+    """Others say that they are not."""
+    looks = replace(GOLDEN, statistical={"looks": replace(ENTRY, sequential=True), "loss": ENTRY})
+    assert {"looks": True, "loss": False} == {metric.metric: metric.sequential for metric in gating_metrics(looks)}
+
+
 def test_a_guard_that_diverges_is_infinitely_far_away():
     """NaN is no distance, and no golden holds infinity: the effect is not known, and is larger than any."""
     (metric,) = gating_metrics(replace(GOLDEN, statistical={"loss": replace(ENTRY, effect=None)}))

@@ -33,6 +33,7 @@ class GatingMetric:
     guard: str | None  # None: shown to see nothing
     effect: float | None
     alpha: float
+    sequential: bool  # a check may end after 5 or 10 seeds
 
     @property
     def effects_away(self) -> float | None:
@@ -115,6 +116,7 @@ def gating_metrics(golden: Golden) -> list[GatingMetric]:
             guard=entry.guard,
             effect=entry.effect,
             alpha=entry.alpha,
+            sequential=entry.sequential,
         )
         for metric, entry in sorted(golden.statistical.items())
         if entry.margin is not None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from goldmark.golden._compare.curve import Curve
@@ -82,6 +83,19 @@ class Comparison:
     n_entries: int = 0  # numbers, texts, flags and metrics that were compared
     unchecked: str = ""  # how many seeds those were, and what they detect
     undecided: tuple[str, ...] = ()  # metrics that hold although their interval is wider than their margin, in words
+    next_seeds: tuple[str, ...] = ()  # that a sequential check still has to train; empty where it has decided
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedMetrics:
+    """What is to be said of all metrics of a golden."""
+
+    drifts: tuple[Drift, ...] = ()  # of those that do not hold
+    undecided: tuple[Drift, ...] = ()  # of those that hold although their interval is wider than their margin
+    partial: Mapping[str, str] = field(default_factory=dict)  # why, by metric, of those on too few seeds
+    going_on: tuple[Drift, ...] = ()  # of those that a sequential check has to look at again
+    next_seeds: tuple[str, ...] = ()  # which that look needs, beside those that were run
+    looks: tuple[str, ...] = ()  # at which looks sequential checks are, in words
 
 
 def difference(

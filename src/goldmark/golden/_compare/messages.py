@@ -19,6 +19,9 @@ _CODE = (".py", ".so", ".pyd")
 def message(comparison: Comparison, update_command: str, *, every_drift: bool = False) -> list[str]:
     """Return the lines to show for a golden that does not hold: the worst entries, the cause, the way out."""
     drifts = comparison.drifts
+    if comparison.next_seeds:
+        head = f"golden '{comparison.name}' is not decided: train seeds {' '.join(comparison.next_seeds)} as well"
+        return [head, *(f"  {drift.text}" for drift in drifts), "`for seeds in golden.looks()` trains what is needed"]
     named = drifts if every_drift else tuple(drift for drift in drifts if drift.named)
     shown = named if every_drift or len(named) <= _SHOWN else _chosen(named, _SHOWN - 1)
     of = f" of {comparison.n_entries} entries" if len(drifts) <= comparison.n_entries else " differences"  # and rules

@@ -5,40 +5,57 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from goldmark.golden._compare.drift import MISSING, Drift, difference, rule_drift, show, show_shift
+from goldmark.case import LOOKS
+from goldmark.golden._compare.drift import MISSING, ComparedMetrics, Drift, difference, rule_drift, show, show_shift
 from goldmark.golden._compare.rounding import REPEAT, repeats, same_rule
-from goldmark.golden._compare.shift import detectable, fewest_seeds, p_of, shift_drift
+from goldmark.golden._compare.shift import detectable, fewest_seeds, in_looks, shift_drift, shift_of
 from goldmark.golden._files.entries import Golden, Result, Statistical
+from goldmark.statistics import ENOUGH_P, look_decision
 
-_RULE = ("scale", "margin", "alpha", "test", "better", "check_seeds", "dead_below")
+_RULE = ("scale", "margin", "alpha", "test", "better", "check_seeds", "dead_below", "sequential")
 
 
 def metrics_compared(
-    golden: Golden, result: Result, *, repeat: bool, allow_fewer: bool
-) -> tuple[list[Drift], list[Drift], dict[str, str]]:
-    """Return the drifts of all metrics, those that are undecided, and {metric: why} for those on too few seeds.
+    golden: Golden, result: Result, *, repeat: bool, allow_fewer: bool, strict: bool = False
+) -> ComparedMetrics:
+    """Return which metrics drift, are undecided, were run on too few seeds, or have to be looked at again.
 
     Fewer seeds drift unless they are allowed; those that are there are compared either way. `repeat`: nothing has
-    changed, so that every seed must repeat. A golden of another kind of device is compared with nothing.
+    changed, so that every seed must repeat. A golden of another kind of device is compared with nothing. `strict`: a
+    sequential check goes on where it is undecided.
     """
     drifts = list(_key_drifts(golden, result))
     device = _device_drift(golden, result)
     if device is not None:
-        return [device, *drifts], [], {}
-    left_out, partial = {drift.key for drift in drifts}, {}
+        return ComparedMetrics(drifts=(device, *drifts))
+    left_out = {drift.key for drift in drifts}
+    metrics = [metric for metric in golden.statistical if metric not in left_out]
+    few = {metric: _fewer_seeds(golden, result, metric) for metric in metrics}
+    partial = {metric: why for metric, why in few.items() if why}
     undecided: list[Drift] = []
-    for metric in golden.statistical:
-        if metric not in left_out:
-            fewer = _fewer_seeds(golden, result, metric)
-            if fewer:
-                partial[metric] = fewer
-            drift, passes = _metric_drift(golden, result, metric, repeat=repeat)
-            if drift:
-                (undecided if passes else drifts).append(drift)
+    going_on: list[Drift] = []
+    for metric in metrics:
+        drift, passes = _metric_drift(golden, result, metric, repeat=repeat)
+        again = _again_drift(golden, result, metric, strict=strict)
+        if drift and not passes:
+            drifts.append(drift)
+        elif again:
+            going_on.append(again)
+        elif drift:
+            undecided.append(drift)
     if partial and not allow_fewer:
         drifts.append(_fewer_drift(next(iter(partial.values()))))
         partial = {}
-    return drifts, undecided, partial
+    pairs = [(golden.statistical[metric], result.statistical[metric].values) for metric in metrics]
+    looks = [in_looks(entry, new) for entry, new in pairs if entry.look(new) is not None]
+    return ComparedMetrics(
+        drifts=tuple(drifts),
+        undecided=tuple(undecided),
+        partial=partial,
+        going_on=tuple(going_on),
+        next_seeds=tuple(dict.fromkeys(seed for drift in going_on for seed in drift.got)),
+        looks=tuple(dict.fromkeys(looks)),
+    )
 
 
 def _device_drift(golden: Golden, result: Result) -> Drift | None:
@@ -89,8 +106,13 @@ def _rule_drifts(metric: str, old: Statistical, new: Statistical) -> Iterator[Dr
 def _fewer_seeds(golden: Golden, result: Result, metric: str) -> str | None:
     """Return how many of the needed seeds were run, where those are too few, and what they can still detect."""
     entry, n = golden.statistical[metric], len(result.statistical[metric].values)
-    if n >= entry.required_seeds:
+    if n >= entry.required_seeds or entry.look(result.statistical[metric].values) is not None:
         return None
+    if entry.sequential:
+        looks = ", ".join(map(str, LOOKS))
+        return (
+            f"{n} of the golden's {len(entry.values)} seeds were run, and a sequential check looks at the first {looks}"
+        )
     needed = "" if entry.check_seeds is None else f", and a check needs {entry.check_seeds}"
     ran = f"{n} of the golden's {len(entry.values)} seeds were run{needed}"
     if entry.margin is None:
@@ -131,6 +153,28 @@ def _metric_drift(golden: Golden, result: Result, metric: str, *, repeat: bool) 
     return drift, passes
 
 
+def _again_drift(golden: Golden, result: Result, metric: str, *, strict: bool) -> Drift | None:
+    """Return what a look of a sequential check says of a metric on which it has to go on, with the seeds as `got`.
+
+    It goes on where p is neither an alarm nor larger than what is enough to end; `strict`: also where it is undecided.
+    """
+    entry, new = golden.statistical[metric], result.statistical[metric].values
+    look = entry.look(new)
+    if look is None or entry.margin is None or all(repeats(entry.values[seed], new[seed]) for seed in new):
+        return None
+    shift = shift_of(entry, new, paired=_paired(golden, result, metric))
+    if shift is None or len(new) >= LOOKS[-1]:
+        return None
+    unclear = strict and shift.judgement == "undecided"
+    if not unclear and look_decision(shift.p, len(new), shift.rule.alpha) != "go on":
+        return None
+    seeds = [seed for seed in entry.first_seeds(LOOKS[look + 1]) if seed not in new]
+    limits = f"an alarm is {shift.rule.alpha:.2g} or less, enough to end more than {ENOUGH_P[look]:g}"
+    limits += " and an interval within the margin" * strict
+    text = f"statistical {metric}: {in_looks(entry, new)}: p {shift.p:.2g}, {limits}"
+    return Drift(tier="key", key=metric, golden=MISSING, got=seeds, size=math.inf, text=text)
+
+
 def _repeat_drift(metric: str, golden: Mapping[str, float], new: Mapping[str, float], moved: list[str]) -> Drift:
     def relative(seed: str) -> float:
         size = abs(new[seed] - golden[seed]) / (REPEAT * abs(golden[seed]) or math.nan)
@@ -145,4 +189,6 @@ def _repeat_drift(metric: str, golden: Mapping[str, float], new: Mapping[str, fl
 
 def p_value(golden: Golden, result: Result, metric: str) -> float | None:
     """Return the p value of a metric that gates, None where its values, or the seeds that are there, admit no test."""
-    return p_of(golden.statistical[metric], result.statistical[metric].values, paired=_paired(golden, result, metric))
+    new = result.statistical[metric].values
+    shift = shift_of(golden.statistical[metric], new, paired=_paired(golden, result, metric))
+    return None if shift is None else shift.p

@@ -14,7 +14,7 @@ from goldmark.golden._files.settle import settled
 
 REPEAT = 1e-6  # relative; one machine, one code and one seed stay nearer than this, whatever the load
 _SAME = 1e-12  # relative: what a logarithm differs by from one system to another
-_RULE = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds", "dead_below")
+_RULE = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds", "dead_below", "sequential")
 _BY_SEED = ("values", "guard_values", "first_values")
 
 

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from statistics import fmean
 
+from goldmark.case import LOOKS
 from goldmark.golden._compare.drift import Drift, percent, show, show_interval, show_shift
 from goldmark.golden._compare.rounding import REPEAT
 from goldmark.golden._files.entries import Statistical
-from goldmark.statistics import MetricRule, Shift, compare_values, detectable_effect, on_scale, seeds_needed, spread
+from goldmark.statistics import (
+    MetricRule,
+    Shift,
+    compare_values,
+    detectable_effect,
+    look_decision,
+    look_rule,
+    on_scale,
+    seeds_needed,
+    sequential_effect,
+    spread,
+)
 
 
 def rule_of(entry: Statistical) -> MetricRule:
@@ -24,7 +36,9 @@ def rule_of(entry: Statistical) -> MetricRule:
 
 
 def detectable(entry: Statistical, sd: float, n: int, *, paired: bool) -> float:
-    """Return the shift that n seeds detect against all of the golden's, for a spread."""
+    """Return the shift that n seeds, or a sequential check, detect against all of the golden's, for a spread."""
+    if entry.sequential:
+        return sequential_effect(sd, rule_of(entry), paired=paired, n_golden=len(entry.values))
     return detectable_effect(
         sd, n, rule_of(entry), paired=paired, n_golden=max(n, len(entry.values)), guard_effect=entry.effect
     )
@@ -51,25 +65,50 @@ def shift_drift(
 
     An alarm, an impossible value and a golden that has gone blind do not pass.
     """
-    impossible = _impossible(metric, entry, new)
-    if impossible or len(new) < fewest_seeds(entry, paired=paired):
-        return impossible, False
-    few = len(new) < entry.required_seeds
-    shift = compare_values(new, entry.values, rule_of(entry), paired=paired, allow_few=few)
+    shift = shift_of(entry, new, paired=paired)
+    if shift is None:
+        return _impossible(metric, entry, new), False
     if shift.alarm:
         return _alarm(metric, entry, new, shift, stream_known=stream_known), False
+    few = len(new) < entry.required_seeds and entry.look(new) is None
     blind = None if paired or few else _blind_drift(metric, entry, shift)
     if blind or shift.judgement == "equal":
         return blind, False
     return _undecided(metric, entry, new, shift), True
 
 
-def p_of(entry: Statistical, new: Mapping[str, float], *, paired: bool) -> float | None:
-    """Return the p value of new values, None where they, or the seeds that are there, admit no test."""
+def shift_of(entry: Statistical, new: Mapping[str, float], *, paired: bool) -> Shift | None:
+    """Return how far new values lie from the golden's, None where they, or the seeds that are there, admit no test.
+
+    At a look of a sequential check the rule has the part of alpha that belongs to this look.
+    """
     if _impossible("", entry, new) or len(new) < fewest_seeds(entry, paired=paired):
         return None
+    rule = rule_of(entry)
+    if entry.look(new) is not None:
+        rule = look_rule(rule, len(new), paired=paired, n_golden=len(entry.values))
     few = len(new) < entry.required_seeds
-    return compare_values(new, entry.values, rule_of(entry), paired=paired, allow_few=few).p
+    return compare_values(new, entry.values, rule, paired=paired, allow_few=few)
+
+
+def deciding_shift(entry: Statistical, new: Mapping[str, float], *, paired: bool) -> Shift | None:
+    """Return the shift of new values of all seeds, of a sequential check at the look that decides on them."""
+    if not entry.sequential:
+        return shift_of(entry, new, paired=paired)
+    shift = None
+    for n in LOOKS:
+        shift = shift_of(entry, {seed: new[seed] for seed in entry.first_seeds(n)}, paired=paired)
+        if shift is None or look_decision(shift.p, n, shift.rule.alpha) != "go on":
+            break
+    return shift
+
+
+def in_looks(entry: Statistical, seeds: Collection[str]) -> str:
+    """Return in words at which look so many seeds are, and their number where there are no looks."""
+    look = entry.look(seeds)
+    if look is None:
+        return f"{len(seeds)} seeds"
+    return f"look {look + 1} of {len(LOOKS)}, {len(seeds)} of {max(len(seeds), LOOKS[-1])} seeds"
 
 
 def _alarm(metric: str, entry: Statistical, new: Mapping[str, float], shift: Shift, *, stream_known: bool) -> Drift:
@@ -94,10 +133,8 @@ def _undecided(metric: str, entry: Statistical, new: Mapping[str, float], shift:
     before, now = _mean(entry, _compared(entry, new, shift)), _mean(entry, new)
     seeds = shift.deciding_seeds
     would = "no number of seeds would decide" if seeds is None else f"about {seeds} seeds would decide"
-    margin = show_shift(shift.margin, entry.scale)
-    text = (
-        f"statistical {metric}: undecided: shift {_interval(entry, shift)}, margin {margin}, {shift.n} seeds; {would}"
-    )
+    margin, where = show_shift(shift.margin, entry.scale), in_looks(entry, new)
+    text = f"statistical {metric}: undecided: shift {_interval(entry, shift)}, margin {margin}, {where}; {would}"
     return Drift(tier="statistical", key=metric, golden=before, got=now, size=0.0, text=text)
 
 
@@ -157,13 +194,12 @@ def _interval(entry: Statistical, shift: Shift) -> str:
 
 
 def _test(entry: Statistical, new: Mapping[str, float], shift: Shift) -> str:
-    stated = shift.paired and shift.n == entry.required_seeds
+    stated = shift.paired and (shift.n == entry.required_seeds or entry.look(new) is not None)
     smallest = entry.detectable if stated else detectable(entry, shift.sd, shift.n, paired=shift.paired)
     name = "no spread" if shift.test == "equal" else f"{_evidence(entry, new, shift)}, p {shift.p:.2g}"
-    seeds = f"{shift.n}" if shift.n == shift.n_golden else f"{shift.n} against {shift.n_golden}"
-    return (
-        f"shift {_interval(entry, shift)}, {name}, {seeds} seeds, detects shifts of {show_shift(smallest, entry.scale)}"
-    )
+    against = "" if shift.n == shift.n_golden else f" against {shift.n_golden}"
+    seeds = f"{in_looks(entry, new).removesuffix(' seeds')}{against} seeds"
+    return f"shift {_interval(entry, shift)}, {name}, {seeds}, detects shifts of {show_shift(smallest, entry.scale)}"
 
 
 def _evidence(entry: Statistical, new: Mapping[str, float], shift: Shift) -> str:

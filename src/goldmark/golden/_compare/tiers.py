@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 from goldmark.golden._compare.closeness import close_drifts
-from goldmark.golden._compare.drift import MISSING, Comparison, Drift, Form, Tier, difference
+from goldmark.golden._compare.drift import MISSING, ComparedMetrics, Comparison, Drift, Form, Tier, difference
 from goldmark.golden._compare.messages import attribution, nothing_changed
 from goldmark.golden._compare.summaries import other_entries
 from goldmark.golden._compare.walk import differing
@@ -27,26 +28,26 @@ def compare(
     """Return how a result compares with its golden; where nothing has changed, its metrics must repeat as well.
 
     Fewer seeds than a check must have fail; with `allow_fewer` those that are there are compared, and `ok` is None
-    where they hold. `statistical_only` leaves out the exact and close tiers and repeat, to show that the metrics alone
+    where they hold. A sequential check may end after 5 or 10 seeds; where it may not, it fails with the seeds to train
+    as `next_seeds`. `statistical_only` leaves out the exact and close tiers and repeat, to show that the metrics alone
     tell a bug. `strict`: a metric whose interval is wider than its margin fails instead of being named as undecided.
     Raise `UsageError` for a golden whose seeds are too few for its own test.
     """
     drifts = [] if statistical_only else list(_arithmetic(golden, result))
-    partial: dict[str, str] = {}
-    undecided: list[Drift] = []
-    if golden.statistical or result.statistical:
-        # numpy comes with it, which a test of exact and close numbers does not pay for
-        from goldmark.golden._compare.metrics import metrics_compared
-
-        repeat = not statistical_only and nothing_changed(golden, result)
-        moved, undecided, partial = metrics_compared(golden, result, repeat=repeat, allow_fewer=allow_fewer)
-        drifts += [*moved, *(undecided if strict else [])]
+    drifts += _failed_seeds(result)
+    repeat = not statistical_only and nothing_changed(golden, result)
+    metrics = _metrics(golden, result, repeat=repeat, allow_fewer=allow_fewer, strict=strict)
+    drifts += [*metrics.drifts, *(metrics.undecided if strict else ())]
+    going_on = () if drifts else metrics.going_on  # what has failed is not looked at again
+    drifts += () if allow_fewer else going_on
+    partial = {**metrics.partial, **{drift.key: drift.text for drift in going_on if allow_fewer}}
     drifts.sort(key=lambda drift: (not drift.is_structure, -drift.size))
     arithmetic = [] if statistical_only else [dict(golden.exact), *(entry.value for entry in golden.close.values())]
     n_entries = len(golden.statistical) + _count(arithmetic)
     why = "; ".join(dict.fromkeys(partial.values()))
     ok = False if drifts else (None if partial else True)
-    held = f"{n_entries} entries hold" + (f", {len(undecided)} undecided" if undecided else "")
+    undecided = [f"{len(metrics.undecided)} undecided"] if metrics.undecided else []
+    held = ", ".join([f"{n_entries} entries hold", *metrics.looks, *undecided])
     reason = drifts[0].text if drifts else why or held
     cause = attribution(golden, result) if drifts else ""
     return Comparison(
@@ -58,8 +59,28 @@ def compare(
         cause=cause,
         n_entries=n_entries,
         unchecked=why,
-        undecided=tuple(drift.text.removeprefix("statistical ") for drift in undecided),
+        undecided=tuple(drift.text.removeprefix("statistical ") for drift in metrics.undecided),
+        next_seeds=metrics.next_seeds if going_on else (),
     )
+
+
+def _failed_seeds(result: Result) -> list[Drift]:
+    """Return a drift for every seed that came to nothing; the output of the first is enough."""
+    texts = [f"seed {seed} failed: {error}" for seed, error in result.failures.items()]
+    texts[1:] = [text.partition("\n")[0] for text in texts[1:]]
+    return [
+        Drift(tier="key", key=f"seed {seed}", golden="metrics", got="a failure", size=math.inf, text=text)
+        for seed, text in zip(result.failures, texts, strict=True)
+    ]
+
+
+def _metrics(golden: Golden, result: Result, *, repeat: bool, allow_fewer: bool, strict: bool) -> ComparedMetrics:
+    if result.failures or not (golden.statistical or result.statistical):
+        return ComparedMetrics()
+    # numpy comes with it, which a test of exact and close numbers does not pay for
+    from goldmark.golden._compare.metrics import metrics_compared
+
+    return metrics_compared(golden, result, repeat=repeat, allow_fewer=allow_fewer, strict=strict)
 
 
 def _arithmetic(golden: Golden, result: Result) -> Iterator[Drift]:

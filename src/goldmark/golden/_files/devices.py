@@ -33,6 +33,16 @@ def golden_on(folder: Path, name: str, device: str) -> Golden | None:
     return find_golden(folder, f"{name}@{device}") or find_golden(folder, name)
 
 
+def none_recorded(folder: Path, name: str, device: str | None) -> str:
+    """Say that there is no golden of a name, and where something was trained, for which devices there are some."""
+    shared = find_golden(folder, name)
+    others = [device_of(shared) or "?"] if shared else []
+    others += [kind for kind in DEVICES if find_golden(folder, f"{name}@{kind}")]
+    if not (device and others):
+        return "does not exist"
+    return f"does not exist: none recorded for {device}, only for {', '.join(others)}"
+
+
 def name_to_record(folder: Path, name: str, device: str) -> str:
     """Return the name under which a result of a device is recorded: that of the golden that it would be held to.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from goldmark.case import Better, MeanTest, Scale, UsageError
+from goldmark.case import LOOKS, Better, MeanTest, Scale, UsageError
 
 Norm = Literal["max", "l2"]
 
@@ -62,16 +62,39 @@ class Statistical:
     repeats: bool | None = True  # whether unchanged code gives every value again; None: nobody has tried
     dead_below: float | None = None  # a value below it is that of a seed that failed outright
     null_values: Mapping[str, Mapping[str, float]] | None = None  # by innocent change, by seed
+    sequential: bool = False  # a check looks after 5, 10 and 20 seeds, and may end at any look
 
     @property
     def required_seeds(self) -> int:
-        """How many of the stored seeds a check must have; the others are reference values."""
+        """How many of the stored seeds a check must have; the others are reference values.
+
+        A sequential check may end with fewer: see `look`.
+        """
+        if self.sequential:
+            return LOOKS[-1]
         return len(self.values) if self.check_seeds is None else self.check_seeds
 
     @property
     def checked_seeds(self) -> list[str]:
         """The first seeds, as many as a check must have: in the order of numbers where they are numbers."""
-        return sorted(self.values, key=lambda seed: (len(seed), seed))[: self.required_seeds]
+        return self.first_seeds(self.required_seeds)
+
+    def first_seeds(self, n: int) -> list[str]:
+        """Return the first n of the stored seeds."""
+        return sorted(self.values, key=lambda seed: (len(seed), seed))[:n]
+
+    def look(self, seeds: Collection[str]) -> int | None:
+        """Return at which look of a sequential check, 0 the first, so many seeds are; None where they are at none.
+
+        A look takes the first seeds of the golden, so that each has those of the one before; one with more seeds than
+        the last look asks for is a last look.
+        """
+        if not self.sequential:
+            return None
+        if len(seeds) >= LOOKS[-1]:
+            return len(LOOKS) - 1
+        at = len(seeds) in LOOKS and set(seeds) == set(self.first_seeds(len(seeds)))
+        return LOOKS.index(len(seeds)) if at else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +138,7 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=dict)
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)  # seed -> what stopped it; then nothing is recorded
 
 
 def as_result(golden: Golden) -> Result:

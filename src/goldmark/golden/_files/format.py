@@ -38,7 +38,8 @@ _CONFLICT = {  # as git marks the sides of a merge, each with what it calls them
     "theirs": re.compile(r"^>{7} (.+?)\r?$", re.MULTILINE),
 }
 _BY_SEED = ("values", "guard_values", "first_values")
-_OPTIONAL = ("dead_below", "null_values")  # written where they say something: files without them are as before
+# written where they say something: files without them are as before
+_OPTIONAL = {"dead_below": None, "null_values": None, "sequential": False}
 _NUMBERS = ("alpha", "sd", "detectable", "effect")
 _NUMBERS_OR_NULL = ("sd", "detectable", "effect")
 _CLOSE_OPTIONAL = {field.name: field.default for field in fields(Close) if field.name not in ("value", "rel")}
@@ -173,7 +174,7 @@ def _nan_for_null(leaf: Any) -> Any:
 def _statistical_document(entry: Statistical, key: str) -> dict[str, Any]:
     """Write NaN as null, but not among the values of a metric that gates: those are refused later, by name."""
     document: dict[str, Any] = plain({field.name: getattr(entry, field.name) for field in fields(entry)}, key)
-    document = {name: value for name, value in document.items() if name not in _OPTIONAL or value is not None}
+    document = {name: value for name, value in document.items() if name not in _OPTIONAL or value != _OPTIONAL[name]}
     for name, value in document.items():
         if name in _nullable(entry.margin) and value is not None:
             document[name] = {seed: _null_for_nan(number) for seed, number in value.items()}
@@ -276,7 +277,7 @@ def _close(entry: Any, key: str) -> Close:
 
 
 def _statistical(entry: Any, key: str) -> Statistical:
-    entry = {**dict.fromkeys(_OPTIONAL), **entry} if isinstance(entry, dict) else entry
+    entry = {**_OPTIONAL, **entry} if isinstance(entry, dict) else entry
     _same_keys(entry, {field.name for field in fields(Statistical)}, key)
     for name, allowed in _WORDS.items():
         _demand(entry[name] in allowed, f"'{key}.{name}' is {entry[name]!r}, not one of {allowed}")
@@ -314,11 +315,12 @@ def _by_change(value: Any, key: str) -> dict[str, dict[str, float]] | None:
 
 
 def _need_counts(entry: Mapping[str, Any], key: str) -> None:
-    """Raise `ValueError` unless `check_seeds` counts some of the stored seeds and `repeats` is yes, no or unknown."""
-    check_seeds, repeats = entry["check_seeds"], entry["repeats"]
+    """Raise `ValueError` unless `check_seeds` counts stored seeds, and `repeats` and `sequential` are yes or no."""
+    check_seeds, repeats, sequential = entry["check_seeds"], entry["repeats"], entry["sequential"]
     countable = type(check_seeds) is int and 1 <= check_seeds <= len(entry["values"])
     _demand(check_seeds is None or countable, f"'{key}.check_seeds' is {check_seeds!r}, not a number of its seeds")
     _demand(repeats is None or isinstance(repeats, bool), f"'{key}.repeats' is {repeats!r}, not true, false or null")
+    _demand(isinstance(sequential, bool), f"'{key}.sequential' is {sequential!r}, not true or false")
 
 
 def _by_seed(value: Any, key: str, *, nullable: bool) -> dict[str, float] | None:

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import pytest
 
+from goldmark._session import EVERY_S, SILENT_S
 from goldmark.case import UsageError
 from goldmark.golden._files.entries import Result
 from goldmark.golden._fixture.session import staged_results
 from goldmark.golden._record.repetition import unrepeated, with_repetition
 
 _TESTS, _STAGED, _OUTPUT = "tests.json", "staged", "output.txt"
-SILENT_S, EVERY_S = 2.0, 30.0  # until the first line of progress, and between two
 _SHOWN = 25  # lines: of the output of a process that failed, or of what differs
 # Options of other plugins that would write over what this session has written, and how each is switched off.
 _WRITERS = {"xmlpath": "--junit-xml=", "htmlpath": "--html=", "cov_source": "--no-cov"}

@@ -24,6 +24,7 @@ class Rules:
     metrics: Sequence[Metric] = ()  # of which a metric that is left out has the project's defaults
     first: Any = None  # by metric: values after the first epoch, which a model that stops learning would keep
     check_seeds: int | None = None
+    sequential: bool = False
     named: Mapping[str, Metric] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -154,6 +155,7 @@ def _new_entry(
         first_values=None if first is None else by_seed(f"first[{name}]", first, seeds),
         null_values=null or None,
         check_seeds=rules.check_seeds,
+        sequential=rules.sequential,
         paired=paired,
     )
 
@@ -183,6 +185,7 @@ def _held_entry(name: str, values: Mapping[str, float], rules: Rules) -> Statist
         detectable=0.0,
         effect=None,
         check_seeds=rules.check_seeds,
+        sequential=rules.sequential,
     )
 
 
@@ -193,6 +196,8 @@ def _check(values: Mapping[str, Any], rules: Rules) -> None:
         raise UsageError(
             f"check_seeds is {rules.check_seeds!r}; give how many of the seeds a check must have, such as 8"
         )
+    if not isinstance(rules.sequential, bool):
+        raise UsageError(f"sequential is {rules.sequential!r}; give True where a check looks after 5, 10 and 20 seeds")
     for name in values:
         _check_rule(rules.metric(name), rules)
 

@@ -2,49 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import wraps
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import pytest
-
-from goldmark.case import Metric, UsageError
+from goldmark.case import LOOKS, Metric, UsageError
 from goldmark.fingerprint import fingerprint
 from goldmark.golden._compare.drift import Comparison
 from goldmark.golden._compare.messages import is_code, message
 from goldmark.golden._compare.rounding import moved
 from goldmark.golden._compare.tiers import compare
-from goldmark.golden._files.devices import DEVICES, device_of, golden_on, name_to_record, need_device, without_device
+from goldmark.golden._files.devices import (
+    device_of,
+    golden_on,
+    name_to_record,
+    need_device,
+    none_recorded,
+    without_device,
+)
 from goldmark.golden._files.entries import Golden, Norm, Result, update_command
 from goldmark.golden._files.folder import find_golden, golden_path, name_of_test
 from goldmark.golden._files.settle import said_of_large_arrays
+from goldmark.golden._fixture.misuse import misuse_fails
 from goldmark.golden._fixture.origin import Source, data_files, named_sources, sources_of_test, versions_of_test
 from goldmark.golden._fixture.parts import merged, part, unproved
 from goldmark.golden._fixture.session import GoldenSession, Outcome, stage
 from goldmark.golden._fixture.values import close_result, exact_result, need_dict
 
 if TYPE_CHECKING:
-    from goldmark.case import Run
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-
-def _misuse_fails(check: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Turn a misuse of the fixture into a failure of its one line, without a traceback through this package."""
-
-    @wraps(check)
-    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        __tracebackhide__ = True
-        try:
-            return check(*args, **kwargs)
-        except UsageError as error:
-            misuse = str(error)
-        pytest.fail(misuse, pytrace=False)
-
-    return checked
+    from goldmark.case import Case, Variant
 
 
 class GoldenCheck:
@@ -76,7 +64,7 @@ class GoldenCheck:
         """Whether this session records the golden: guards and reference seeds need to be trained only then."""
         return self._session.updating or (self._session.new_only and self._golden() is None)
 
-    @_misuse_fails
+    @misuse_fails
     def __call__(self, name: str | None = None, *, device: str | None = None) -> GoldenCheck:
         """Return the checks against the golden of that name, a path below the golden folder without suffix.
 
@@ -108,7 +96,7 @@ class GoldenCheck:
         check._command, check._data = self._command, self._data
         return check
 
-    @_misuse_fails
+    @misuse_fails
     def data(self, path: str | Path) -> Path:
         """Name a file or folder of data that the numbers depend on, relative to the root, and return its path.
 
@@ -120,7 +108,7 @@ class GoldenCheck:
         self._data += files
         return absolute
 
-    @_misuse_fails
+    @misuse_fails
     def seeds(self, n: int) -> list[int]:
         """Return the seeds 0 to n - 1, to train with and to pass as `seeds`.
 
@@ -132,13 +120,34 @@ class GoldenCheck:
             raise UsageError(f"golden.seeds needs how many seeds there are, such as 12; it was given {n!r}")
         return list(range(n))[:: -1 if self._session.again else 1]
 
-    @_misuse_fails
+    def looks(self) -> Iterator[list[int]]:
+        """Yield the seeds to train before each look of a sequential check: 0 to 4, 5 to 9, 10 to 19.
+
+        Each round of the loop passes all values so far to `statistical(..., sequential=True)`. The loop ends where
+        every metric has decided; a recording has one round, of all 20 seeds.
+        """
+        for start, end in [(0, LOOKS[-1])] if self.recording else pairwise((0, *LOOKS)):
+            before = self._result
+            yield self.seeds(end)[start:]
+            if not self._goes_on():
+                return
+            self._result = before  # the next round checks all of it again
+
+    def _goes_on(self) -> bool:
+        """Tell whether a sequential check needs another look; where there is no golden to hold to it does not."""
+        try:
+            golden = None if self.recording else self._golden()
+        except UsageError:  # of a golden that cannot be trusted, which is said when the test ends
+            return False
+        return golden is not None and bool(self._compared(part(golden, self._result)).next_seeds)
+
+    @misuse_fails
     def exact(self, values: Mapping[str, Any]) -> None:
         """Compare values for equality: integers, strings, shapes, recipes, arrays of integers."""
         __tracebackhide__ = True
         self._keep(exact_result(self._result.name, values))
 
-    @_misuse_fails
+    @misuse_fails
     def close(
         self,
         values: Mapping[str, Any],
@@ -158,7 +167,7 @@ class GoldenCheck:
         given = {"rel": rel, "abs": abs, "norm": norm, "equal_nan": equal_nan}
         self._keep(close_result(self._result.name, values, self._session.defaults, given))
 
-    @_misuse_fails
+    @misuse_fails
     def statistical(
         self,
         values: Mapping[str, Any],
@@ -168,6 +177,7 @@ class GoldenCheck:
         first: Mapping[str, Any] | None = None,
         stream: Iterable[str] | None = None,
         check_seeds: int | None = None,
+        sequential: bool = False,
         allow_fewer: bool = False,
         sources: Iterable[Source] | None = None,
         device: str | None = None,
@@ -182,10 +192,11 @@ class GoldenCheck:
         seen too. `stream` is one hash per seed, of the order of examples and draws, which pairs the seeds; without it
         Welch's test compares them. `check_seeds` is how many of the recorded seeds a check must have, all of them by
         default: the others are trained where `golden.recording`, and make the golden's side of a comparison larger. A
-        check with fewer fails, unless `allow_fewer` or `--golden-partial` says so. `sources` names files, folders and
-        modules that can change the numbers, by default what the test's files import of the project. `device` is the
-        kind that trained: "cpu", "cuda" or "mps". Margin, alpha and device that are left out are the project's own (ini
-        options `golden_margin`, ...).
+        check with fewer fails, unless `allow_fewer` or `--golden-partial` says so. `sequential`: of 20 recorded seeds a
+        check passes the first 5, and 10 or all only where those do not decide: see `looks`. `sources` names files,
+        folders and modules that can change the numbers, by default what the test's files import of the project.
+        `device` is the kind that trained: "cpu", "cuda" or "mps". Margin, alpha and device that are left out are the
+        project's own (ini options `golden_margin`, ...).
         """
         __tracebackhide__ = True
         if not isinstance(allow_fewer, bool):
@@ -193,18 +204,27 @@ class GoldenCheck:
         self._device = self._trained_on(device)
         self._sources = None if sources is None else named_sources(sources, self._session.root)
         self._allow_fewer = self._allow_fewer or allow_fewer
-        self._keep_metrics(values, seeds, {"metrics": metrics, "first": first, "check_seeds": check_seeds}, stream)
+        rules = {"metrics": metrics, "first": first, "check_seeds": check_seeds, "sequential": sequential}
+        self._keep_metrics(values, seeds, rules, stream)
 
-    @_misuse_fails
-    def case(self, runs: Sequence[Run], variant: str, *, update_command: str | None = None) -> Comparison:
-        """Compare runs of one variant of a catalogue case with its golden; return what `check_case` returns for it.
+    @misuse_fails
+    def runs(self, of: Case[Any] | Variant, *, update_command: str | None = None) -> Comparison:
+        """Compare the runs of an experiment, or of a variant of any case, with the golden NAME/VARIANT.
 
-        `runs` may include those of its guards, which are recorded beside it.
+        They are read where nothing has changed since they were trained, and trained otherwise. A recording trains all,
+        those of the guards too, which a check leaves out unless `--golden-guards` puts them on trial. A seed that fails
+        fails the check. `update_command` is what the message names, in the place of pytest's.
         """
         __tracebackhide__ = True
-        named = self(f"{runs[0].case}/{variant}")
+        from goldmark.golden._fixture.trained import name_of, trained_and_compared, variant_of
+
+        variant = variant_of(of)
+        named = self(name_of(variant))
         named._command = update_command or self._command  # noqa: SLF001 (of this class)
-        return named._keep_case(runs, variant)  # noqa: SLF001 (of this class)
+        result, comparison = trained_and_compared(variant, self._session, recording=named.recording)
+        named._result, named._comparison = result, comparison  # noqa: SLF001 (of this class)
+        named._device = result.fingerprint.get("device", "cpu")  # noqa: SLF001 (of this class)
+        return comparison
 
     def judge(self, *, complete: bool) -> list[str]:
         """Compare what the test has checked, once its body is over, and return the message: no line where all hold.
@@ -226,7 +246,7 @@ class GoldenCheck:
         """Whether the goldens of the test were compared."""
         return self._over
 
-    @_misuse_fails
+    @misuse_fails
     def finish(self) -> None:
         """End a test that passed: stage what it recorded."""
         __tracebackhide__ = True
@@ -276,19 +296,6 @@ class GoldenCheck:
             entries = held_entries(values, names, given)
         self._keep(Result(name=self._result.name, statistical=entries, stream=hashes))
 
-    def _keep_case(self, runs: Sequence[Run], variant: str) -> Comparison:
-        from goldmark.golden._catalogue import check_case, result_of
-
-        self._result = result_of(runs, variant)
-        self._device = self._result.fingerprint.get("device", "cpu")
-        if self.recording:
-            self._comparison = Comparison(name=self._result.name, ok=True, reason="recorded")
-        else:
-            own = [run for run in runs if run.variant == variant]
-            session = self._session
-            (self._comparison,) = check_case(own, session.folder, allow_fewer=session.partial, strict=session.strict)
-        return self._comparison
-
     def _keep(self, new: Result) -> None:
         """Add the entries of one check to those of the test; raise `UsageError` where these have been compared."""
         if self._over:
@@ -317,7 +324,8 @@ class GoldenCheck:
     def _held(self, *, complete: bool) -> list[str]:
         golden = self._golden()
         if golden is None:
-            return self._failed(f" {self._missing()}; create it: {self._command}")
+            why = none_recorded(self._session.folder, self._result.name, self._device)
+            return self._failed(f" {why}; create it: {self._command}")
         self._approved = golden
         comparison = self._comparison or self._compared(golden if complete else part(golden, self._result))
         partial = [f"not checked in full: {comparison.reason}"] if comparison.ok is None else []
@@ -330,16 +338,6 @@ class GoldenCheck:
     def _failed(self, why: str) -> list[str]:
         self._note(ok=False)
         return [f"golden '{self._result.name}'{why}"]
-
-    def _missing(self) -> str:
-        """Say that there is no golden, and where there are some of other devices."""
-        folder, name = self._session.folder, self._result.name
-        shared = find_golden(folder, name)
-        others = [device_of(shared) or "?"] if shared else []
-        others += [kind for kind in DEVICES if find_golden(folder, f"{name}@{kind}")]
-        if not (self._device and others):
-            return "does not exist"
-        return f"does not exist: none recorded for {self._device}, only for {', '.join(others)}"
 
     def _compared(self, golden: Golden) -> Comparison:
         """Compare with the golden; code, data and environment are looked at only where something has moved."""

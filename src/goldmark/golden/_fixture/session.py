@@ -29,6 +29,7 @@ class GoldenSession:
     again: bool = False  # this is the second run of tests that recorded
     partial: bool = False  # checks with fewer seeds than their goldens need are allowed
     strict: bool = False  # a metric that is undecided fails
+    guards: bool = False  # the guards of goldens are trained anew, to see that these still see them
     every_drift: bool = False  # messages name all that differs
     defaults: Defaults = field(default_factory=Defaults)  # of the project
 

@@ -11,7 +11,7 @@ from goldmark.case import Better, MeanTest, Scale
 from goldmark.golden._files.arrays import KEPT_WHOLE
 from goldmark.golden._files.entries import Golden, Provenance, Result, Statistical
 from goldmark.golden._files.settle import settled
-from goldmark.statistics import MetricRule, detectable_effect, read_margin, spread
+from goldmark.statistics import MetricRule, detectable_effect, read_margin, sequential_effect, spread
 
 
 def statistical_entry(
@@ -28,6 +28,7 @@ def statistical_entry(
     first_values: Mapping[str, float] | None = None,
     null_values: Mapping[str, Mapping[str, float]] | None = None,
     check_seeds: int | None = None,
+    sequential: bool = False,
     repeats: bool | None = True,
     paired: bool = True,
 ) -> Statistical:
@@ -40,7 +41,8 @@ def statistical_entry(
     scale, limit = (scale, None) if margin is None else read_margin(margin, scale)
     rule = MetricRule(margin=limit or 0.0, alpha=alpha, scale=scale, test=test, dead_below=dead_below)
     own, guarded = _scaled(values, scale), _scaled({} if guard is None else guard_values or {}, scale)
-    sd, detectable, effect = _power(own, guarded, rule, check_seeds or len(values), paired=paired)
+    n = None if sequential else check_seeds or len(values)
+    sd, detectable, effect = _power(own, guarded, rule, n, paired=paired)
     return Statistical(
         values=_finite_or_nan(values),
         scale=scale,
@@ -58,20 +60,24 @@ def statistical_entry(
         repeats=repeats,
         dead_below=dead_below,
         null_values=null_values and {change: _finite_or_nan(moved) for change, moved in null_values.items()},
+        sequential=sequential,
     )
 
 
 def _power(
-    own: Mapping[str, float], guarded: Mapping[str, float], rule: MetricRule, n: int, *, paired: bool
+    own: Mapping[str, float], guarded: Mapping[str, float], rule: MetricRule, n: int | None, *, paired: bool
 ) -> tuple[float, float, float | None]:
     """Return the spread, the effect that n seeds detect, and the guard's effect, of values on their scale.
 
+    Without n it is the effect that a sequential check detects.
     A guard that diverges has no distance and no spread: the golden's own spread decides, as without a guard.
     """
     known = guarded if all(map(math.isfinite, guarded.values())) else {}
     in_pairs = paired and set(known) == set(own)
     sd = spread([known[seed] - own[seed] for seed in own]) if in_pairs else _pooled(own, known)
     effect = abs(_mean(known) - _mean(own)) if known else None
+    if n is None:
+        return sd, sequential_effect(sd, rule, paired=in_pairs, n_golden=len(own)), effect
     detectable = detectable_effect(sd, n, rule, paired=in_pairs, n_golden=max(n, len(own)), guard_effect=effect)
     return sd, detectable, effect
 

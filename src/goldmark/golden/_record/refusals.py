@@ -8,15 +8,15 @@ from itertools import chain
 from statistics import fmean
 from typing import Any
 
-from goldmark.case import Scale
+from goldmark.case import LOOKS, Scale
 from goldmark.golden._compare.drift import show_shift
 from goldmark.golden._compare.rounding import repeats
-from goldmark.golden._compare.shift import in_pairs, rule_of
+from goldmark.golden._compare.shift import deciding_shift, in_pairs, rule_of
 from goldmark.golden._files.arrays import is_summary
 from goldmark.golden._files.entries import Close, Golden, Result, Statistical
 from goldmark.golden._files.settle import settled
 from goldmark.golden._record.entry import bug_distance
-from goldmark.statistics import compare_values, null_bound, on_scale, seeds_that_detect, why_too_few
+from goldmark.statistics import null_bound, on_scale, seeds_that_detect, why_too_few
 
 
 def refusals(result: Result) -> list[str]:
@@ -25,6 +25,8 @@ def refusals(result: Result) -> list[str]:
     A metric that gates needs enough seeds that reach its values, a number from each, and of a guard that it lies on the
     worse side and far enough away to be seen. A metric without a margin is only shown, and may be anything.
     """
+    if result.failures:
+        return [f"seed {seed} failed: {error}" for seed, error in result.failures.items()]
     reasons = [_refusal(metric, entry, result.stream) for metric, entry in result.statistical.items()]
     return [reason for reason in reasons if reason]
 
@@ -48,11 +50,30 @@ def _no_comparison(entry: Statistical, *, paired: bool) -> str | None:
     if odd:
         return f"NaN or infinity at seed {', '.join(odd)}; a metric with a margin needs a number from every seed"
     return (
-        why_too_few(entry.required_seeds, rule_of(entry), paired=paired, n_golden=len(entry.values))
+        _no_looks(entry)
+        or why_too_few(entry.required_seeds, rule_of(entry), paired=paired, n_golden=len(entry.values))
         or _no_logarithm(entry)
         or _constant(entry)
         or _within_the_null(entry)
     )
+
+
+def _no_looks(entry: Statistical) -> str | None:
+    """Return why a sequential check cannot look at a metric, and what to do instead."""
+    if not entry.sequential:
+        return None
+    looks, most, way_out = ", ".join(map(str, LOOKS)), LOOKS[-1], "or leave sequential=True out"
+    if entry.test != "t":
+        return f"a sequential check looks at t tests only, and its test is {entry.test!r}; take test='t', {way_out}"
+    if entry.dead_below is not None:
+        return f"a sequential check looks at t tests only, and dead_below={entry.dead_below:g} counts seeds; {way_out}"
+    if entry.check_seeds is not None:
+        return (
+            f"check_seeds is {entry.check_seeds}, and a sequential check looks at {looks} seeds; leave check_seeds out"
+        )
+    if len(entry.values) < most:
+        return f"{len(entry.values)} seeds, and a sequential check looks at {looks}; record {most} or more, {way_out}"
+    return None
 
 
 def _no_logarithm(entry: Statistical) -> str | None:
@@ -131,9 +152,9 @@ def _blind(entry: Statistical, margin: float, *, paired: bool) -> str | None:
     if entry.detectable > distance:
         detects = show_shift(entry.detectable, entry.scale)
         return f"{cannot}: with {entry.required_seeds} seeds it detects {detects} or more; {_way_out(entry, distance)}"
-    checked = {seed: guard_values[seed] for seed in entry.checked_seeds}
-    shift = compare_values(checked, entry.values, rule_of(entry), paired=paired)
-    return None if shift.alarm else f"{cannot}: the guard's own values pass (p {shift.p:.2g}); add seeds or budget"
+    shift = deciding_shift(entry, {seed: guard_values[seed] for seed in entry.checked_seeds}, paired=paired)
+    passed = shift and not shift.alarm and f"p {shift.p:.2g}, {shift.n} seeds"
+    return f"{cannot}: the guard's own values pass ({passed}); add seeds or budget" if passed else None
 
 
 def _way_out(entry: Statistical, effect: float) -> str:
@@ -141,7 +162,7 @@ def _way_out(entry: Statistical, effect: float) -> str:
     enough = seeds_that_detect(effect, entry.sd, rule_of(entry), paired=in_pairs(entry))
     if enough is None:
         return "no number of seeds would do: take a smaller margin, another scale or more training budget"
-    return f"about {enough} seeds would do"
+    return f"{'without sequential=True ' * entry.sequential}about {enough} seeds would do"
 
 
 def _is_better(entry: Statistical) -> bool:
@@ -278,6 +299,8 @@ def _looser_rule(before: Statistical, after: Statistical) -> Iterator[str]:
 
 def _less_power(before: Statistical, after: Statistical) -> Iterator[str]:
     if after.guard is None:
+        if after.sequential and not before.sequential and not after.detectable <= before.detectable:
+            yield f"a sequential check detects {after.detectable:.3g} or more instead of {before.detectable:.3g}"
         return
     effects = [bug_distance(after)]
     if before.scale == after.scale and before.guard is not None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from goldmark.case import LOOKS
+from goldmark.golden._compare.drift import Comparison
 from goldmark.golden._compare.rounding import REPEAT
 from goldmark.golden._compare.tiers import compare
 from goldmark.golden._files.entries import Close, Golden, Result, Statistical
@@ -28,7 +30,7 @@ def self_test(golden: Golden) -> list[str]:
     With the metrics alone, the recipe ignored: identical values must pass; of every metric with a margin the guard's
     values, a shift of twice the detectable effect with the guard's residuals, one wild seed, a frozen model, NaN, and a
     dropped or added key must fail, and for a permutation test as many dead seeds as the detectable effect is worth. All
-    of it with as many seeds as a check must have.
+    of it with as many seeds as a check must have; of a sequential check at the look that decides.
     """
     same = _result(golden)
     problems = [] if compare(golden, same).ok is True else ["identical values do not pass"]
@@ -41,10 +43,29 @@ def self_test(golden: Golden) -> list[str]:
 def blind_spots(golden: Golden) -> list[str]:
     """Return which wrong metrics the comparator would let pass, with the metrics alone, the recipe ignored."""
     return [
-        f"{what} passes"
-        for what, damaged in _damages(_result(golden))
-        if compare(golden, damaged, statistical_only=True).ok is not False
+        f"{what} passes" for what, damaged in _damages(_result(golden)) if _decided(golden, damaged).ok is not False
     ]
+
+
+def _decided(golden: Golden, result: Result) -> Comparison:
+    """Return how the metrics of a result compare, of a sequential check after the look that decides on all of them."""
+    for n in LOOKS:
+        comparison = compare(golden, _first_seeds(golden, result, n), statistical_only=True)
+        if not comparison.next_seeds:
+            break
+    return comparison
+
+
+def _first_seeds(golden: Golden, result: Result, n: int) -> Result:
+    """Return a result as a look at n seeds has it: all of the values of metrics that are not sequential."""
+    looked = {metric: entry.first_seeds(n) for metric, entry in golden.statistical.items() if entry.sequential}
+    return replace(
+        result,
+        statistical={
+            metric: replace(entry, values=_of(looked[metric], entry.values)) if metric in looked else entry
+            for metric, entry in result.statistical.items()
+        },
+    )
 
 
 def misstated(golden: Golden) -> list[str]:
@@ -68,6 +89,7 @@ def _again(entry: Statistical, *, paired: bool) -> Statistical:
         guard=entry.guard,
         guard_values=entry.guard_values,
         check_seeds=entry.check_seeds,
+        sequential=entry.sequential,
         paired=paired,
     )
 
@@ -122,7 +144,7 @@ def _wrong_values(entry: Statistical) -> Iterator[tuple[str, Mapping[str, float]
         yield "one wild seed", {**_of(seeds, entry.values), seeds[0]: _wild(entry)}
     if entry.first_values is not None:
         yield "a frozen model", _of(seeds, entry.first_values)
-    for seed in seeds:
+    for seed in seeds[: LOOKS[0]] if entry.sequential else seeds:  # a look sees no later seeds
         yield f"NaN at seed {seed}", {**_of(seeds, entry.values), seed: math.nan}
 
 

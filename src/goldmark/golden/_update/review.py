@@ -14,7 +14,7 @@ from goldmark.golden._files.arrays import is_summary
 from goldmark.golden._files.entries import CLOSE_RULE, Close, Golden, Statistical
 
 HEADER = ("golden", "entry", "old", "new", "change")
-_RULES = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds", "repeats", "dead_below")
+_RULES = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds", "repeats", "dead_below", "sequential")
 _WIDTH = 40  # of a value in the table; a recipe can be longer than a line
 
 

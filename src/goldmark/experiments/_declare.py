@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, cast
 
-from goldmark.case import Case, Claim, Metric, Run, UsageError, Variant
-from goldmark.experiment._obtain import obtain
+from goldmark.case import LOOKS, Case, Claim, Metric, Run, UsageError, Variant
+from goldmark.experiments._obtain import obtain
 
 DEFAULT = "default"  # the variant of the function's own default arguments
+SHOWN = 10  # lines of what a failed run has printed
 Function = Callable[..., Any]
 
 
@@ -31,7 +32,7 @@ class ExperimentVariant(Variant):
         runs = self.runs()
         failed = next((run for run in runs if run.error is not None), None)
         if failed is not None:
-            raise UsageError(f"{failed.case}/{failed.variant}, seed {failed.seed}: {failed.error}")
+            raise UsageError(_told(failed))
         if self.case is not None:
             self.case.metric(metric)
         return {run.seed: run.metrics[metric] for run in runs}
@@ -52,6 +53,11 @@ class Experiment(Case[Mapping[str, Any]]):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "own", self.variant(DEFAULT))
+
+    @property
+    def returned(self) -> list[str]:
+        """Return the names of the metrics that the function gives; those of a curve follow from its history."""
+        return [metric.name for metric in self.metrics if metric.curve is None]
 
     def __call__(self, seed: int, **settings: Any) -> Any:
         """Call the function itself, in this process, as if it were no experiment."""
@@ -124,6 +130,11 @@ def experiment(
     if type(seeds) is not int or seeds < 1:
         raise UsageError(f"seeds is {seeds!r}; give how many seeds the experiment trains with, such as 12")
 
+    if sequential and seeds < LOOKS[-1]:
+        raise UsageError(
+            f"seeds is {seeds}; a sequential check looks at up to {LOOKS[-1]}: give as many, or leave it out"
+        )
+
     def declare(function: Function) -> Experiment:
         name, says = _name(function), (inspect.getdoc(function) or "").partition("\n")[0]
         guards = {metric.name: metric.guard for metric in rules if metric.guard is not None}
@@ -150,6 +161,13 @@ def experiment(
         )
 
     return declare
+
+
+def _told(failed: Run) -> str:
+    """Return what stopped a run and the end of what it printed; numbers of such a run would mean nothing."""
+    head = f"{failed.case}/{failed.variant}, seed {failed.seed}: {failed.error}"
+    lines = failed.output.splitlines()[-SHOWN:]
+    return "\n".join([f"{head}; it printed at last:" if lines else head, *(f"  {line}" for line in lines)])
 
 
 def _metrics(metrics: Sequence[Metric]) -> tuple[Metric, ...]:

@@ -1,0 +1,91 @@
+"""The part of the plugin that has experiments trained: the session of the run store, progress, and a summary."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import nullcontext
+from typing import Any, cast
+
+import pytest
+
+from goldmark._session import Session, Tally, use
+
+JOBS = "processes that train experiments, at most one per core (default: all cores; 0: this process, for a debugger)"
+_TALLY = "goldmark_tally"  # key of what xdist carries from a worker to the controller
+
+
+def n_jobs(text: str) -> int:
+    """Return a number of processes, for pytest's parser; raise `ArgumentTypeError` for what is none."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: 1, 2, ... or 0 for this one")
+    return int(text)
+
+
+def session_of(config: pytest.Config, *, recording: bool) -> Session:
+    """Return the session in which the tests of this process train: one with those of all its xdist workers.
+
+    It reads no runs of earlier sessions where goldens are recorded, nor where they are trained once more for that.
+    """
+    option, worker = config.option, getattr(config, "workerinput", None)
+    return Session(
+        root=config.rootpath,
+        folder=config.rootpath / config.getini("goldmark_runs_dir"),
+        fresh=option.goldmark_fresh or recording,
+        jobs=option.experiment_jobs,
+        reverse=bool(option.golden_again),
+        say=_Terminal(config).say,
+        # not from the environment: a session within a test would find there the one that it runs in
+        **({} if worker is None else {"token": worker["testrunuid"]}),
+    )
+
+
+class _Terminal:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def say(self, line: str) -> None:
+        """Print a line of progress past the capture of the test that waits; xdist workers have no terminal."""
+        plugins = self._config.pluginmanager
+        terminal, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
+        if terminal is None or hasattr(self._config, "workerinput"):
+            return
+        with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+            terminal.write_line(f"goldmark: {line}")
+            terminal.flush()
+
+
+class Training:
+    """The plugin that opens the session, adds up what its processes read and trained, and tells it at the end."""
+
+    def __init__(self, config: pytest.Config, session: Session) -> None:
+        self._config, self._session = config, session
+        self._before = use(session)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take over what an xdist worker counts."""
+        plain = (getattr(node, "workeroutput", None) or {}).get(_TALLY)
+        if plain is not None:
+            self._session.tally.add(Tally.from_plain(plain))
+
+    def pytest_sessionfinish(self) -> None:
+        """Hand over what this process counts, where it is an xdist worker; end the processes that wait for work."""
+        if hasattr(self._config, "workerinput"):
+            cast("Any", self._config).workeroutput[_TALLY] = self._session.tally.to_plain()
+        if "goldmark.experiments" in sys.modules:  # else none was started, and nothing is loaded for it
+            from goldmark.experiments import close_workers
+
+            close_workers()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print what was read, what was trained and why, and which seeds failed."""
+        lines = self._session.tally.lines()
+        if lines and not hasattr(self._config, "workerinput"):
+            terminalreporter.write_sep("-", "experiments")
+            for line in lines:
+                terminalreporter.write_line(line)
+
+    def pytest_unconfigure(self) -> None:
+        """Put back the session that was in use, where tests run within a test."""
+        use(self._before)
