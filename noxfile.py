@@ -11,11 +11,18 @@ nox.options.sessions = ["fast"]
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 
-LINTED = ["src", "tests", "noxfile.py"]
+LINTED = ["src", "tests", "examples", "noxfile.py"]
 BENCHES = ("golden", "engine", "logs", "start", "checks", "experiments")
 BENCH = [*(f"tests/bench/bench_{name}.py" for name in BENCHES), "-p", "no:randomly", "-s"]
 OLDEST_TORCH = "torch==2.4.0"  # the first whose fused AdamW runs on a CPU; as in pyproject.toml
 TEXTS = ["tests/golden/compare/test_texts.py", "tests/cli/test_help.py", "tests/cli/test_run.py"]  # held by syrupy
+FRAMEWORKS = [
+    "lightning>=2.6",
+    "transformers>=5",
+    "accelerate",
+    "scikit-learn>=1.5",
+    "jax[cpu]",
+]  # of examples/frameworks
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -77,6 +84,22 @@ def zoo(session: nox.Session) -> None:
     """Run every pair of the zoo and every healthy program under the checks, and print what was caught and missed."""
     install(session)
     session.run("python", "tests/zoo/table.py", env=ONE_THREAD)
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Record the goldens of the examples for each framework, hold them, and see a bug fail; minutes to install."""
+    session.install("-c", "constraints.txt", "-e", ".", *FRAMEWORKS)
+    folder = Path(session.create_tmp()).resolve() / "frameworks"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree("examples/frameworks", folder)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    with session.chdir(folder):
+        pytest(session, "--golden-update", "--golden-reason", "the first")
+        pytest(session)
+        example = Path("test_plain_loop.py")
+        example.write_text(example.read_text().replace("            optimizer.zero_grad()\n", ""))
+        session.run("pytest", str(example), "-k", "test_prices", env=ONE_THREAD, success_codes=[1])
 
 
 @nox.session

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from goldmark._session import Session, current
 from goldmark.case import Run, Verdict
 
 pytest_plugins = ["pytester"]
@@ -18,20 +19,20 @@ VerdictOf = Callable[..., Verdict]
 
 
 @pytest.fixture(scope="session")
-def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all xdist workers of the session share."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "goldmark-runs"
-    folder.mkdir(exist_ok=True)
-    return folder
+def store() -> Session:
+    """The session that reads runs of the project's store where nothing has changed, and trains the others here.
+
+    Each xdist worker is a process of its own; what several of them ask for is trained by the first.
+    """
+    return replace(current(), machines="here")
 
 
 @pytest.fixture(scope="session")
-def runs_of(session_folder: Path) -> RunsOf:
-    """`runs_of(case, variants=None)`: the runs by variant, trained once a session by whichever worker asks."""
+def runs_of(store: Session) -> RunsOf:
+    """`runs_of(case, variants=None)`: the runs of a case of the catalogue by variant."""
     from goldmark.cases import find_case
+    from goldmark.experiments import obtain
     from goldmark.runs import by_variant
-    from goldmark.training import trained_once
 
     read: dict[tuple[str, str], list[Run]] = {}
 
@@ -39,8 +40,8 @@ def runs_of(session_folder: Path) -> RunsOf:
         case = find_case(case_name)
         names = variants or [variant.name for variant in case.variants]
         missing = [name for name in names if (case_name, name) not in read]
-        for name, trained in by_variant(trained_once(session_folder, case, missing)).items():
-            read[case_name, name] = trained
+        for name, runs in by_variant(obtain(case, missing, session=store).runs).items():
+            read[case_name, name] = runs
         return {name: read[case_name, name] for name in names}
 
     return runs

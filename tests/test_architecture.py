@@ -31,6 +31,7 @@ PUBLIC = {
         "runs",
         "statistics",
         "training",
+        "trajectory",
     ),
     *("training.batchnorm", "training.cells", "training.draws", "training.recurrent"),  # what models are built of
     "training.checkpoint_file",
@@ -40,6 +41,7 @@ ROOMS = [
     "case",
     "fingerprint",
     "statistics",
+    "trajectory",
     "claims",
     "checks",
     "runs",
@@ -137,7 +139,7 @@ def test_public_names_are_those_of_the_plan():
     """The names that users import, no more and no fewer, and each can be had."""
     cases = ["CASES", "Case", "ModelCase", "area_under", "experiment", "find_case", "steps_to"]
     words = ["Baseline", "Check", "Claim", "Finding", "Metric", "Run", "UsageError", "Variant", "Verdict"]
-    checks = ["assert_healthy", "preflight", "watch"]
+    checks = ["assert_healthy", "preflight", "same_trajectory", "watch"]
     assert sorted([*cases, *words, *checks, "check_case", "train"]) == sorted(goldmark.__all__)
     assert all(getattr(goldmark, name) is not None for name in goldmark.__all__)
     with pytest.raises(AttributeError, match="module 'goldmark' has no attribute 'fit'; it has: CASES, "):
@@ -149,7 +151,7 @@ def test_public_modules_are_named_here_and_say_what_is_public():
     modules = {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in FILES}
     public = {name.removesuffix(".__init__") for name in modules if "._" not in f".{name.removesuffix('.__init__')}"}
     assert PUBLIC == {name for name in public if not name.startswith(("audit.", "cases."))} - {"__init__"}
-    for room in ("case", "checks", "experiments", "golden", "runs", "statistics", "training"):
+    for room in ("case", "checks", "experiments", "golden", "runs", "statistics", "training", "trajectory"):
         assert importlib.import_module(f"goldmark.{room}").__all__, room
 
 

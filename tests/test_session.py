@@ -31,14 +31,14 @@ def test_each_run_is_counted_once_over_all_processes() -> None:
 
 
 def test_without_a_session_it_is_that_of_the_project_around(tmp_path: Path, monkeypatch) -> None:
-    """The nearest folder above with a file that projects have at their root; the same one when asked again."""
+    """The nearest folder above with a file that projects have at their root; each time a new one, which trusts none."""
     below = tmp_path / "src" / "deep"
     below.mkdir(parents=True)
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(below)
     session = current()
     assert (tmp_path, tmp_path / ".goldmark", False) == (session.root, session.folder, session.fresh)
-    assert current() is session
+    assert current().token != session.token
 
 
 def test_a_session_in_use_can_be_put_back(tmp_path: Path) -> None:

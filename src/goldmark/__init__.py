@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from goldmark.experiments import experiment
     from goldmark.golden import check_case
     from goldmark.training import train
+    from goldmark.trajectory import same_trajectory
 
 __all__ = [
     "CASES",
@@ -44,6 +45,7 @@ __all__ = [
     "experiment",
     "find_case",
     "preflight",
+    "same_trajectory",
     "steps_to",
     "train",
     "watch",
@@ -57,6 +59,7 @@ _HOME = {
     "experiment": "experiments",
     "find_case": "cases",
     "preflight": "checks",
+    "same_trajectory": "trajectory",
     "train": "training",
     "watch": "checks",
 }

@@ -88,9 +88,21 @@ def use(session: Session | None) -> Session | None:
 
 
 def current() -> Session:
-    """Return the session of this process: the one in use, or one of the project around the current directory."""
-    if not _current:
-        here = Path.cwd()
-        root = next((folder for folder in (here, *here.parents) if any((folder / m).exists() for m in _MARKS)), here)
-        use(Session(root=root, folder=root / FOLDER))
-    return _current[0]
+    """Return the session of this process; where none is in use, a new one of the project around the current directory.
+
+    An interpreter that lives for hours has no session: what it trained before a change is looked at as anybody's.
+    """
+    if _current:
+        return _current[0]
+    root = project_around(Path.cwd())
+    return Session(root=root, folder=root / FOLDER)
+
+
+def project_around(folder: Path) -> Path:
+    """Return the root of the project that a folder is in: the nearest one with a mark of it, or the folder itself."""
+    return next((place for place in (folder, *folder.parents) if is_project(place)), folder)
+
+
+def is_project(folder: Path) -> bool:
+    """Return whether a folder is the root of a project, by the files in it."""
+    return any((folder / mark).exists() for mark in _MARKS)

@@ -34,8 +34,7 @@ _LEDGER = pytest.StashKey["Ledger"]()
 _SESSION = pytest.StashKey["GoldenSession"]()
 _COLLECTION, _STAGING = "goldmark_collection", "goldmark_staging"  # keys of what xdist carries between processes
 
-# Numbers are text: pytest has number options only from 8.4 on.
-INI_OPTIONS = (
+INI_OPTIONS = (  # numbers are text: pytest has number options only from 8.4 on
     ("golden_dir", "folder of the goldens, relative to the root", "golden"),
     ("golden_margin", "margin of metrics for which a test gives none, such as 2%", None),
     ("golden_alpha", "false-alarm rate of each gating metric for which a test gives none", "0.001"),
@@ -169,7 +168,7 @@ def _judge(item: pytest.Item, raised: BaseException | None) -> None:
 
 def _golden_session(config: pytest.Config) -> GoldenSession:
     """Return what all checks of this session share."""
-    from goldmark.golden._fixture.defaults import Defaults
+    from goldmark.golden._defaults import Defaults
     from goldmark.golden._fixture.session import GoldenSession
 
     if _SESSION not in config.stash:

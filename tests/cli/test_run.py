@@ -126,6 +126,29 @@ def test_run_exits_1_where_a_golden_fails(invoke, tmp_path):
     assert "recipe.lr" in done.output
 
 
+def test_a_project_keeps_runs_and_another_command_reads_them(invoke, tmp_path):
+    """The same JSON from runs that are read, at once; a change of the case, and --fresh, train again and say why."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\ngoldmark_runs_dir = kept")
+    first = invoke("run", "roast", "--jobs", "1", "--json", "first.json")
+    again = invoke("run", "roast", "--jobs", "1", "--json", "again.json")
+    assert "roast: 0 runs read, 4 trained (no run yet)" in first.output
+    assert "roast: 4 runs read, 0 trained" in again.output
+    assert json.loads((tmp_path / "first.json").read_text()) == json.loads((tmp_path / "again.json").read_text())
+    assert 4 == len(list((tmp_path / "kept" / "runs").rglob("*.json")))
+    case = brief("raw_loss_hardly_falls")
+    changed = replace(case, settings=replace(case.settings, steps=2))
+    assert "0 runs read, 4 trained (steps 6 -> 2)" in invoke("run", "roast", "--jobs", "1", case=changed).output
+    fresh = invoke("run", "roast", "--jobs", "1", "--seeds", "1", "--fresh", case=changed)
+    assert "roast: 0 runs read, 2 trained (all are trained anew)" in fresh.output
+
+
+def test_no_runs_are_kept_outside_of_a_project(invoke, tmp_path):
+    """An empty folder stays empty, and nothing is said of runs that were read."""
+    done = invoke("run", "roast", "--jobs", "1", "--seeds", "1")
+    assert "runs read" not in done.output
+    assert [] == list(tmp_path.iterdir())
+
+
 def layout(value):
     """JSON with the kind of every value in its place, and of a list its first entry."""
     if isinstance(value, dict):

@@ -96,6 +96,18 @@ class Project:
         """The seeds whose training has begun, in order."""
         return [seed for what, seed, _, _ in self.notes() if what == "begin"]
 
+    def alive(self) -> list[int]:
+        """The processes that have trained and are still there."""
+        return sorted({pid for _, _, pid, _ in self.notes() if _is_there(pid)})
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

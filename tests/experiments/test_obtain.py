@@ -70,15 +70,6 @@ def most_at_once(spans: list[tuple[float, float]]) -> int:
     return max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)
 
 
-def alive(pid: int) -> bool:
-    """Whether a process is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 class TestOnce:
     """What is there and unchanged is read."""
 
@@ -106,11 +97,24 @@ class TestOnce:
 
     def test_a_changed_module_gets_new_workers(self, project) -> None:
         """One that waits has the old code: what it would train is not what the file says."""
-        obtain(project.load().digits, ["default"], [0], session=project.session())
+        digits = project.load().digits
+        obtain(digits, ["default"], [0], session=project.session())
         project.write(project.file.read_text().replace("(seed + 1)", "(seed + 5)"))
-        obtained = obtain(project.load().digits, ["default"], [0, 1], session=project.session())
+        obtained = obtain(digits, ["default"], [0, 1], session=project.session())
         assert [5.0, 6.0] == [run.metrics["x"] for run in obtained.runs]
         assert {f"{project.name}.py changed": 1, "no run yet": 1} == obtained.trained
+
+    def test_without_a_session_nothing_outdated_is_read(self, project, monkeypatch) -> None:
+        """In an interpreter, where a module is edited between two calls."""
+        (project.root / "pyproject.toml").touch()
+        monkeypatch.chdir(project.root)
+        before = use(None)
+        try:
+            assert 1.0 == obtain(project.load().digits, ["default"], [0]).runs[0].metrics["x"]
+            project.write(project.file.read_text().replace("(seed + 1)", "(seed + 5)"))
+            assert 5.0 == obtain(project.load().digits, ["default"], [0]).runs[0].metrics["x"]
+        finally:
+            use(before)
 
     def test_a_damaged_file_is_trained_again(self, project) -> None:
         """Cut off, or no JSON at all."""
@@ -179,7 +183,7 @@ class TestEnds:
         stopped.send_signal(signal.SIGINT)
         stopped.wait()
         assert stopped.returncode != 0
-        assert all(not alive(pid) for _, _, pid, _ in project.notes())
+        assert [] == project.alive()
         obtained = obtain(project.load().digits, ["slow"], [0, 1], session=project.session())
         assert 2 == obtained.n_read
         assert [lock_now(path) for path in project.root.glob(".goldmark/**/*.lock")].count(None) == 0
@@ -191,7 +195,7 @@ class TestEnds:
         eventually(lambda: len(project.begun()) == min(2, n_cores()))
         killed.kill()
         killed.wait()
-        eventually(lambda: all(not alive(pid) for _, _, pid, _ in project.notes()))
+        eventually(lambda: not project.alive())
         assert 1 == obtain(project.load().digits, ["default"], [0], session=project.session()).trained.total()
         assert [lock_now(path) for path in project.root.glob(".goldmark/**/*.lock")].count(None) == 0
 
@@ -223,15 +227,17 @@ class TestEnds:
         assert (3, {"it stopped with an error": 1}) == (obtained.n_read, obtained.trained)
 
     def test_an_error_of_a_callback_ends_the_training(self, project) -> None:
-        """What is finished is kept, and nothing goes on behind the back of who asked."""
+        """What is finished is kept, and what still trains ends at once instead of going on behind its back."""
 
         def refuse(run) -> None:
             raise KeyboardInterrupt
 
+        digits = project.load().digits
         with pytest.raises(KeyboardInterrupt):
-            obtain(project.load().digits, ["slow"], range(40), session=project.session(), on_run=refuse)
-        assert len(project.begun()) < 10
-        assert all(not alive(pid) for _, _, pid, _ in project.notes())
+            obtain(digits, ["default", "endless"], [0], session=project.session(jobs=2), on_run=refuse)
+        assert ["end"] == [what for what, _, _, _ in project.notes() if what == "end"]
+        assert [] == project.alive()
+        assert 1 == obtain(digits, ["default"], [0], session=project.session()).n_read
 
     def test_a_worker_asks_for_no_runs(self, project) -> None:
         """A module that asks for its own runs as it is imported would start workers that start workers."""

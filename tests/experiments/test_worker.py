@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from goldmark.case import UsageError
 from goldmark.experiments._results import ResultError, results_of
 from goldmark.experiments._worker import Worker
 from goldmark.runs import read_run, write_run
@@ -297,7 +298,7 @@ def test_an_experiment_of_no_file_is_refused(tmp_path):
     """One that was typed into a session, say: the worker could not import it."""
     namespace = {"__name__": "__main__"}
     exec(MODULE.replace("from .settings import FACTOR", ""), namespace)  # noqa: S102 - as a session does
-    with pytest.raises(goldmark.UsageError, match="experiment 'worked' stands in no file that a worker could import"):
+    with pytest.raises(UsageError, match="experiment 'worked' stands in no file that a worker could import"):
         Worker(namespace["worked"], tmp_path)
 
 

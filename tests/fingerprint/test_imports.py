@@ -132,3 +132,48 @@ def test_the_distribution_is_the_one_that_pyproject_names(tmp_path: Path, text, 
     assert own_distribution(tmp_path) is None
     (tmp_path / "pyproject.toml").write_text(text)
     assert name == own_distribution(tmp_path)
+
+
+def test_imports_for_type_checkers_are_not_followed(project) -> None:
+    """They never run; what stands in their `else` does."""
+    text = "import typing\nif typing.TYPE_CHECKING:\n    import lone\nelse:\n    import other"
+    assert ["other.py"] == of_test(project({"lone.py": "", "other.py": "", "test_it.py": text}))
+
+
+THROUGH = {
+    "pk/__init__.py": '"""It passes on."""\n__all__ = ["f"]\nfrom pk.one import f\nfrom pk.two import g as h',
+    "pk/one.py": "from pk import far",
+    "pk/two.py": "",
+    "pk/far.py": "",
+    "pk/busy/__init__.py": "from pk.two import g\nx = [].copy()",
+    "pk/busy/part.py": "",
+    "pk/lazy/__init__.py": "import typing\nif typing.TYPE_CHECKING:\n    from pk.two import g\n\n"
+    "def __getattr__(name):\n    raise AttributeError",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("from pk import f", ["pk/far.py", "pk/one.py"]),
+        ("from pk import h", ["pk/two.py"]),
+        ("from pk import far", ["pk/far.py"]),
+        ("from pk.lazy import g", ["pk/two.py"]),
+        ("from pk.two import g", ["pk/two.py"]),
+        ("from pk.busy import x", ["pk/busy/__init__.py", "pk/two.py"]),
+        ("from pk.busy import part", ["pk/busy/part.py"]),
+        ("from pk import unknown", ["pk/__init__.py", "pk/far.py", "pk/one.py", "pk/two.py"]),
+        ("import pk", ["pk/__init__.py", "pk/far.py", "pk/one.py", "pk/two.py"]),
+        ("from pk import *", ["pk/__init__.py", "pk/far.py", "pk/one.py", "pk/two.py"]),
+    ],
+)
+def test_a_package_that_passes_on_is_looked_through(project, text, paths) -> None:
+    """What is imported from it leads to the file that defines it; a package that does more counts itself."""
+    root = project({**THROUGH, "test_it.py": text})
+    assert paths == sorted(reached([root / "test_it.py"], root, by_member="pk").values())
+
+
+def test_files_that_are_left_out_are_not_followed(project) -> None:
+    """Nor is what they alone import."""
+    root = project({"a.py": "import b\nimport c", "b.py": "import d", "c.py": "", "d.py": "", "test_it.py": "import a"})
+    assert ["a.py", "c.py"] == sorted(reached([root / "test_it.py"], root, but={root / "b.py"}).values())

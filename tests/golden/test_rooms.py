@@ -18,6 +18,7 @@ ORDER = [
     "_record",
     "_update",
     "_catalogue",
+    "_defaults",
     "_project",
     "_ask",
     "_fixture",

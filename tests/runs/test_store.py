@@ -1,18 +1,15 @@
-"""The folder of runs: what is written is what is read, and each run is trained once."""
+"""The file of a run: what is written is what is read."""
 
 from __future__ import annotations
 
 import json
 import math
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from goldmark.cases import find_case
-from goldmark.runs import Job, read_run, run_path, write_run
-from goldmark.training import _machines as machines
-from goldmark.training import trained_once
+from goldmark.runs import Job, read_run, write_run
 from goldmark.training._single import train_single
 
 
@@ -41,22 +38,3 @@ def test_nan_is_null_in_the_file_and_nan_again(tmp_path, run):
     write_run(tmp_path / "run.json", replace(run, metrics={"rmse_f": math.nan, "other": math.inf}))
     assert {"rmse_f": None, "other": None} == json.loads((tmp_path / "run.json").read_text())["metrics"]
     assert all(math.isnan(value) for value in read_run(tmp_path / "run.json").metrics.values())
-
-
-def test_trained_once_reads_what_is_there(tmp_path, run):
-    """A run in the folder is not trained again: a marked one is returned as it is."""
-    marked = replace(run, seconds=12345.0)
-    path = run_path(tmp_path, Job(brief(), "normalized", 0, "cpu"))
-    write_run(path, marked)
-    assert [marked] == trained_once(tmp_path, brief(), ["normalized"])
-
-
-@pytest.mark.slow  # two processes that load torch
-def test_two_processes_share_one_training(tmp_path):
-    """Both get runs with the same measured time, to the last bit: each was trained by one of them alone."""
-    portable = replace(brief(), claims=(), seeds=2)
-    with ProcessPoolExecutor(2, machines.process_context()) as pool:
-        asked = [pool.submit(trained_once, tmp_path, portable, ["normalized", "zscore"]) for _ in range(2)]
-        first, second = (future.result(timeout=120) for future in asked)
-    assert 4 == len(first)
-    assert first == second

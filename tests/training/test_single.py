@@ -172,7 +172,7 @@ def test_run_tells_what_defines_it():
     assert {"mean": {"mse": run.baselines[0].metrics["mse"]}} == run.close["baselines"]
     assert not run.findings[0].trouble
     assert ("generated", "cpu") == (run.data, run.fingerprint["device"])
-    assert "test_single.py" in run.sources
+    assert "tests/training/test_single.py" in run.sources
     assert "goldmark/training/_single.py" in run.sources
 
 

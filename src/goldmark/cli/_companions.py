@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from goldmark.case import ModelCase, UsageError, installed
+from goldmark.case import Case, ModelCase, UsageError, installed
 from goldmark.cases import CASES
 
 
@@ -41,12 +41,12 @@ def given_companions(asked: Mapping[str, Any]) -> dict[str, Path]:
     return {name: asked[name] for name in _names() if asked[name] is not None}
 
 
-def need_takers(cases: list[ModelCase[Any]], companions: Mapping[str, Path], *, data: bool) -> None:
+def need_takers(cases: Sequence[Case[Any]], companions: Mapping[str, Path], *, data: bool) -> None:
     """Raise `UsageError` where a companion is given without --data, or to a case that does not take it."""
     for name, path in companions.items():
         if not data:
             raise UsageError(f"{_flag(name)} {path}: it goes with a file of your own; name that with --data FILE")
         for case in cases:
-            if name not in case.companions:
+            if not isinstance(case, ModelCase) or name not in case.companions:
                 takers = ", ".join(taker for taker, other in CASES.items() if name in other.companions)
                 raise UsageError(f"{_flag(name)} {path}: case '{case.name}' takes none; it goes with: {takers}")

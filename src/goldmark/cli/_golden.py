@@ -24,9 +24,9 @@ from goldmark.experiments import obtain
 from goldmark.fingerprint import imported_versions
 from goldmark.golden._ask.between import Difference, between
 from goldmark.golden._ask.confirm import FRESH_FROM, Confirmation, confirm
-from goldmark.golden._catalogue import healthy_gating, results_of, with_null
+from goldmark.golden._catalogue import healthy_gating, held_variants, results_of, with_null
 from goldmark.golden._files.entries import Result, listed
-from goldmark.golden._files.folder import find_golden, golden_path
+from goldmark.golden._files.folder import find_golden
 from goldmark.golden._project import Project
 from goldmark.golden._record.entry import golden_from
 from goldmark.golden._record.repetition import unrepeated, with_repetition
@@ -118,7 +118,7 @@ def _diff_trained(project: Project, names: Sequence[str], json_file: Path | None
     unchanged = []
     for case in project.cases(names):
         runs = _trained(case, project, jobs)
-        for trained in _recorded(results_of(runs, case), case, project.folder):
+        for trained in _recorded(case, runs, project.folder):
             result = with_repetition(trained, None)
             old = find_golden(project.folder, result.name) if project.folder.is_dir() else None
             if would_write(old, result):
@@ -179,7 +179,7 @@ def update_command(names: tuple[str, ...], reason: str, weaken: bool, jobs: int,
         runs = _trained(case, project, jobs)
         _need_claims(case, runs)
         again = _trained(case, project, jobs)
-        first, second = (_recorded(results_of(which, case), case, project.folder) for which in (runs, again))
+        first, second = (_recorded(case, which, project.folder) for which in (runs, again))
         repeated = _repeated(first, second)
         results |= with_null(repeated, _innocently_trained(case, jobs)) if isinstance(case, ModelCase) else repeated
     review = apply_update(project.folder, results, reason, weaken=weaken)
@@ -203,7 +203,7 @@ def _repeated(first: Sequence[Result], second: Sequence[Result]) -> dict[str, Re
     if differing:
         _refuse("a second training gives other results", differing)
     versions = imported_versions({"goldmark"})
-    return {one.name: replace(with_repetition(one, other), versions=versions) for one, other in pairs}
+    return {one.name: replace(with_repetition(one, other), versions=one.versions or versions) for one, other in pairs}
 
 
 def _refuse(why: str, reasons: Sequence[str]) -> None:
@@ -327,9 +327,7 @@ def _trained(case: Case[Any], project: Project, jobs: int) -> list[Run]:
         return obtain(case, session=session, on_run=on_run).runs
 
 
-def _recorded(results: Sequence[Result], case: Case[Any], folder: Path) -> list[Result]:
-    """Return the results that have goldens: of an experiment its own, and those that a test has recorded already."""
-    if isinstance(case, ModelCase):
-        return list(results)
-    own = f"{case.name}/{case.variants[0].name}"
-    return [result for result in results if result.name == own or golden_path(folder, result.name).exists()]
+def _recorded(case: Case[Any], runs: Sequence[Run], folder: Path) -> list[Result]:
+    """Return the results of the variants that have goldens, or ought to."""
+    held = held_variants(case, folder)
+    return [result for result in results_of(runs, case) if result.name.partition("/")[2] in held]

@@ -49,6 +49,15 @@ def outcome_of(
     return Outcome(case, grouped, case.judge(grouped), goldens, failures)
 
 
+def failures_of(runs: Sequence[Run]) -> list[Failure]:
+    """Return the runs that came to nothing."""
+    return [
+        Failure(case=run.case, variant=run.variant, seed=run.seed, error=run.error)
+        for run in runs
+        if run.error is not None
+    ]
+
+
 def show(console: Console, outcome: Outcome) -> None:
     """Print the tables of a case: variants beside baselines, claims, goldens, failures, and how long it took."""
     case = outcome.case

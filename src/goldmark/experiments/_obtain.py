@@ -39,21 +39,21 @@ def obtain(
     seeds: Iterable[int] | None = None,
     *,
     session: Session | None = None,
+    device: str = "cpu",
     on_run: OnRun = lambda run: None,
 ) -> Obtained:
     """Return runs of variants (all by default) with seeds (each variant's own by default), in that order.
 
     Each is trained once, whoever asks for it and from however many processes, and never in more processes than the
-    machine has cores. A seed that fails is a run with its error; only with `jobs=0`, where the function runs in this
-    process, its error is raised. Raise `UsageError` for a variant that the case has not, and within a worker: it would
-    wait for one that waits for it.
+    machine has cores; `device` is what the engine trains its cases on. A seed that fails is a run with its error; only
+    with `jobs=0`, where the function runs in this process, its error is raised, as that of a case of the engine is.
+    Raise `UsageError` for a variant that the case has not, and within a worker: it would wait for one that waits for
+    it.
     """
     session = session or current()
     names = [variant.name for variant in (case.variants if variants is None else map(case.variant, variants))]
     if isinstance(case, ModelCase):
-        from goldmark.training import train
-
-        return Obtained(runs=train(case, names, seeds, jobs=session.jobs or 1, on_run=on_run))
+        return _of_engine(case, names, seeds, session, device, on_run)
     fixed = None if seeds is None else list(seeds)
     wanted = [(name, seed) for name in names for seed in (case.seeds_of(name) if fixed is None else fixed)]
     experiment = cast("Experiment", case)
@@ -65,6 +65,26 @@ def obtain(
     if session.jobs == 0 or session.machines == "here":
         return _trained_here(experiment, wanted, on_run)
     return _read_or_trained(experiment, wanted, session, on_run)
+
+
+def _of_engine(
+    case: ModelCase[Any],
+    variants: Sequence[str],
+    seeds: Iterable[int] | None,
+    session: Session,
+    device: str,
+    on_run: OnRun,
+) -> Obtained:
+    """Return the runs of a case that the engine trains."""
+    from goldmark.training import stored_or_trained, train
+
+    if session.jobs == 0:
+        runs = train(case, variants, seeds, device=device, machines="here", on_run=on_run)
+        return Obtained(runs=runs, trained=Counter({"in this process": len(runs)}))
+    runs, reasons = stored_or_trained(case, variants, seeds, session=session, device=device, on_run=on_run)
+    for run in runs:
+        _count(session, Finished(run=run, why=reasons.get((run.variant, run.seed), "")))
+    return Obtained(runs=runs, n_read=len(runs) - len(reasons), trained=Counter(reasons.values()))
 
 
 def _read_or_trained(case: Experiment, wanted: Sequence[tuple[str, int]], session: Session, on_run: OnRun) -> Obtained:

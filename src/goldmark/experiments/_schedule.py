@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from goldmark._session import Session
 from goldmark.case import Run
 from goldmark.experiments._idle import IDLE
+from goldmark.experiments._remote import RemoteWorker
 from goldmark.experiments._worker import Worker
 from goldmark.runs import Lock, lock_now, n_cores, read_run, reusable, store_path, take_slot, write_run
 
@@ -50,9 +51,9 @@ class Schedule:
             Missing(variant=variant, seed=seed, why=why, path=store_path(session, case, variant, seed))
             for variant, seed, why in (reversed(missing) if session.reverse else missing)
         ]
-        self._n_lanes = min(session.jobs or n_cores(), n_cores(), len(missing))
+        self._n_lanes = min(session.jobs or _n_places(session), _n_places(session), len(missing))
         self._finished: queue.SimpleQueue[Finished | BaseException] = queue.SimpleQueue()
-        self._busy: set[Worker] = set()
+        self._busy: set[Worker | RemoteWorker] = set()
         self._mutex, self._over = threading.Lock(), threading.Event()
         self.stopped = False  # before all was finished
 
@@ -139,14 +140,14 @@ class Schedule:
         finally:
             lock.release()
 
-    def begin(self, worker: Worker) -> bool:
+    def begin(self, worker: Worker | RemoteWorker) -> bool:
         """Note that a worker trains, so that it ends where the training is stopped; return False where it is."""
         with self._mutex:
             if not self.stopped:
                 self._busy.add(worker)
             return not self.stopped
 
-    def end(self, worker: Worker) -> bool:
+    def end(self, worker: Worker | RemoteWorker) -> bool:
         """Note that a worker has trained; return False where it was stopped."""
         with self._mutex:
             if not self.stopped:
@@ -159,12 +160,14 @@ class _Lane:
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
-        self._worker: Worker | None = None
+        self._worker: Worker | RemoteWorker | None = None
         self._last: Run | None = None
         self._slot: Lock | None = None
 
     def has_slot(self) -> bool:
-        """Tell whether it has a slot, taking one where it can."""
+        """Tell whether it has a slot of this machine, taking one where it can; a cluster sees to its own cores."""
+        if self._schedule.session.machines == "ray":
+            return True
         self._slot = self._slot or take_slot(self._schedule.session.folder)
         return self._slot is not None
 
@@ -172,7 +175,7 @@ class _Lane:
         """Return the run of a seed, or None where the training was stopped meanwhile."""
         case, session = self._schedule.case, self._schedule.session
         if self._worker is None or not self._worker.alive:
-            self._worker = IDLE.take(case, session.root) or Worker(case, session.root)
+            self._worker = _worker(case, session)
         if not self._schedule.begin(self._worker):
             return None
         run = self._worker.train(variant, seed)
@@ -189,12 +192,27 @@ class _Lane:
 
     def close(self) -> None:
         """End, with a worker that waits for the next call where it has trained and lives."""
-        if self._worker is not None:
-            if self._last is not None and self._worker.alive and not self._schedule.stopped:
-                IDLE.keep(self._schedule.case, self._schedule.session.root, self._worker, self._last)
-            else:
-                self._worker.close()
+        worker, last = self._worker, self._last
+        if isinstance(worker, Worker) and last is not None and worker.alive and not self._schedule.stopped:
+            IDLE.keep(self._schedule.case, self._schedule.session.root, worker, last)
+        elif worker is not None:
+            worker.close()
         self.rest()
+
+
+def _n_places(session: Session) -> int:
+    """Return how many processes can train at once."""
+    if session.machines == "ray":
+        from goldmark.training._machines import ray_cores
+
+        return ray_cores()
+    return n_cores()
+
+
+def _worker(case: Experiment, session: Session) -> Worker | RemoteWorker:
+    if session.machines == "ray":
+        return RemoteWorker(case, session.root)
+    return IDLE.take(case, session.root) or Worker(case, session.root)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from goldmark.case import Run, UsageError, recipe_of
 from goldmark.fingerprint import fingerprint
-from goldmark.runs._ingredients import versions_of
+from goldmark.runs._ingredients import named_files, versions_of
 
 if TYPE_CHECKING:
     from goldmark.experiments._declare import Experiment
@@ -139,7 +139,7 @@ class Worker:
             close={},
             stream=f"seed {seed}",
             fingerprint=reply.get("fingerprint") or fingerprint(),
-            sources={},
+            sources=named_files(ingredients),
             data="generated",
             seconds=reply.get("seconds", 0.0),
             ingredients=ingredients,

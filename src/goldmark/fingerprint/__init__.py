@@ -21,7 +21,7 @@ def fingerprint(device: str = "cpu", dtype: str = "float32") -> dict[str, str]:
     """
     environment = {
         "python": platform.python_version(),
-        "numpy": metadata.version("numpy"),
+        "numpy": installed_version("numpy"),
         "device": device.partition(":")[0],
         "dtype": dtype,
         "cpu": _cpu_model(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _READERS = (b"__doc__", b"getdoc", b"getsource", b"docopt", b"doctest")  # of text that is otherwise no code
@@ -26,8 +27,21 @@ def code_hash(source: bytes) -> str:
     return hashlib.sha256(" ".join(words).encode(errors="surrogatepass")).hexdigest()
 
 
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements in some code at any depth, and none of the expressions, which are far more."""
+    for child in children(node):
+        yield child
+        yield from statements(child)
+
+
+def children(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements right below a module or a statement."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        yield from getattr(node, name, ())
+
+
 def _drop_docstrings(tree: ast.Module) -> None:
-    for node in ast.walk(tree):
+    for node in (tree, *statements(tree)):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
 

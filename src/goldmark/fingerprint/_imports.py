@@ -6,29 +6,36 @@ import ast
 import importlib.util
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import TypeGuard
 
 from goldmark.fingerprint import normalized
+from goldmark.fingerprint._code import children
 
 _INSTALLED = {"site-packages", "dist-packages"}
 _STANDARD_LIBRARY = Path(ast.__file__).parent
 _IMPORTERS = {"import_module", "__import__", "importorskip"}  # functions that import the module of a given name
 
 
-def reached(files: Iterable[Path], root: Path) -> dict[Path, str]:
+def reached(
+    files: Iterable[Path], root: Path, *, by_member: str | None = None, but: Collection[Path] = ()
+) -> dict[Path, str]:
     """Return {file: import path} of a project's modules that files of code import, directly or through others.
 
     The project is what lies under its root and is not installed there, and the distribution that its `pyproject.toml`
     names, wherever that is installed; an import path, `package/module.py`, is the same in both places. Imports are read
-    from the text, those inside functions too, so that the answer does not depend on what else the process has imported.
-    A module that imports by names made at run time reaches its whole package, or, outside of a package, every loaded
-    module of the project that is not a test.
+    from the text, those inside functions too and those for type checkers not, so that the answer does not depend on
+    what else the process has imported. A module that imports by names made at run time reaches its whole package, or,
+    outside of a package, every loaded module of the project that is not a test.
+
+    The package `by_member`, wherever it lies, is one whose `__init__` files change nothing by being imported: of what
+    is imported from it only the file that defines it counts. Files in `but` are neither returned nor followed.
     """
     names = _names_of_loaded_files()
     paths: dict[Path, str] = {}
@@ -37,16 +44,24 @@ def reached(files: Iterable[Path], root: Path) -> dict[Path, str]:
     waiting = [(names.get(str(file), file.stem), file) for file in files]
     while waiting:
         importer, file = waiting.pop()
-        for name in sorted(_names_imported(importer, file, root) - visited):
+        for name in sorted(_names_imported(importer, file, root, by_member) - visited):
             visited.add(name)
             top = name.partition(".")[0]
             if top not in own:
-                own[top] = _may_be_own(top, root)
+                own[top] = top == by_member or _may_be_own(top, root)
             place = _place(name) if own[top] else _Place()
-            if place.file is not None and place.file not in paths and _is_own(name, place.file, root):
+            if place.file is None or place.file in paths or place.file in but:
+                continue
+            if top == by_member or _is_own(name, place.file, root):
                 paths[place.file] = _import_path(name, place.file)
                 waiting.append((name, place.file))
     return paths
+
+
+def modules_named(files: Iterable[Path]) -> set[str]:
+    """Return the top-level names of all modules that files of code import, their own package's among them."""
+    imports = (entry for file in files for entry in _statements_of(file).imports)
+    return {module.partition(".")[0] for level, module, _ in imports if not level}
 
 
 def own_distribution(root: Path) -> str | None:
@@ -69,10 +84,15 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Statements:
-    """What the text of a file imports: (level, module, names from it), and whether also names made at run time."""
+    """What the text of a file imports: (level, module, names from it), and whether also names made at run time.
+
+    `passed_on` says of a file that does nothing but pass on members of other modules which ones: name -> (module, name
+    there). It is None for a file that does more.
+    """
 
     imports: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
     by_name: bool = False
+    passed_on: Mapping[str, tuple[str, str]] | None = None
 
 
 def _names_of_loaded_files() -> dict[str, str]:
@@ -85,19 +105,32 @@ def _attribute(module: object, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _names_imported(importer: str, file: Path, root: Path) -> set[str]:
+def _names_imported(importer: str, file: Path, root: Path, by_member: str | None) -> set[str]:
     """Return the absolute names of all modules that a file may import, with the packages around them."""
     statements = _statements_of(file)
     package = importer if file.stem == "__init__" else importer.rpartition(".")[0]
-    names = set()
+    names, homes = set(), set()
     for level, module, members in statements.imports:
         start = ".".join(package.split(".")[: package.count(".") + 2 - level]) if level else ""
         origin = ".".join(part for part in (start, module) if part)
-        names |= {origin, *(f"{origin}.{member}" for member in members)}  # a member may be a module
+        if origin.partition(".")[0] == by_member:
+            homes |= {_home(origin, member) for member in members} or {origin}
+        else:
+            names |= {origin, *(f"{origin}.{member}" for member in members)}  # a member may be a module
     if statements.by_name:
         names |= set(_modules_below(package) if package else _loaded(root))
     around = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)}
-    return {name for name in names | around if name}
+    return {name for name in names | around | homes if name}
+
+
+def _home(module: str, member: str) -> str:
+    """Return the name of the module that defines what is imported from another one, or that is imported itself."""
+    file = _place(module).file
+    passed_on = None if file is None or file.stem != "__init__" else _statements_of(file).passed_on
+    if passed_on is not None and member in passed_on:
+        return _home(*passed_on[member])
+    below = f"{module}.{member}"
+    return below if _place(below).file is not None else module
 
 
 def _statements_of(file: Path) -> _Statements:
@@ -109,13 +142,15 @@ def _statements_of(file: Path) -> _Statements:
 
 @cache
 def _parsed(file: Path, changed_ns: int, size: int) -> _Statements:  # the state is a part of the key
+    source = file.read_bytes()
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(source)
     except (SyntaxError, ValueError):  # it cannot have been imported either
         return _Statements()
     imports: list[tuple[int, str, tuple[str, ...]]] = []
     by_name = False
-    for node in ast.walk(tree):
+    calls = any(name.encode() in source for name in _IMPORTERS)
+    for node in _executed(tree, ast.iter_child_nodes if calls else children):
         if isinstance(node, ast.Import):
             imports += [(0, alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -126,7 +161,47 @@ def _parsed(file: Path, changed_ns: int, size: int) -> _Statements:  # the state
             by_name |= not texts
         elif isinstance(node, ast.Assign) and "pytest_plugins" in map(ast.unparse, node.targets):
             imports += map(_by_text, _texts(node.value))
-    return _Statements(tuple(imports), by_name)
+    return _Statements(tuple(imports), by_name, _passed_on(tree))
+
+
+def _executed(tree: ast.Module, below: Callable[[ast.AST], Iterator[ast.AST]]) -> Iterator[ast.AST]:
+    """Yield the nodes of code that can run, which is all but what stands under `if TYPE_CHECKING`."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += node.orelse if _is_for_types(node) else below(node)
+
+
+def _is_for_types(node: ast.AST) -> TypeGuard[ast.If]:
+    return isinstance(node, ast.If) and ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING"
+
+
+def _passed_on(tree: ast.Module) -> dict[str, tuple[str, str]] | None:
+    """Return the members of other modules that a file passes on, or None where it does anything else.
+
+    Members that `__getattr__` loads on first use are those that the file imports for type checkers.
+    """
+    members: dict[str, tuple[str, str]] = {}
+    for node in [part for top in tree.body for part in (top.body if _is_for_types(top) else [top])]:
+        if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            members |= {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
+        elif not _passes_on(node):
+            return None
+    return members
+
+
+def _passes_on(node: ast.stmt) -> bool:
+    """Tell whether a statement does nothing by itself: a docstring, a literal, an import, or access to members."""
+    if isinstance(node, ast.FunctionDef):
+        return node.name in {"__getattr__", "__dir__"}
+    if isinstance(node, ast.Assign | ast.Expr):
+        try:
+            ast.literal_eval(node.value)
+        except ValueError:
+            return False
+        return True
+    return isinstance(node, ast.Import)
 
 
 def _called(call: ast.Call) -> str:

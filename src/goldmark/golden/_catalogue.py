@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from goldmark.case import Baseline, Case, Metric, Run, Runs, UsageError, first_values
+from goldmark.case import Baseline, Case, Metric, ModelCase, Run, Runs, UsageError, first_values
 from goldmark.cases import case_at
 from goldmark.golden._compare.drift import Comparison
 from goldmark.golden._compare.tiers import compare
 from goldmark.golden._files.devices import golden_on
 from goldmark.golden._files.entries import BadGolden, Close, Golden, Result, Statistical
-from goldmark.golden._files.folder import find_golden
+from goldmark.golden._files.folder import find_golden, golden_path
 from goldmark.golden._record.entry import statistical_entry
 from goldmark.runs import by_variant
 
@@ -41,6 +41,18 @@ def check_case(
     how = {"allow_fewer": allow_fewer, "strict": strict}
     case = case or case_at(runs[0].case, runs[0].scale)
     return [_check_variant(case, runs, variant, folder, default, how) for variant in variants]
+
+
+def held_variants(case: Case[Any], folder: Path) -> set[str]:
+    """Return the variants that have goldens, or ought to: of an experiment its own, and those that tests recorded."""
+    names = {variant.name for variant in case.variants}
+    if isinstance(case, ModelCase):
+        return names
+    return {name for name in names if name == case.variants[0].name or _path(folder, case, name).exists()}
+
+
+def _path(folder: Path, case: Case[Any], variant: str) -> Path:
+    return golden_path(folder, f"{case.name}/{variant}")
 
 
 def _check_variant(
@@ -97,6 +109,7 @@ def result_of(runs: Sequence[Run], variant: str, case: Case[Any] | None = None) 
         stream={str(run.seed): run.stream for run in own},
         fingerprint=first.fingerprint,
         sources=first.sources,
+        versions={} if isinstance(case, ModelCase) else first.ingredients.get("versions", {}),
         failures={str(run.seed): _failure(run) for run in own if run.error is not None},
     )
 

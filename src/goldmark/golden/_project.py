@@ -7,13 +7,14 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldmark._session import FOLDER
 from goldmark.case import Case, UsageError, find, naming_extras
+from goldmark.golden._defaults import Defaults, with_defaults
 
 if TYPE_CHECKING:
     import pytest
@@ -33,6 +34,7 @@ class Project:
     case_entries: tuple[str, ...]  # `module:ATTRIBUTE`
     runs_dir: Path = Path(FOLDER)  # the run store
     import_paths: tuple[Path, ...] = ()  # where its modules lie, beside the root
+    defaults: Defaults = field(default_factory=Defaults)
 
     @property
     def folder_from_here(self) -> Path:
@@ -79,7 +81,7 @@ class Project:
             raise UsageError(f"goldmark_cases names '{entry}' ({type(error).__name__}: {error}); {way_out}") from error
         if not isinstance(case, Case):
             raise UsageError(f"goldmark_cases names '{entry}', which is a {type(case).__name__}; {way_out}")
-        return case
+        return with_defaults(case, self.defaults)
 
 
 def find_project() -> Project:
@@ -107,6 +109,7 @@ def project_of(config: pytest.Config, folder: Path) -> Project:
         case_entries=tuple(config.getini("goldmark_cases")),
         runs_dir=Path(config.getini("goldmark_runs_dir")),
         import_paths=tuple(config.getini("pythonpath")),
+        defaults=Defaults.from_ini(config.getini),
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from goldmark.runs._folder import Progress, alone, difference, keep, made_from, read_whole, stored_runs, trained_by_one
+from goldmark.runs._folder import Progress, alone, difference, keep, locked, made_from, read_whole, stored_runs
 from goldmark.runs._ingredients import changed
 from goldmark.runs._jobs import Engine, Job, Keep, Task, by_variant, n_runs, plan_jobs
 from goldmark.runs._logs import append_rows, has_logs, log_folder, log_sizes, start_logs
 from goldmark.runs._reuse import NEW, reusable, store_path
+from goldmark.runs._since import ingredients_of
 from goldmark.runs._slots import Lock, lock_now, n_cores, open_store, take_slot
-from goldmark.runs._sources import files_of, sources_of
+from goldmark.runs._sources import files_of, is_of_catalogue, sources_of
 from goldmark.runs._store import checkpoint_path, finite, read_run, run_file, run_path, write_run, write_whole
 
 __all__ = [
@@ -28,8 +29,11 @@ __all__ = [
     "files_of",
     "finite",
     "has_logs",
+    "ingredients_of",
+    "is_of_catalogue",
     "keep",
     "lock_now",
+    "locked",
     "log_folder",
     "log_sizes",
     "made_from",
@@ -47,7 +51,6 @@ __all__ = [
     "store_path",
     "stored_runs",
     "take_slot",
-    "trained_by_one",
     "write_run",
     "write_whole",
 ]

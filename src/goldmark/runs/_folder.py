@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from goldmark.case import Failure, Run, UsageError, recipe_of
-from goldmark.runs._jobs import Job, Task
+from goldmark.runs._jobs import Job
 from goldmark.runs._sources import sources_of
 from goldmark.runs._store import read_run, run_path, write_run
 
@@ -72,30 +72,19 @@ def keep(folder: Path, job: Job, run: Run) -> Run:
     return read_run(path)
 
 
-def trained_by_one(folder: Path, tasks: Sequence[Task], train: Callable[[Task], list[Run]]) -> None:
-    """Train tasks whose runs the folder lacks, each by one of all the processes that share the folder.
-
-    What nobody else is training is trained here first; only then are the others waited for.
-    """
-    pending = list(tasks)
-    for timeout_s in (0, -1):  # -1 waits for as long as it takes
-        pending = [task for task in pending if not _trained(folder, task, train, timeout_s)]
-
-
-def _trained(folder: Path, task: Task, train: Callable[[Task], list[Run]], timeout_s: float) -> bool:
-    """Train a task unless its runs are there; return False where another process holds its lock for too long."""
-    paths = [run_path(folder, job) for job in task]
-    if all(path.exists() for path in paths):
-        return True
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(paths[0].with_suffix(".lock"), timeout=timeout_s):
-            if not all(path.exists() for path in paths):
-                for path, run in zip(paths, train(task), strict=True):
-                    write_run(path, run)
-    except Timeout:
-        return False
-    return True
+@contextmanager
+def locked(paths: Iterable[Path], *, wait: bool) -> Iterator[bool]:
+    """Lock the files of some runs and yield True; without `wait` False where another process has one of them."""
+    with ExitStack() as held:
+        try:
+            for path in sorted(paths):  # in one order, so that no two processes wait for each other
+                path.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(FileLock(path.with_suffix(".lock"), timeout=-1 if wait else 0))
+        except Timeout:
+            free = False
+        else:
+            free = True
+        yield free
 
 
 def read_whole(path: Path) -> Run | None:

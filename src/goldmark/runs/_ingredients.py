@@ -52,6 +52,11 @@ def changed(run: Run, root: Path) -> str | None:
     return next((why for changes in _CHANGES for why in changes(run.ingredients, root)), None)
 
 
+def named_files(ingredients: Ingredients) -> dict[str, str]:
+    """Return {path: hash} of the code and the data of a run."""
+    return {name: known for kind in ("sources", "files", "data") for name, known in ingredients.get(kind, {}).items()}
+
+
 @cache
 def machine() -> Mapping[str, str]:
     """Return the parts of this machine and its Python that can change numbers; GPUs as the kernel's driver has them."""

@@ -7,9 +7,10 @@ from typing import Any
 
 from goldmark._session import Session
 from goldmark.case import Case, ModelCase, Run, recipe_of
-from goldmark.runs._folder import changed_since, read_whole
+from goldmark.runs._folder import read_whole
 from goldmark.runs._ingredients import changed
 from goldmark.runs._jobs import Job
+from goldmark.runs._since import what_changed
 from goldmark.runs._store import run_file
 
 NEW = "no run yet"
@@ -26,15 +27,17 @@ def reusable(
     """Return a run that the store holds, or None and why it has to be trained.
 
     A run is read where nothing that can change its numbers has changed. One that stopped with an error never is, for
-    its cause may be gone, and in a fresh session only those that this session has trained.
+    its cause may be gone, and in a fresh session only those that this session has trained. A case of the engine may be
+    another one of the same name, as `replace(case, settings=...)` is: it is looked at in every session.
     """
     path = store_path(session, case, variant, seed)
     run = read_whole(path)
     if run is None:
         return None, "a damaged file" if path.exists() else NEW
-    if run.session == session.token:  # of now, whatever has changed since: a session sees one state
+    own = run.session == session.token
+    if own and not isinstance(case, ModelCase):  # of now, whatever has changed since: a session sees one state
         return run, ""
-    if session.fresh:
+    if session.fresh and not own:
         return None, "all are trained anew"
     if run.error is not None and not run.metrics:
         return None, "it stopped with an error"
@@ -44,7 +47,7 @@ def reusable(
 
 def _changed(session: Session, case: Case[Any], run: Run, device: str) -> str | None:
     if isinstance(case, ModelCase):
-        return changed_since(run, Job(case, run.variant, run.seed, device))
+        return what_changed(run, Job(case, run.variant, run.seed, device))
     if run.exact["recipe"] != recipe_of(case.settings_of(run.variant)):
         return "other arguments"
     return changed(run, session.root)

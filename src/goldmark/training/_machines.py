@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import pickle
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -17,6 +17,7 @@ from goldmark.runs import Task
 from goldmark.training._tasks import train_task
 
 Machines = Literal["here", "processes", "ray"]
+Train = Callable[[Task], list[Run]]
 Outcome = list[Run] | BaseException  # the runs of a task, or what stopped it
 _ATTEMPTS = 3  # of a task whose process dies
 
@@ -25,25 +26,28 @@ class WorkerDiedError(RuntimeError):
     """A task's process was killed, each time it was tried."""
 
 
-def outcomes(tasks: Sequence[Task], machines: Machines, jobs: int) -> Iterator[tuple[Task, Outcome]]:
+def outcomes(
+    tasks: Sequence[Task], machines: Machines, jobs: int, train: Train | None = None
+) -> Iterator[tuple[Task, Outcome]]:
     """Yield every task as it finishes, with its runs or what stopped it; a task that fails stops no other.
 
-    `jobs` is the number of processes, or of tasks that share a GPU of a cluster. A killed process is replaced and
-    its task repeated.
+    `jobs` is the number of processes, or of tasks that share a GPU of a cluster; `train`, a function of a module, is
+    what each of them calls, `train_task` where it is None. A killed process is replaced and its task repeated.
     """
+    train = train or train_task
     if not tasks:
         return
     if machines == "here" or (machines == "processes" and min(jobs, len(tasks)) <= 1):
-        yield from ((task, _attempt(task)) for task in tasks)
+        yield from ((task, _attempt(task, train)) for task in tasks)
     elif machines == "processes":
-        yield from _in_processes([_portable(task) for task in tasks], jobs)
+        yield from _in_processes([_portable(task) for task in tasks], jobs, train)
     else:
-        yield from _on_ray([_portable(task) for task in tasks], jobs)
+        yield from _on_ray([_portable(task) for task in tasks], jobs, train)
 
 
-def _attempt(task: Task) -> Outcome:
+def _attempt(task: Task, train: Train) -> Outcome:
     try:
-        return train_task(task)
+        return train(task)
     except Exception as error:  # noqa: BLE001 - whatever stops a task is told with it, and the rest goes on
         return error
 
@@ -64,7 +68,7 @@ def _portable(task: Task) -> Task:
     return portable
 
 
-def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task, Outcome]]:
+def _in_processes(tasks: Sequence[Task], processes: int, train: Train) -> Iterator[tuple[Task, Outcome]]:
     """Train in a pool; a broken pool is built anew for the tasks that are left, and at last for each one alone."""
     pending, attempts = dict(enumerate(tasks)), dict.fromkeys(range(len(tasks)), 0)
     while pending:
@@ -74,7 +78,7 @@ def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task,
             futures: dict[Future[list[Run]], int] = {}
             try:
                 for place in chosen:
-                    futures[pool.submit(train_task, pending[place])] = place
+                    futures[pool.submit(train, pending[place])] = place
                 for future in as_completed(futures):
                     outcome = _outcome(future)
                     yield pending.pop(futures[future]), outcome
@@ -123,14 +127,12 @@ def process_context() -> multiprocessing.context.BaseContext:
     return context
 
 
-def _on_ray(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Outcome]]:
+def _on_ray(tasks: Sequence[Task], jobs: int, train: Train) -> Iterator[tuple[Task, Outcome]]:
     """Train on the cluster at RAY_ADDRESS, or on one of this machine; Ray repeats what a dead worker or node had."""
-    ray = _ray()
-    if not ray.is_initialized():  # left as it is for the next tasks: Ray ends it with this process
-        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)
+    ray = _joined()
     gpu_share = 1 / jobs if tasks[0][0].device == "cuda" else 0
-    train = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=_ATTEMPTS - 1)(train_task)
-    references = {train.remote(task): task for task in tasks}
+    remote = ray.remote(num_cpus=1, num_gpus=gpu_share, max_retries=_ATTEMPTS - 1)(train)
+    references = {remote.remote(task): task for task in tasks}
     while references:
         for done in ray.wait(list(references))[0]:
             yield references.pop(done), _ray_outcome(ray, done)
@@ -144,6 +146,40 @@ def _ray_outcome(ray: Any, reference: Any) -> Outcome:
     except ray.exceptions.RayError as error:
         return WorkerDiedError(f"its worker died {_ATTEMPTS} times: {error}")
     return runs
+
+
+class OnRay:
+    """An object on some machine of the cluster, with a core of its own, whose methods are called as if it were here."""
+
+    def __init__(self, make: type, *arguments: Any) -> None:
+        """Ask for one that `make` makes of arguments; it is made anew where its machine dies."""
+        self._ray = _joined()
+        remote = self._ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=_ATTEMPTS - 1)(make)
+        self._object = remote.remote(*arguments)
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Return what a method returns; raise what it raises, and `WorkerDiedError` for an object that dies anew."""
+        outcome = _ray_outcome(self._ray, getattr(self._object, method).remote(*arguments))
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def close(self) -> None:
+        """End it, also in the middle of a call."""
+        self._ray.kill(self._object)
+
+
+def ray_cores() -> int:
+    """Return how many cores the cluster has."""
+    return int(_joined().cluster_resources().get("CPU", 1))
+
+
+def _joined() -> Any:
+    """Return Ray, connected to the cluster at RAY_ADDRESS or to one of this machine, until this process ends."""
+    ray = _ray()
+    if not ray.is_initialized():
+        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)
+    return ray
 
 
 def _ray() -> Any:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from goldmark.case import Baseline, Data, ModelCase, Recipe, Run, recipe_of
 from goldmark.fingerprint import fingerprint
-from goldmark.runs import Engine, Job, sources_of
+from goldmark.runs import Engine, Job, ingredients_of, is_of_catalogue, sources_of
 from goldmark.training import draws
 from goldmark.training._schedule import Batch, evaluated_epochs, train_size
 
@@ -151,7 +151,24 @@ def as_run(trained: Prepared, engine: Engine, seconds: float) -> Run:
         data=case.data_source,
         seconds=seconds,
         evaluations=evaluations,
+        ingredients=ingredients_of(case, engine) | start_of(trained),
     )
+
+
+def start_of(run: Prepared) -> dict[str, dict[str, str]]:
+    """Return the hash of a run's data and initial weights, by which a user's files, however read, are known again.
+
+    A case of the catalogue makes them from nothing but its settings and seed.
+    """
+    if is_of_catalogue(run.case):
+        return {}
+    tensors = {**run.data, **run.fresh.state_dict()}
+    content = hashlib.sha256()
+    for name in sorted(tensors):
+        array = tensors[name].detach().cpu().contiguous()
+        content.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+        content.update(array.view(-1).view(torch.uint8).numpy().tobytes())
+    return {"start": {"data and weights": content.hexdigest()}}
 
 
 def _declared(case: ModelCase[Any], row: Mapping[str, float]) -> dict[str, float]:

@@ -17,7 +17,8 @@ from goldmark.cases.eeg import CASE
 from goldmark.cases.eeg.model import Ensemble, members_of
 from goldmark.cases.eeg.scores import FULL_METRICS, mse
 from goldmark.checks import idle_average
-from goldmark.training import train
+from goldmark.experiments import obtain
+from goldmark.runs import by_variant
 
 AVERAGES = replace(
     CASE,
@@ -39,10 +40,9 @@ SEEDS = (0, 1, 2)
 
 
 @pytest.fixture(scope="module")
-def ensembles():
+def ensembles(store):
     """Runs of both ensembles by variant, three seeds each."""
-    runs = train(AVERAGES, seeds=SEEDS)
-    return {name: [run for run in runs if run.variant == name] for name in ("average", "average_volts")}
+    return by_variant(obtain(AVERAGES, seeds=SEEDS, session=store).runs)
 
 
 def finding_of(run):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from goldmark.case import Better, MeanTest, Metric, Scale, Unsaid, UsageError
+from goldmark.golden._defaults import Defaults
 from goldmark.golden._files.entries import Statistical
 from goldmark.golden._files.plain import plain
-from goldmark.golden._fixture.defaults import Defaults
 from goldmark.golden._record.entry import statistical_entry
 from goldmark.statistics import read_margin
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from goldmark.fingerprint import sha256
+from goldmark.golden._defaults import Defaults
 from goldmark.golden._files.arrays import KEPT_WHOLE
 from goldmark.golden._files.entries import Provenance, Result, as_result
 from goldmark.golden._files.format import from_bytes, to_bytes
-from goldmark.golden._fixture.defaults import Defaults
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from goldmark._session import current
-from goldmark.case import LOOKS, Case, ModelCase, Unsaid, UsageError, Variant
+from goldmark.case import LOOKS, Case, UsageError, Variant
 from goldmark.experiments import Experiment, obtain
 from goldmark.golden._catalogue import check_case, result_of
 from goldmark.golden._compare.drift import Comparison, Drift
 from goldmark.golden._compare.tiers import compare
+from goldmark.golden._defaults import with_defaults
 from goldmark.golden._files.entries import Golden, Result
 from goldmark.golden._files.folder import find_golden
-from goldmark.golden._fixture.defaults import Defaults
 from goldmark.golden._fixture.session import GoldenSession
 
 
@@ -38,7 +38,7 @@ def trained_and_compared(variant: Variant, session: GoldenSession, *, recording:
 
     Raise `UsageError` where a seed failed that was to be recorded.
     """
-    case, name = with_defaults(variant, session.defaults), variant.name
+    case, name = with_defaults(_case_of(variant), session.defaults), variant.name
     if recording:
         guards = [] if session.again else sorted(set(case.variant(name).guards.values()))
         runs = obtain(case, [name, *guards]).runs
@@ -54,25 +54,6 @@ def trained_and_compared(variant: Variant, session: GoldenSession, *, recording:
     if session.guards:
         comparison = with_drifts(comparison, _on_trial(case, name, session))
     return result_of(runs, name, case), comparison
-
-
-def with_defaults(variant: Variant, defaults: Defaults) -> Case[Any]:
-    """Return the case of a variant by the project's rules: an experiment leaves margins and alphas to them.
-
-    Raise `UsageError` for a metric that has no margin, where the project has none either.
-    """
-    case = _case_of(variant)
-    if isinstance(case, ModelCase):
-        return case
-    unsaid = [metric.name for metric in case.metrics if metric.margin is Unsaid.MARGIN]
-    if unsaid and isinstance(defaults.margin, Unsaid):
-        raise UsageError(
-            f"'{unsaid[0]}' of '{case.name}' has no margin; name the change that nobody minds, "
-            f"Metric('{unsaid[0]}', margin=0.1), or say margin=None for what is only to be shown"
-        )
-    metrics = tuple(replace(m, margin=defaults.margin) if m.name in unsaid else m for m in case.metrics)
-    variants = tuple(replace(declared, alpha=defaults.alpha) for declared in case.variants)
-    return replace(case, metrics=metrics, variants=variants)
 
 
 def _on_trial(case: Case[Any], variant: str, session: GoldenSession) -> list[Drift]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from goldmark.case import UsageError
+from goldmark.golden._defaults import Defaults
 from goldmark.golden._files.arrays import Array
 from goldmark.golden._files.entries import Close, Norm, Result
 from goldmark.golden._files.plain import is_complex, noting, plain
-from goldmark.golden._fixture.defaults import Defaults
 
 
 def exact_result(name: str, values: Mapping[str, Any]) -> Result:

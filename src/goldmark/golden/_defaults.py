@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from goldmark.case import Unsaid, UsageError
+from goldmark.case import Case, ModelCase, Unsaid, UsageError
 from goldmark.golden._files.arrays import KEPT_WHOLE, SMALL
 
 
@@ -30,6 +31,24 @@ class Defaults:
             device=getini("golden_device") or "cpu",
             whole=_entries(getini("golden_whole")),
         )
+
+
+def with_defaults(case: Case[Any], defaults: Defaults) -> Case[Any]:
+    """Return a case by the project's rules: an experiment leaves margins and alphas to them, a `ModelCase` does not.
+
+    Raise `UsageError` for a metric that has no margin, where the project has none either.
+    """
+    if isinstance(case, ModelCase):
+        return case
+    unsaid = [metric.name for metric in case.metrics if metric.margin is Unsaid.MARGIN]
+    if unsaid and isinstance(defaults.margin, Unsaid):
+        raise UsageError(
+            f"'{unsaid[0]}' of '{case.name}' has no margin; name the change that nobody minds, "
+            f"Metric('{unsaid[0]}', margin=0.1), or say margin=None for what is only to be shown"
+        )
+    metrics = tuple(replace(m, margin=defaults.margin) if m.name in unsaid else m for m in case.metrics)
+    variants = tuple(replace(declared, alpha=defaults.alpha) for declared in case.variants)
+    return replace(case, metrics=metrics, variants=variants)
 
 
 def _entries(text: str | None) -> int:
