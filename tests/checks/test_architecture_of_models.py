@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from goldmark.checks import parameter_count, wrong_architecture
+from goldmark.checks import check_wrong_architecture, parameter_count
 
 
 def test_parameters_are_counted_by_hand_and_shared_ones_once():
@@ -21,9 +21,9 @@ def test_parameters_are_counted_by_hand_and_shared_ones_once():
 def test_another_count_is_trouble():
     """By one parameter, either way; both counts are told."""
     layer = nn.Linear(3, 4)
-    assert not wrong_architecture(layer, 16).trouble
+    assert not check_wrong_architecture(layer, 16).trouble
     for documented in (15, 17):
-        finding = wrong_architecture(layer, documented)
+        finding = check_wrong_architecture(layer, documented)
         assert finding.trouble
         assert {"n_parameters": 16.0, "documented": float(documented)} == finding.numbers
         assert f"16 parameters, the one that was meant has {documented}" in finding.advice

@@ -31,32 +31,32 @@ def test_constant_predictions_are_collapsed_and_varied_ones_are_not():
     """A constant, a NaN and nearly a constant are trouble; half the spread is not."""
     targets = normal(100)
     for scale in (0.0, 0.05, math.nan):
-        assert checks.collapsed_output(scale * targets, targets).trouble
-    assert not checks.collapsed_output(0.5 * targets, targets).trouble
+        assert checks.check_collapsed_output(scale * targets, targets).trouble
+    assert not checks.check_collapsed_output(0.5 * targets, targets).trouble
 
 
 def test_target_scale_sees_raw_fahrenheit_and_not_z_scores():
     """Targets around 300 are far from a fresh model's output of order 1; z-scores are near."""
     fresh = normal(100) * 0.5
-    assert checks.target_scale(fresh, 300 + 78 * normal(100, seed=1)).trouble
-    assert not checks.target_scale(fresh, normal(100, seed=1)).trouble
-    assert checks.target_scale(fresh, normal(100, seed=1) * math.nan).trouble
+    assert checks.check_target_scale(fresh, 300 + 78 * normal(100, seed=1)).trouble
+    assert not checks.check_target_scale(fresh, normal(100, seed=1)).trouble
+    assert checks.check_target_scale(fresh, normal(100, seed=1) * math.nan).trouble
 
 
 def test_target_scale_counts_in_the_spread_of_a_fresh_output():
     """An output that varies by 5 reaches 40; one that varies by 1 does not."""
     fresh = torch.tensor([-5.0, 5.0]).repeat(50)
-    assert not checks.target_scale(fresh, fresh + 40).trouble
-    assert checks.target_scale(fresh / 5, fresh / 5 + 40).trouble
+    assert not checks.check_target_scale(fresh, fresh + 40).trouble
+    assert checks.check_target_scale(fresh / 5, fresh / 5 + 40).trouble
 
 
 @pytest.mark.parametrize(("low", "share"), [(0.0, 0.0), (2.0, 0.4), (9.0, 1.0)])
 def test_clipped_targets_are_those_that_a_clamp_changes(low, share):
     """The share of true values below the clamp; NaN in the place of a value changes it too."""
     targets = torch.arange(5.0)
-    finding = checks.clipped_targets(lambda values: values.clamp_min(low), targets)
+    finding = checks.check_clipped_targets(lambda values: values.clamp_min(low), targets)
     assert (share > 0, pytest.approx(share)) == (finding.trouble, finding.numbers["share"])
-    assert checks.clipped_targets(lambda values: values * math.nan, targets).trouble
+    assert checks.check_clipped_targets(lambda values: values * math.nan, targets).trouble
 
 
 def test_skill_is_one_minus_the_ratio():
@@ -68,9 +68,9 @@ def test_skill_is_one_minus_the_ratio():
 
 def test_no_skill_at_the_baseline_and_beyond():
     """As good as the baseline is no skill; half its error is."""
-    assert checks.no_skill(4.0, 4.0).trouble
-    assert checks.no_skill(math.nan, 4.0).trouble
-    assert not checks.no_skill(2.0, 4.0).trouble
+    assert checks.check_no_skill(4.0, 4.0).trouble
+    assert checks.check_no_skill(math.nan, 4.0).trouble
+    assert not checks.check_no_skill(2.0, 4.0).trouble
 
 
 def test_shares_sum_to_one():
@@ -93,8 +93,8 @@ def test_gradient_norms_match_the_closed_form():
 
 def test_dominated_gradient_above_its_threshold():
     """Half of the gradient for one of three terms is trouble, a third is not."""
-    assert checks.dominated_gradient({"a": 2.0, "b": 1.0, "c": 1.0}, "a").trouble
-    assert not checks.dominated_gradient({"a": 1.0, "b": 1.0, "c": 1.0}, "a").trouble
+    assert checks.check_dominated_gradient({"a": 2.0, "b": 1.0, "c": 1.0}, "a").trouble
+    assert not checks.check_dominated_gradient({"a": 1.0, "b": 1.0, "c": 1.0}, "a").trouble
 
 
 @pytest.mark.parametrize("rank", [1, 3, 8])
@@ -149,7 +149,7 @@ def test_r2_ceiling_is_that_of_principal_components():
 
 def test_low_ceiling_and_ignored_codes():
     """A ceiling below the wanted score, and a score that survives shuffled codes, are trouble."""
-    assert checks.low_ceiling(0.8, wanted=0.95).trouble
-    assert not checks.low_ceiling(0.97, wanted=0.95).trouble
-    assert checks.code_ignored(0.9, 0.89).trouble
-    assert not checks.code_ignored(0.9, 0.3).trouble
+    assert checks.check_low_ceiling(0.8, wanted=0.95).trouble
+    assert not checks.check_low_ceiling(0.97, wanted=0.95).trouble
+    assert checks.check_code_ignored(0.9, 0.89).trouble
+    assert not checks.check_code_ignored(0.9, 0.3).trouble

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from goldmark.checks import hidden_labels, unseen_classes
+from goldmark.checks import check_hidden_labels, check_unseen_classes
 
 NUMBERS = {"up": 0, "down": 1, "flat": 2}
 
@@ -17,14 +17,14 @@ def refused(label):
 def test_defaults_among_the_known_hide_labels():
     """0, 1 or 2 for what is unknown is trouble; an error, -1, None and a class of its own are not."""
     for default in NUMBERS.values():
-        assert hidden_labels(lambda label, default=default: NUMBERS.get(label, default), list(NUMBERS)).trouble
+        assert check_hidden_labels(lambda label, default=default: NUMBERS.get(label, default), list(NUMBERS)).trouble
     for encode in (NUMBERS.__getitem__, refused, NUMBERS.get, lambda label: NUMBERS.get(label, 3)):
-        assert not hidden_labels(encode, list(NUMBERS)).trouble
+        assert not check_hidden_labels(encode, list(NUMBERS)).trouble
 
 
 def test_an_encoder_that_hides_some_labels_is_found():
     """One of the unknown labels is enough: an empty one that becomes the first class."""
-    finding = hidden_labels(lambda label: NUMBERS[label or "up"], list(NUMBERS))
+    finding = check_hidden_labels(lambda label: NUMBERS[label or "up"], list(NUMBERS))
     assert finding.trouble
     assert finding.numbers["taken_for_known"] == 1
 
@@ -32,5 +32,5 @@ def test_an_encoder_that_hides_some_labels_is_found():
 def test_classes_are_counted_against_the_values_of_labels():
     """Three classes need three values; labels that were never drawn are unseen too."""
     logits = torch.zeros(5, 3)
-    assert not unseen_classes(logits, torch.tensor([0, 1, 2, 1, 0])).trouble
-    assert unseen_classes(logits, torch.tensor([0, 2, 2, 2, 0])).trouble
+    assert not check_unseen_classes(logits, torch.tensor([0, 1, 2, 1, 0])).trouble
+    assert check_unseen_classes(logits, torch.tensor([0, 2, 2, 2, 0])).trouble

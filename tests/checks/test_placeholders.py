@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from goldmark.checks import placeholder_labels
+from goldmark.checks import check_placeholder_labels
 
 
 def measured(n=100):
@@ -21,7 +21,7 @@ def test_a_number_that_many_labels_share_is_a_placeholder(value):
     for n_missing in (10, 100):
         labels = measured()
         labels[:n_missing] = value
-        finding = placeholder_labels(labels)
+        finding = check_placeholder_labels(labels)
         assert finding.trouble
         assert (value, n_missing / 100) == (finding.numbers["value"], finding.numbers["share"])
         assert f"{value:g} is no measurement" in finding.advice
@@ -29,12 +29,12 @@ def test_a_number_that_many_labels_share_is_a_placeholder(value):
 
 def test_measured_labels_are_no_trouble():
     """Two of few that are equal by rounding, or a share at the threshold, are none either."""
-    assert not placeholder_labels(measured()).trouble
-    assert not placeholder_labels(torch.tensor([1.5, 1.5, 1.2])).trouble
+    assert not check_placeholder_labels(measured()).trouble
+    assert not check_placeholder_labels(torch.tensor([1.5, 1.5, 1.2])).trouble
     labels = measured()
     labels[:5] = 0.0
-    assert not placeholder_labels(labels).trouble
-    assert placeholder_labels(labels, threshold=0.04).trouble
+    assert not check_placeholder_labels(labels).trouble
+    assert check_placeholder_labels(labels, threshold=0.04).trouble
 
 
 def test_missing_and_absent_labels_are_trouble():
@@ -42,7 +42,7 @@ def test_missing_and_absent_labels_are_trouble():
     for value in (math.nan, math.inf):
         labels = measured()
         labels[7] = value
-        assert placeholder_labels(labels).trouble
-        assert 1 == placeholder_labels(labels).numbers["n_not_finite"]
-        assert placeholder_labels(torch.full((4,), value)).trouble
-    assert placeholder_labels(torch.zeros(0)).trouble
+        assert check_placeholder_labels(labels).trouble
+        assert 1 == check_placeholder_labels(labels).numbers["n_not_finite"]
+        assert check_placeholder_labels(torch.full((4,), value)).trouble
+    assert check_placeholder_labels(torch.zeros(0)).trouble

@@ -40,7 +40,7 @@ def program(**bug):
 def test_assert_healthy_returns_for_a_healthy_program_and_lists_all_findings_of_another():
     """The error's text is that of the findings."""
     assert () == goldmark.assert_healthy(*program())
-    with pytest.raises(AssertionError, match=r"1 findings before training, the cause first\ndropout_rate: p is the"):
+    with pytest.raises(AssertionError, match=r"2 findings before training, the cause first\ndropout_rate: p is the"):
         goldmark.assert_healthy(*program(model=nn.Sequential(nn.Linear(8, 3), nn.Dropout(0.95))))
 
 

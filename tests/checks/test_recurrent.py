@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from goldmark.checks import RecurrentLayer, mistaken_cell, recurrent_layers
+from goldmark.checks import RecurrentLayer, check_mistaken_cell, recurrent_layers
 
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -61,8 +61,8 @@ def test_mistaken_cells_are_named_with_both_readings():
     """Another cell, another depth, a layer too many; the same layers are no trouble."""
     stored = nn.ModuleDict({"a": nn.GRU(5, 4), "b": nn.LSTM(4, 4)}).state_dict()
     built = nn.ModuleDict({"a": nn.RNN(5, 4), "b": nn.LSTM(4, 4, num_layers=2), "c": nn.RNN(2, 2)})
-    finding = mistaken_cell(stored, built)
+    finding = check_mistaken_cell(stored, built)
     assert (True, {"unlike": 3.0, "layers": 3.0}) == (finding.trouble, finding.numbers)
     assert "'a' is gru 5 -> 4 (num_layers 1, bias True, proj_size 0) in it, rnn 5 -> 4" in finding.advice
     assert "'c' is missing in it, rnn 2 -> 2" in finding.advice
-    assert not mistaken_cell(stored, nn.ModuleDict({"a": nn.GRU(5, 4), "b": nn.LSTM(4, 4)})).trouble
+    assert not check_mistaken_cell(stored, nn.ModuleDict({"a": nn.GRU(5, 4), "b": nn.LSTM(4, 4)})).trouble

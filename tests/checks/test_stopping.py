@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldmark.checks import stale_epochs, wrong_stopping
+from goldmark.checks import check_wrong_stopping, stale_epochs
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
@@ -39,13 +39,13 @@ def rule_of(late=0, **options):
 @pytest.mark.parametrize("late", [-1, 0, 1])
 def test_stopping_a_moment_early_or_late_is_wrong(late):
     """The finding says by how many epochs."""
-    finding = wrong_stopping(rule_of(late), patience=4)
+    finding = check_wrong_stopping(rule_of(late), patience=4)
     assert bool(late) == finding.trouble
     assert {float(late)} == set(finding.numbers.values())
 
 
 def test_rules_that_never_or_always_stop_are_wrong():
     """Never is infinitely late."""
-    assert {math.inf} == set(wrong_stopping(lambda: lambda loss: False, patience=4).numbers.values())
-    assert wrong_stopping(lambda: lambda loss: True, patience=4).trouble
-    assert wrong_stopping(lambda: lambda loss: math.isnan(loss), patience=4).trouble
+    assert {math.inf} == set(check_wrong_stopping(lambda: lambda loss: False, patience=4).numbers.values())
+    assert check_wrong_stopping(lambda: lambda loss: True, patience=4).trouble
+    assert check_wrong_stopping(lambda: lambda loss: math.isnan(loss), patience=4).trouble

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldmark.checks import best_threshold, f1_above, misplaced_threshold
+from goldmark.checks import best_threshold, check_misplaced_threshold, f1_above
 
 
 @settings(max_examples=25, deadline=None)
@@ -34,11 +34,11 @@ def test_calibrated_probabilities_of_rare_bars_need_another_threshold():
     """Ranked perfectly but below 1/2: F1 is 0 there and 1 at the best; halfway up is no trouble."""
     labels = (torch.arange(100) < 7).double()
     scores = 0.1 + 0.3 * labels
-    finding = misplaced_threshold(scores, labels)
+    finding = check_misplaced_threshold(scores, labels)
     assert finding.trouble
     assert {"f1": 0.0, "best_f1": 1.0, "best_threshold": pytest.approx(0.4)} == dict(finding.numbers)
-    assert not misplaced_threshold(scores, labels, at=0.25).trouble
-    assert not misplaced_threshold(scores + 0.2, labels).trouble
+    assert not check_misplaced_threshold(scores, labels, at=0.25).trouble
+    assert not check_misplaced_threshold(scores + 0.2, labels).trouble
 
 
 def test_labels_without_a_positive_are_refused():

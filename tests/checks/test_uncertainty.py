@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 
-from goldmark.checks import settled_log_sigma, simulated_log_sigma, weights_without_time
+from goldmark.checks import check_weights_without_time, settled_log_sigma, simulated_log_sigma
 
 
 @pytest.mark.parametrize("loss", [0.009, 0.28, 1.0, 10.08])
@@ -35,8 +35,8 @@ def test_simulation_is_torch_s_adamw():
 def test_distance_is_held_to_what_the_rate_can_travel():
     """A term at loss e^2 settles at 1: from 0 that is 100 steps of .01, and the furthest term decides."""
     losses, start = {"far": math.exp(2), "near": 1.0}, {"far": 0.0, "near": 0.0}
-    assert not weights_without_time(losses, start, lr=0.01, steps=101).trouble
-    finding = weights_without_time(losses, start, lr=0.01, steps=99)
+    assert not check_weights_without_time(losses, start, lr=0.01, steps=101).trouble
+    finding = check_weights_without_time(losses, start, lr=0.01, steps=99)
     assert finding.trouble
     assert "'far' least of all" in finding.advice
-    assert not weights_without_time(losses, {"far": 1.0, "near": 0.0}, lr=0.01, steps=1).trouble
+    assert not check_weights_without_time(losses, {"far": 1.0, "near": 0.0}, lr=0.01, steps=1).trouble

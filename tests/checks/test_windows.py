@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldmark.checks import overlap_share, overlapping_windows
+from goldmark.checks import check_overlapping_windows, overlap_share
 
 SERIES = torch.arange(600, dtype=torch.float64).reshape(300, 2).sin()
 LENGTH, RUN = 10, 4
@@ -29,9 +29,9 @@ def test_share_is_that_of_intervals(train, val):
 def test_threshold_is_a_share_of_validation_windows():
     """One window in four overlaps: trouble, unless a quarter is allowed."""
     train, val = cut([0, 20]), cut([23, 40, 60, 80])
-    assert overlapping_windows(train, val).trouble
-    assert not overlapping_windows(train, val, threshold=0.25).trouble
-    assert not overlapping_windows(train, val[1:]).trouble
+    assert check_overlapping_windows(train, val).trouble
+    assert not check_overlapping_windows(train, val, threshold=0.25).trouble
+    assert not check_overlapping_windows(train, val[1:]).trouble
 
 
 def test_windows_of_other_features_are_refused():

@@ -309,37 +309,6 @@ def test_golden_that_cannot_see_its_bug_is_refused(invoke, tmp_path):
     assert [] == list(tmp_path.rglob("*.json"))
 
 
-def test_confirm_tells_a_real_shift_from_none(invoke_recorded):
-    """On fresh seeds an unchanged variant is not confirmed; one that hardly moves is, and is the guarded bug.
-
-    One that learns too slowly is confirmed too, and is another.
-    """
-    done = invoke_recorded("confirm", "line/fitted", "--jobs", "1")
-    assert 0 == done.exit_code, done.output
-    assert "on the fresh seeds 1000 ... 1006" in done.output
-    assert "rmse: not confirmed" in done.output
-    done = invoke_recorded("confirm", "line/fitted", "--jobs", "1", case=line(lr=1e-4))
-    assert 1 == done.exit_code
-    assert "rmse: REAL" in done.output
-    assert "not told from 'slow'" in done.output
-    done = invoke_recorded("confirm", "line/fitted", "--jobs", "1", case=line(lr=2e-2))
-    assert 1 == done.exit_code
-    assert "rmse: REAL" in done.output
-    assert "; not 'slow' (p " in done.output
-
-
-def test_confirm_tells_a_shift_without_a_guard(invoke_recorded):
-    """A metric that gates without a guard alarms too, and is tried again by its golden alone."""
-    broken = line()
-    slow = replace(broken.variant("slow"), changes={"lr": 1e-1, "steps": 31})
-    done = invoke_recorded(
-        "confirm", "line/slow", "--jobs", "1", case=replace(broken, variants=(broken.variants[0], slow))
-    )
-    assert 1 == done.exit_code
-    assert "rmse: REAL" in done.output
-    assert "; it has no guard" in done.output
-
-
 def test_prune_runs_the_tests_of_the_project(invoke, tmp_path):
     """From a folder below the root: the golden of a test outside `testpaths` stays, that of one that is gone goes."""
     for path in ("unit/test_u.py", "slow/test_s.py"):

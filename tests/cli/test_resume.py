@@ -33,7 +33,7 @@ def invoke(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, case=None):
-        monkeypatch.setattr("goldmark.cli._run.find_case", lambda name: case or brief())
+        monkeypatch.setattr("goldmark.cli._run.cases_named", lambda names, project: [case or brief()])
         options = ("run", *arguments, "--jobs", "1")
         return CliRunner(env={"COLUMNS": "160"}).invoke(program, [*options], catch_exceptions=False)
 

@@ -15,6 +15,7 @@ from goldmark.cases import CASES, find_case
 from goldmark.cases.roast import RoastCase
 from goldmark.claims import all_of, every_seed
 from goldmark.cli import program
+from goldmark.cli._known_cases import cases_named
 from goldmark.cli._tables import mean_baselines, summary
 from goldmark.golden._catalogue import results_of
 from goldmark.golden._files.folder import find_golden
@@ -46,7 +47,11 @@ def invoke(tmp_path, monkeypatch):
 
     def run(*arguments, case=None):
         chosen = case or brief("raw_loss_hardly_falls")
-        monkeypatch.setattr("goldmark.cli._run.find_case", lambda name: chosen if name == "roast" else find_case(name))
+
+        def named(names, project):
+            return [chosen if known.name == "roast" else known for known in cases_named(names, project)]
+
+        monkeypatch.setattr("goldmark.cli._run.cases_named", named)
         return CliRunner(env={"COLUMNS": "160"}).invoke(program, [*arguments], catch_exceptions=False)
 
     return run
@@ -263,7 +268,10 @@ def profile(i):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "toast"], "goldmark: the catalogue has no case 'toast'; it has: roast, eeg, expansion, poetry"),
+        (
+            ["run", "toast"],
+            "goldmark: there is no case 'toast'; there are: roast, eeg, expansion, poetry; a project names its own",
+        ),
         (["run", "roast", "--data", "missing.jsonl"], "missing.jsonl: cannot be read (No such file or directory)"),
         (
             ["run", "--data", "x.jsonl"],

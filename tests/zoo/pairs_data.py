@@ -173,3 +173,26 @@ def standardised_in_place_in_every_pass(bug):
             return self.layers(x)
 
     return classifier(InPlace())
+
+
+@pair("overlapping_windows")
+def overlapping_windows_split_at_random(bug):
+    series = torch.sin(torch.arange(330) * 0.1) + 0.1 * torch.randn(330, generator=torch.Generator().manual_seed(0))
+    windows = series.unfold(0, 9, 1)
+    x, y = windows[:, :8], windows[:, 8:]
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1)) if bug else torch.arange(len(x))
+    train, val = order[:250], order[-64:]
+    return regressor(mlp(8, 16, 1), train=batched(x[train], y[train]), val=batched(x[val], y[val]))
+
+
+@pair("labels_independent")
+def targets_moved_by_one_row(bug):
+    x, y = numbers()
+    return regressor(mlp(8, 16, 1), train=batched(x, y.roll(1, dims=0) if bug else y))
+
+
+@pair("labels_independent")
+def labels_shuffled_before_the_split(bug):
+    x, y = classes(320)
+    y = y[torch.randperm(320, generator=torch.Generator().manual_seed(0))] if bug else y
+    return classifier(mlp(8, 16, 3), train=batched(x[:256], y[:256]), val=batched(x[256:], y[256:]))

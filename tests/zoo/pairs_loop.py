@@ -258,7 +258,7 @@ def generator_gradients_left_in_the_discriminator(bug):
     return names
 
 
-@pair("collapsed_predictions", "no_skill", "inputs_ignored", "silent_units")
+@pair("collapsed_output", "no_skill", "inputs_ignored", "silent_units")
 def a_net_that_answers_a_constant(bug):
     model = mlp(8, 16, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, weight_decay=3.0 if bug else 0.0)

@@ -254,3 +254,46 @@ def a_real_class_at_the_ignored_index(bug):
         return functional.cross_entropy(output, targets, ignore_index=0 if bug else -100)
 
     return classifier(mlp(8, 16, 3), loss_fn=loss_fn)
+
+
+@pair("misaligned_targets")
+def time_first_outputs_against_batch_first_targets(bug):
+    class TimeFirst(nn.Module):
+        """A recurrent network that answers at every position, time or batch first."""
+
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(4, 16), nn.Linear(16, 2)
+
+        def forward(self, x):
+            """Logits (T, B, 2) or (B, T, 2)."""
+            output = self.head(self.rnn(x.transpose(0, 1))[0])
+            return output if bug else output.transpose(0, 1)
+
+    x, val_x = (torch.randn(n, 8, 4, generator=torch.Generator().manual_seed(n)) for n in (256, 64))
+    halves = [batched(half, (half.cumsum(1)[..., 0] > 0).long()) for half in (x, val_x)]
+
+    def loss_fn(output, targets):
+        return functional.cross_entropy(output.reshape(-1, 2), targets.reshape(-1))
+
+    return classifier(TimeFirst(), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@pair("normalized_outputs")
+def clamp_in_place_of_a_sigmoid(bug):
+    def loss_fn(output, targets):
+        chance = output.clamp(1e-6, 1 - 1e-6) if bug else output.sigmoid().clamp(1e-6, 1 - 1e-6)
+        return functional.binary_cross_entropy(chance, targets)
+
+    halves = [batched(x, y.float()[:, None]) for x, y in (classes(n_classes=2), classes(64, n_classes=2, seed=1))]
+    return classifier(mlp(8, 16, 1), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@pair("wrong_sign")
+def overlap_that_is_lowered(bug):
+    def loss_fn(output, targets):
+        dice = (2 * (output * targets).sum(1) + 1) / ((output + targets).sum(1) + 1)
+        return dice.mean() if bug else 1 - dice.mean()
+
+    halves = [batched(x, (x > 0.5).float()) for x, _ in (classes(), classes(64, seed=1))]
+    return classifier(mlp(8, 16, 8, last=nn.Sigmoid()), train=halves[0], val=halves[1], loss_fn=loss_fn)

@@ -373,3 +373,26 @@ def a_decoder_that_is_fed_its_targets(bug):
         optimizer.step()
 
     return look(model, optimizer, *halves, sequence_loss, step=step)
+
+
+@pair("dropout_on_output")
+def dropout_behind_the_last_layer(bug):
+    return classifier(mlp(8, 32, 3, last=nn.Dropout(0.5)) if bug else mlp(8, 32, 3))
+
+
+@pair("parameters_made_in_forward")
+def a_layer_made_in_every_pass(bug):
+    class Making(nn.Module):
+        """A network whose middle layer is kept, or made anew."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(8, 16), nn.Linear(16, 3)
+            self.middle = None if bug else nn.Linear(16, 16)
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            middle = self.middle or nn.Linear(16, 16)
+            return self.last(middle(self.first(x).relu()).relu())
+
+    return classifier(Making())

@@ -263,3 +263,17 @@ def one_of_two_optimizers_is_never_stepped(bug):
                 first.step()
             last.step()
     return list(watcher.findings.names)
+
+
+@pair("plateau_mode")
+def plateau_of_a_loss_that_should_rise(bug):
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max" if bug else "min", patience=3)
+    val = batched(*classes(64, seed=1))
+
+    def end(epoch):
+        with torch.no_grad():
+            plateau.step(sum(functional.cross_entropy(model(inputs), targets) for inputs, targets in val) / len(val))
+
+    return look(model, optimizer, batched(*classes()), val, functional.cross_entropy, epochs=6, end=end)

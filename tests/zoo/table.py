@@ -16,14 +16,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from zoo import pairs_data, pairs_loop, pairs_loss, pairs_model, pairs_optimizer, pairs_results
-from zoo.healthy import plain, unusual
+from zoo import pairs_data, pairs_loop, pairs_loss, pairs_measured, pairs_model, pairs_optimizer, pairs_results
+from zoo.healthy import losses, plain, unusual
 from zoo.healthy.register import HEALTHY
 from zoo.loops import PAIRS
 
-_FILES = (pairs_data, pairs_model, pairs_loss, pairs_optimizer, pairs_loop, pairs_results)
+_FILES = (pairs_data, pairs_model, pairs_loss, pairs_optimizer, pairs_loop, pairs_results, pairs_measured)
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
-HEALTHY_GROUPS = {"healthy, plain": plain.__name__, "healthy, unusual": unusual.__name__}
+_HEALTHY = {"plain": plain, "unusual": unusual, "unusual losses": losses}
+HEALTHY_GROUPS = {f"healthy, {name}": file.__name__ for name, file in _HEALTHY.items()}
 
 
 @dataclass(kw_only=True)

@@ -11,7 +11,7 @@ from goldmark.cases import find_case
 from goldmark.cases.eeg.mixup import mix_batch
 from goldmark.cases.expansion.terms import huber, term_losses, total_loss, weighted
 from goldmark.cases.roast.scores import next_steps
-from goldmark.checks import wrong_mixup
+from goldmark.checks import check_wrong_mixup
 from goldmark.runs import Job
 from goldmark.training._prepare import prepare
 from goldmark.training.draws import Draws
@@ -177,4 +177,4 @@ def test_mixup_left_out_or_of_inputs_alone_is_wrong_mixup(variant, trouble):
     def mix(x, y):
         return mix_batch(x, y, next(weights), Draws.at(0, len(x)), run.settings)
 
-    assert trouble == wrong_mixup(mix, fraction=1.0, n_batches=16).trouble
+    assert trouble == check_wrong_mixup(mix, fraction=1.0, n_batches=16).trouble

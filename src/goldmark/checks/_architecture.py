@@ -12,7 +12,7 @@ def parameter_count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def wrong_architecture(model: nn.Module, documented: int) -> Finding:
+def check_wrong_architecture(model: nn.Module, documented: int) -> Finding:
     """Find out whether a model's parameter count is not the documented one; no score tells two nets apart as surely."""
     counted = parameter_count(model)
     return Finding(

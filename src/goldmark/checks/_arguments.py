@@ -11,7 +11,7 @@ from goldmark.case import Finding
 _UNKNOWN = "goldmark_asks_for_an_unknown_argument"
 
 
-def swallowed_arguments(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Finding:
+def check_swallowed_arguments(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Finding:
     """Find out whether a function takes a keyword argument that it does not know, and goes on without a word.
 
     It is called once as given, where it must work, and once with a made-up keyword beside, which a `TypeError` has to
@@ -34,7 +34,7 @@ def swallowed_arguments(function: Callable[..., Any], *args: Any, **kwargs: Any)
     )
 
 
-def missing_keys(read: Callable[[dict[str, Any]], Any], record: Mapping[str, Any]) -> Finding:
+def check_missing_keys(read: Callable[[dict[str, Any]], Any], record: Mapping[str, Any]) -> Finding:
     """Find out whether a reader asks a record for keys that it does not have, by `[]`, `get`, `in` or `pop`.
 
     A key written in two ways (`poem_idx`, `poem_index`) and read with a default gives the default, silently, for every

@@ -7,7 +7,9 @@ from torch import Tensor
 from goldmark.case import Finding
 
 
-def unmoved_by_augmentation(plain: Tensor, augmented: Tensor, targets: Tensor, threshold: float = 1e-3) -> Finding:
+def check_unmoved_by_augmentation(
+    plain: Tensor, augmented: Tensor, targets: Tensor, threshold: float = 1e-3
+) -> Finding:
     """Find out whether augmentation moves predictions by less than `threshold` sd of the targets, on average.
 
     Errors with and without it may be equal by chance; predictions are equal only where nothing was compared. Exactly 0

@@ -10,7 +10,9 @@ from goldmark.case import Finding
 _SMALLEST = 1e-12  # of a mean loss that a relative error is taken of
 
 
-def uneven_batches(evaluate: Callable[[Sequence[int]], float], n_samples: int, threshold: float = 1e-4) -> Finding:
+def check_uneven_batches(
+    evaluate: Callable[[Sequence[int]], float], n_samples: int, threshold: float = 1e-4
+) -> Finding:
     """Find out whether a mean loss over all samples differs from the mean of the samples' own losses.
 
     `evaluate` takes the numbers of some samples, 0 ... n_samples - 1, and returns their loss as it is reported; it is

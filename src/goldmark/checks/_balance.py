@@ -7,7 +7,7 @@ from torch import Tensor
 from goldmark.case import Finding
 
 
-def unbalanced_weight(weight: float, labels: Tensor, threshold: float = 0.01) -> Finding:
+def check_unbalanced_weight(weight: float, labels: Tensor, threshold: float = 0.01) -> Finding:
     """Find out whether a weight of the positive labels makes them count as much as the negative ones.
 
     That is (1 - p) / p for a share p of positives, the `pos_weight` of `BCEWithLogitsLoss`; 1 / p is one too many. The

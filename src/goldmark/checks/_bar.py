@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from goldmark.case import Finding
 
 
-def low_bar(passes: Callable[[Mapping[str, float]], bool], baselines: Mapping[str, Mapping[str, float]]) -> Finding:
+def check_low_bar(
+    passes: Callable[[Mapping[str, float]], bool], baselines: Mapping[str, Mapping[str, float]]
+) -> Finding:
     """Find out whether a success bar lets a trivial predictor pass.
 
     `passes` takes the metrics of a run and returns whether it counts as a success; `baselines` are the metrics of the

@@ -11,13 +11,13 @@ from goldmark.case import Finding
 Decode = Callable[[Tensor, Tensor], Tensor]  # codes (N, K), memory (N, ...) -> outputs (N, ...)
 
 
-def code_bypassed(decode: Decode, codes: Tensor, memory: Tensor, threshold: float = 1e-6) -> Finding:
+def check_code_bypassed(decode: Decode, codes: Tensor, memory: Tensor, threshold: float = 1e-6) -> Finding:
     """Find out whether a decoder sees the input by another way than its code, such as attention over the encoder.
 
     `memory` is whatever else the decoder is given of a sample: it is exchanged between the samples while the codes
     stay. `bypass` is the root mean square of what that changes in the outputs, over the sd of the outputs between
-    samples. The structure shows it, so that a fresh model is enough; `code_ignored` says what a trained one makes of
-    it. Raises `ValueError` for fewer than two samples.
+    samples. The structure shows it, so that a fresh model is enough; `check_code_ignored` says what a trained one makes
+    of it. Raises `ValueError` for fewer than two samples.
     """
     if len(codes) < 2:
         raise ValueError(f"{len(codes)} samples have no memory to exchange; pass two or more")

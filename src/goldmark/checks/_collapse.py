@@ -20,7 +20,7 @@ def spread_ratio(predictions: Tensor, targets: Tensor) -> float:
     return float(predictions.double().std() / spread)
 
 
-def collapsed_output(predictions: Tensor, targets: Tensor, threshold: float = 0.1) -> Finding:
+def check_collapsed_output(predictions: Tensor, targets: Tensor, threshold: float = 0.1) -> Finding:
     """Find out whether predictions vary less than `threshold` times as much as their targets.
 
     A falling loss does not rule this out: the best constant has a low loss too.
@@ -31,5 +31,6 @@ def collapsed_output(predictions: Tensor, targets: Tensor, threshold: float = 0.
         trouble=not ratio >= threshold,
         numbers={"spread_ratio": ratio},
         threshold=threshold,
+        relation="unlike targets must get unlike predictions",
         advice="the model predicts nearly a constant: look at the scale of inputs and targets before anything else",
     )

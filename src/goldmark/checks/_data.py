@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -10,16 +11,20 @@ from torch import Tensor
 from goldmark.case import Finding
 
 
-def check_not_finite(tensors: Sequence[Tensor]) -> Finding:
-    """Find out whether inputs or targets hold NaN, or infinity in a tensor that is no mask of 0 and -inf."""
+def check_not_finite(tensors: Sequence[Tensor], reached: Sequence[float] | None = None) -> Finding:
+    """Find out whether inputs or targets hold NaN, or infinity in a tensor that is no mask of 0 and -inf.
+
+    `reached` are numbers that these tensors went into, as loss and norm of the gradient: where they are finite, the
+    program leaves the gaps out, and passes.
+    """
     floats = [tensor for tensor in tensors if tensor.is_floating_point()]
     bad = sum(int(tensor.isnan().sum()) + _stray_infinities(tensor) for tensor in floats)
     return Finding(
         name="not_finite",
-        trouble=bad > 0,
+        trouble=bad > 0 and (reached is None or not all(math.isfinite(number) for number in reached)),
         numbers={"entries": float(bad)},
         threshold=0.0,
-        relation="inputs and targets must be finite",
+        relation="inputs and targets must be finite, or left out of the loss",
         advice="find where they arise: division by the spread of a constant, a logarithm of 0, gaps in a file",
     )
 
@@ -133,11 +138,12 @@ def check_sorted_labels(labels: Sequence[Tensor], threshold: float = 0.5) -> Fin
     whole = torch.cat([batch.flatten() for batch in labels])
     total = _entropy(whole)
     within = sum(_entropy(batch) * size for batch, size in zip(labels, sizes, strict=True)) / max(len(whole), 1)
+    highest = min(total, math.log(max(sum(sizes) / max(len(sizes), 1), 1)))  # a batch of n holds n classes at most
     enough = len(labels) >= 3 and sum(sizes) / len(sizes) >= 8 and total > 0
     return Finding(
         name="sorted_labels",
-        trouble=enough and within < threshold * total,
-        numbers={"entropy_within_batches": within, "entropy_of_all": total},
+        trouble=enough and within < threshold * highest,
+        numbers={"entropy_within_batches": within, "entropy_of_all": total, "highest_within": highest},
         threshold=threshold,
         relation="a batch must stand for the whole: its labels as mixed as all labels",
         advice="shuffle the training examples: DataLoader(..., shuffle=True)",
@@ -148,73 +154,6 @@ def _entropy(labels: Tensor) -> float:
     _, counts = torch.unique(labels, return_counts=True)
     shares = counts.double() / counts.sum()
     return float(-(shares * shares.log()).sum())
-
-
-def check_labels_independent(
-    inputs: Tensor, labels: Tensor, val_inputs: Tensor, val_labels: Tensor, threshold: float = 0.1
-) -> Finding:
-    """Find out whether training labels tell nothing of their inputs, by permutation tests.
-
-    Székely, Rizzo and Bakirov, "Measuring and testing dependence by correlation of distances" (2007): it is zero under
-    independence alone. For tables of up to 64 features, and for anything where validation labels do depend on their
-    inputs (p <= .05): what is hard to see in images or sequences is hard to see in both halves.
-    """
-    p_train = independence_p(inputs, labels)
-    p_val = independence_p(val_inputs, val_labels) if p_train > threshold else p_train
-    table = inputs.dim() == 2 and inputs.shape[1] <= 64
-    enough = len(inputs) >= 128
-    return Finding(
-        name="labels_independent",
-        trouble=enough and p_train > threshold and (p_val <= 0.05 or (table and p_val > threshold)),
-        numbers={"p_training": p_train, "p_validation": p_val},
-        threshold=threshold,
-        relation="labels must depend on their inputs",
-        advice="look for inputs or labels shuffled, sorted or filtered without the other",
-    )
-
-
-def independence_p(inputs: Tensor, labels: Tensor) -> float:
-    """Return the lowest p-value of three tests that inputs (N, ...) and labels (N,) are independent.
-
-    Distance correlation, which sees anything smooth; the likeness of labels of nearest neighbours, and of neighbours
-    along each feature, which see what is not. A few examples and permutations come first, and are enough in most data.
-    """
-    quick = _permutation_p(inputs, labels, n_permutations=19, most=96)
-    return quick if quick <= 0.05 else _permutation_p(inputs, labels, n_permutations=99, most=256)
-
-
-def _permutation_p(inputs: Tensor, labels: Tensor, n_permutations: int, most: int) -> float:
-    chosen = torch.linspace(0, len(inputs) - 1, min(len(inputs), most)).long()
-    x = inputs[chosen].detach().double().reshape(len(chosen), -1)
-    x = (x - x.mean(0)) / (x.std(0) + 1e-9)
-    y = labels[chosen].detach()
-    unlike = (y[:, None] != y[None]).double() if not y.is_floating_point() else _distances(y.double()[:, None])
-    far = _distances(x)
-    a, b = _centred(far), _centred(unlike)
-    nearest = (far + far.max() * torch.eye(len(far))).argmin(dim=1)
-    along = x[:, :64].argsort(dim=0, stable=True)
-    everyone = torch.arange(len(x))
-    generator = torch.Generator().manual_seed(0)
-    values: list[list[float]] = []
-    for order in (everyone, *(torch.randperm(len(x), generator=generator) for _ in range(n_permutations))):
-        permuted = unlike[order][:, order]
-        alike = (permuted[everyone, nearest].mean(), permuted[along[:-1], along[1:]].mean(dim=0).min())
-        values.append([float((a * b[order][:, order]).sum()), *(-float(mean) for mean in alike)])
-    return _p_of(values)
-
-
-def _p_of(values: list[list[float]]) -> float:
-    """Return the lowest p-value over tests, where the first row holds the statistics as they are."""
-    table = torch.tensor(values)
-    return float((table >= table[0]).double().mean(dim=0).min())
-
-
-def _distances(values: Tensor) -> Tensor:
-    return torch.cdist(values, values)
-
-
-def _centred(distances: Tensor) -> Tensor:
-    return distances - distances.mean(0) - distances.mean(1, keepdim=True) + distances.mean()
 
 
 def check_labels_out_of_range(labels: Tensor, n_outputs: int, n_classes: int | None = None) -> Finding:

@@ -9,7 +9,7 @@ from torch import Tensor
 from goldmark.case import Finding
 
 
-def idle_dropout(answer: Callable[[int], Tensor], n_steps: int = 4) -> Finding:
+def check_idle_dropout(answer: Callable[[int], Tensor], n_steps: int = 4) -> Finding:
     """Find out whether a model that was given dropout answers the same inputs alike in every training step.
 
     `answer` takes the number of a step, from 0, and returns what the model answers there in training mode. The

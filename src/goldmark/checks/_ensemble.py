@@ -7,7 +7,7 @@ from torch import Tensor
 from goldmark.case import Finding
 
 
-def idle_average(by_member: Tensor, targets: Tensor, threshold: float = 0.01) -> Finding:
+def check_idle_average(by_member: Tensor, targets: Tensor, threshold: float = 0.01) -> Finding:
     """Find out whether averaging predictions (M, N) saves less than a share `threshold` of the members' squared error.
 
     The error of the average is the mean error of the members less their variance about the average (Krogh and Vedelsby,

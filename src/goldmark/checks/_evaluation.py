@@ -12,7 +12,7 @@ Scores = Mapping[str, float]
 M = TypeVar("M")
 
 
-def constant_scores(evaluate: Callable[[M], Scores], models: Iterable[M]) -> Finding:
+def check_constant_scores(evaluate: Callable[[M], Scores], models: Iterable[M]) -> Finding:
     """Find out whether an evaluation gives unlike models the same score, to the last bit.
 
     A number that does not depend on the model was typed in, read from a stale file, or cannot fail. Pass models that
@@ -34,7 +34,9 @@ def constant_scores(evaluate: Callable[[M], Scores], models: Iterable[M]) -> Fin
     )
 
 
-def moving_validation(evaluate: Callable[[int], Scores], epochs: Sequence[int], threshold: float = 1e-6) -> Finding:
+def check_moving_validation(
+    evaluate: Callable[[int], Scores], epochs: Sequence[int], threshold: float = 1e-6
+) -> Finding:
     """Find out whether one and the same model scores differently in different epochs.
 
     `evaluate` returns what a validation in that epoch gives of a model that is not trained meanwhile. Where windows
@@ -57,7 +59,7 @@ def moving_validation(evaluate: Callable[[int], Scores], epochs: Sequence[int], 
     )
 
 
-def unscored_baseline(old: Scores, new: Scores) -> Finding:
+def check_unscored_baseline(old: Scores, new: Scores) -> Finding:
     """Find out whether what a new model is compared with was never scored: all zeros, not finite, or left out.
 
     A comparison that puts zeros in the place of a model that it could not load shows an improvement of infinitely many

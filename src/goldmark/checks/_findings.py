@@ -10,25 +10,27 @@ from goldmark.case import Finding
 # From cause to symptom: what is wrong with the data explains what a model does, and never the other way round.
 _ORDER = (
     # data
-    "not_finite inputs_modified target_among_inputs decoder_sees_target label_numbering overlap split_statistics",
-    "constant_inputs input_scale target_scale labels_out_of_range labels_independent sorted_labels fixed_order",
-    "one_batch worker_randomness augmentation_without_effect target_lag padding_changes_loss",
+    "not_finite inputs_modified target_among_inputs decoder_sees_target label_numbering overlap overlapping_windows",
+    "split_statistics constant_inputs input_scale target_scale labels_out_of_range labels_independent sorted_labels",
+    "fixed_order one_batch worker_randomness augmentation_without_effect target_lag padding_changes_loss",
     # model
-    "future_leak padding_changes_output dropout_in_eval dropout_rate batch_mixing missing_sharing undeclared_sharing",
-    "half_tied hidden_parameters symmetric_units dead_units silent_units affine_network narrow_output",
-    "batchnorm_of_one vanishing_gradient",
+    "future_leak padding_changes_output dropout_in_eval dropout_rate dropout_on_output batch_mixing missing_sharing",
+    "undeclared_sharing half_tied hidden_parameters symmetric_units dead_units silent_units affine_network",
+    "narrow_output batchnorm_of_one vanishing_gradient",
     # loss
-    "normalized_outputs single_class_softmax unreachable_targets shape_broadcast broadcast_loss wrong_sign",
-    "target_distribution ignored_class initial_outputs summed_loss cut_term dominated_gradient",
+    "normalized_outputs single_class_softmax unreachable_targets shape_broadcast broadcast_loss",
+    "misaligned_targets wrong_sign target_distribution ignored_class initial_outputs summed_loss cut_term",
+    "dominated_gradient",
     # optimizer
     "optimizer_settings weight_decay nothing_trainable unowned_parameters orphaned_parameters frozen_parameters_move",
+    "parameters_made_in_forward",
     # loop
     "graph_of_loss graph_cut unused_parameters stale_gradients zeroed_gradients accumulation_undivided",
     "unequal_micro_batches accumulation_count eval_mode_left_on validation_in_training_mode statistics_gap",
-    "schedule_pace schedule_restarted learning_rate diverging_steps exploding_gradient",
+    "schedule_pace schedule_restarted plateau_mode learning_rate diverging_steps exploding_gradient",
     # result
     "zero_loss constant_loss negative_loss nothing_moves stuck_parameters inputs_ignored collapsed_output",
-    "collapsed_predictions collapsed_classes no_skill free_running_gap memorised test_time_augmentation",
+    "collapsed_classes no_skill free_running_gap memorised unmoved_by_augmentation",
 )
 CAUSES = tuple(name for line in _ORDER for name in line.split())
 

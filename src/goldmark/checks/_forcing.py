@@ -12,7 +12,7 @@ from goldmark.case import Finding
 _DEVIATIONS = 5  # standard errors: right forcing is called wrong less than once in a million times
 
 
-def forcing_not_per_step(forced: Tensor) -> Finding:
+def check_forcing_not_per_step(forced: Tensor) -> Finding:
     """Find out whether the steps of a sequence are forced together, or the same ones in every sequence.
 
     `forced` (N, T) says which steps of N sequences, drawn with one probability p, were fed a target. Where every step
@@ -43,7 +43,7 @@ def forcing_not_per_step(forced: Tensor) -> Finding:
     )
 
 
-def target_leak(decode: Callable[[Tensor], Tensor], targets: Tensor, threshold: float = 1e-6) -> Finding:
+def check_target_leak(decode: Callable[[Tensor], Tensor], targets: Tensor, threshold: float = 1e-6) -> Finding:
     """Find out whether a forced decoder is fed the target that it is to write, or a later one.
 
     `decode` returns outputs (B, T, ...) for targets (B, T, ...) with every step forced and all else, the code above

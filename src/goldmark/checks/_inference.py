@@ -9,7 +9,7 @@ from goldmark.case import Finding
 _SIGMOID_OF_ONE = 0.7310585786300049  # a sigmoid of numbers in [0, 1] lies between 1/2 and this
 
 
-def squashed_twice(probabilities: Tensor, labels: Tensor, threshold: float = 0.05) -> Finding:
+def check_squashed_twice(probabilities: Tensor, labels: Tensor, threshold: float = 0.05) -> Finding:
     """Find out whether probabilities went through a sigmoid twice: every threshold up to 1/2 then says yes to all.
 
     Both have one shape, labels are 0 or 1. A sigmoid of a sigmoid lies in [1/2, 0.731]; it is trouble where all

@@ -9,7 +9,7 @@ from torch import Tensor
 from goldmark.case import Finding
 
 
-def hidden_labels(encode: Callable[[str], object], known: Sequence[str]) -> Finding:
+def check_hidden_labels(encode: Callable[[str], object], known: Sequence[str]) -> Finding:
     """Find out whether an encoder of labels takes a label that it does not know for one that it knows.
 
     `encode` returns what stands for a label, and raises `LookupError` or `ValueError` for an unknown one, or returns
@@ -27,7 +27,7 @@ def hidden_labels(encode: Callable[[str], object], known: Sequence[str]) -> Find
     )
 
 
-def unseen_classes(logits: Tensor, labels: Tensor) -> Finding:
+def check_unseen_classes(logits: Tensor, labels: Tensor) -> Finding:
     """Find out whether a classifier (N, classes) has more classes than its training labels (N,) have values.
 
     An unseen class can never be right; its logit only has to be learned away, from log(classes) down to the loss of

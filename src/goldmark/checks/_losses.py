@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from goldmark.case import Finding
-from goldmark.checks._graph import adds_constant, kind, nodes
+from goldmark.checks._graph import adds_constant, kind, leaves, nodes
 
 LossFunction = Callable[[Any, Any], Tensor]
 
@@ -97,21 +97,38 @@ def check_cut_term(loss: Tensor, terms: Mapping[str, Any]) -> Finding:
     """Find out whether a term of the loss reaches no weight: `.item()`, `.data`, `detach`, or wrapped in a new tensor.
 
     A term that has a gradient of its own must be part of the loss's graph; of one that has none, the loss must not
-    contain a constant.
+    contain a constant. Terms that were computed once more, or are mere numbers, all of them, are meant for a log: then
+    it is enough that the loss reaches the same weights.
     """
     known = set(nodes(loss.grad_fn))
     own = {name: term.grad_fn for name, term in terms.items() if isinstance(term, Tensor) and term.grad_fn is not None}
-    lost = [name for name, node in own.items() if node not in known]
-    constant = [name for name in terms if name not in own and (loss.grad_fn is None or adds_constant(loss))]
-    cut = [*lost, *constant]
+    live = [name for name, node in own.items() if node in known]
+    apart = [name for name in own if name not in live]
+    reached = {id(leaf) for leaf in leaves(loss)}
+    lost = [name for name in apart if any(id(leaf) not in reached for leaf in leaves(terms[name]))]
+    if live and _has_constant(loss, {name: number(terms[name]) for name in terms}, live):
+        lost = [*apart, *(name for name in terms if name not in own)]
     return Finding(
         name="cut_term",
-        trouble=bool(cut),
-        numbers={"terms_cut": float(len(cut)), "terms": float(len(terms))},
+        trouble=bool(lost) or not loss.requires_grad,
+        numbers={"terms_cut": float(len(lost)), "terms": float(len(terms))},
         threshold=0.0,
-        relation=f"every term of the loss must reach weights: {', '.join(cut)} does not" if cut else "",
+        relation=f"every term of the loss must reach weights: {', '.join(lost or terms)} does not",
         advice="add the tensors themselves: no .item(), .data, detach or torch.tensor(...) on the way to the loss",
     )
+
+
+def number(term: Any) -> float:
+    """Return a term of a loss as a number."""
+    return float(term.detach().sum() if isinstance(term, Tensor) else term)
+
+
+def _has_constant(loss: Tensor, values: Mapping[str, float], live: Sequence[str]) -> bool:
+    """Tell whether a loss holds a term as a constant: by its value where terms add up, else by its graph."""
+    value, size = number(loss), sum(abs(one) for one in values.values()) + 1e-12
+    if abs(value - sum(values[name] for name in live)) < 1e-5 * size:
+        return False
+    return abs(value - sum(values.values())) < 1e-5 * size or adds_constant(loss)
 
 
 def check_target_distribution(output: Tensor, targets: Tensor, loss: Tensor, threshold: float = 1e-3) -> Finding:
@@ -161,7 +178,8 @@ def check_initial_outputs(output: Tensor, targets: Tensor, loss: float, threshol
     if classes:
         ratio, limit = loss / float(torch.tensor(max(output.shape[1], 2)).log()), threshold
     else:
-        size = max(float(targets.double().square().mean().sqrt()), 1.0)
+        given = targets[targets.isfinite()].double()
+        size = max(float(given.square().mean().sqrt()) if len(given) else 1.0, 1.0)
         ratio, limit = float(output.detach().double().square().mean().sqrt()) / size, 5 * threshold
     return Finding(
         name="initial_outputs",

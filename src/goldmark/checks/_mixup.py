@@ -44,7 +44,7 @@ def read_mixing(mix: Mix, n_examples: int = 16) -> Mixing:
     return Mixing(weights, float((targets - weights @ numbers).abs().max()))
 
 
-def wrong_mixup(mix: Mix, fraction: float = 1.0, n_batches: int = 64, threshold: float = 1e-6) -> Finding:
+def check_wrong_mixup(mix: Mix, fraction: float = 1.0, n_batches: int = 64, threshold: float = 1e-6) -> Finding:
     """Find out whether targets miss the mixture of their inputs by more than `threshold` of the targets' range.
 
     It is trouble, too, where the share of mixed batches is not `fraction`, within what chance explains, and where a row

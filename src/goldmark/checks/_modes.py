@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from goldmark.case import Finding
 from goldmark.checks._structures import call, first_tensor, rows, size_of
 
-_DROPOUT_FUNCTIONS = frozenset(
+DROPOUT_FUNCTIONS = frozenset(
     ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "feature_dropout")
 )
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
@@ -45,7 +45,7 @@ class _DropoutCalls(TorchFunctionMode):
     ) -> Any:
         keywords = dict(kwargs or {})
         name = getattr(function, "__name__", "")
-        if name in _DROPOUT_FUNCTIONS and not self.meant:
+        if name in DROPOUT_FUNCTIONS and not self.meant:
             p = keywords.get("p", args[1] if len(args) > 1 else 0.5)
             training = keywords.get("training", keywords.get("train", args[2] if len(args) > 2 else True))
             self.active += bool(training) and p > 0
@@ -93,6 +93,19 @@ def check_dropout_rate(model: nn.Module, threshold: float = 0.9) -> Finding:
         threshold=threshold,
         relation="p is the share that is dropped",
         advice="write 1 - p where p was the share to keep",
+    )
+
+
+def check_dropout_on_output(output: Tensor, dropped: Tensor) -> Finding:
+    """Find out whether a model's output is what its last dropout gave, as it is."""
+    same = dropped.numel() == output.numel() and dropped.data_ptr() == output.data_ptr()
+    return Finding(
+        name="dropout_on_output",
+        trouble=same,
+        numbers={"outputs_dropped": float((dropped == 0).double().mean()) if same else 0.0},
+        threshold=0.0,
+        relation="outputs that are compared with targets must not be dropped",
+        advice="put the dropout before the last layer, not behind it",
     )
 
 

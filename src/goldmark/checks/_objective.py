@@ -10,7 +10,9 @@ from torch import Tensor
 from goldmark.case import Finding
 
 
-def jumping_loss(loss: Callable[[float], float], at: float, step: float = 1e-4, threshold: float = 10.0) -> Finding:
+def check_jumping_loss(
+    loss: Callable[[float], float], at: float, step: float = 1e-4, threshold: float = 10.0
+) -> Finding:
     """Find out whether a loss jumps where one of its settings (a temperature, a weight) takes the value `at`.
 
     `jump` is the larger change of the loss from `at` to `at` +- `step`, over the change that the next step brings on
@@ -33,7 +35,7 @@ def jumping_loss(loss: Callable[[float], float], at: float, step: float = 1e-4, 
     )
 
 
-def free_norm(
+def check_free_norm(
     loss: Callable[[Tensor], Tensor], outputs: Tensor, factor: float = 2.0, threshold: float = 1e-4
 ) -> Finding:
     """Find out whether a loss is the same for outputs that are `factor` times as large.

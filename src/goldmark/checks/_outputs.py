@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
-from goldmark.checks._graph import Node, kind, nodes, shape_of, source, sources
+from goldmark.checks._graph import LAYERS, Node, kind, nodes, shape_of, source, sources
 
 _LOGIT_LOSSES = ("LogSoftmax", "BinaryCrossEntropyWithLogits")
 _SQUASHED = ("Softmax", "Sigmoid", "Relu", "LogSigmoid")
@@ -52,8 +52,16 @@ def _wrong_pairs(node: Node) -> list[tuple[str, str]]:
     if name in ("NllLoss", "NllLoss2D"):
         return [(other, name) for other in below if other in _UNNORMALISED]
     if name == "BinaryCrossEntropy":
-        return [(other, name) for other in below if other in ("LogSoftmax", "LogSigmoid")]
+        unbounded = {*LAYERS, "Relu", "Tanh", "LogSoftmax", "LogSigmoid"}
+        return [(other, name) for other in map(kind, map(_before_clamp, sources(node)[:1])) if other in unbounded]
     return []
+
+
+def _before_clamp(node: Node) -> Node:
+    """Return what a clamp was put on, as is done to keep logarithms finite."""
+    while kind(node) in ("Clamp", "ClampMin", "ClampMax") and sources(node):
+        node = sources(node)[0]
+    return node
 
 
 def _normaliser(node: Node) -> str:
@@ -160,7 +168,7 @@ def check_broadcast_loss(loss_fn: Any, output: Tensor, targets: Any, threshold: 
     moved = targets.clone()
     half = len(targets) // 2
     moved[half:] = moved[half:].flip(0) + 1
-    gradients = [_gradient(loss_fn, output, changed)[:half] for changed in (targets, moved)]
+    gradients = [gradient_at(loss_fn, output, changed)[:half] for changed in (targets, moved)]
     # as directions: the gradient of a root mean square has a length that depends on all examples
     directions = [gradient / (gradient.abs().max() + 1e-12) for gradient in gradients]
     change = float((directions[0] - directions[1]).abs().max())
@@ -174,7 +182,35 @@ def check_broadcast_loss(loss_fn: Any, output: Tensor, targets: Any, threshold: 
     )
 
 
-def _gradient(loss_fn: Any, output: Tensor, targets: Any) -> Tensor:
+def gradient_at(loss_fn: Any, output: Tensor, targets: Any) -> Tensor:
+    """Return the gradient of a loss on outputs."""
     leaf = output.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(loss_fn(leaf, targets).sum(), leaf)
     return gradient
+
+
+def check_misaligned_targets(
+    outputs: Tensor, changed_outputs: Tensor, gradient: Tensor, changed_gradient: Tensor, threshold: float = 0.5
+) -> Finding:
+    """Find out whether the target of the first example pulls on outputs of other examples.
+
+    Pass outputs as they are and with other inputs for the first example, then the gradient of the loss on them as it
+    is and with another target for the first example. The dimension along which inputs moved the first outputs alone is
+    that of the examples. A loss that compares examples moves more gradients than one example has outputs, and passes.
+    """
+    moved = (outputs - changed_outputs).abs() > 1e-5 * (float(outputs.abs().max()) + 1e-12)
+    pulled = (gradient - changed_gradient).abs() > 1e-6 * (float(gradient.abs().max()) + 1e-12)
+    n_pulled, share = int(pulled.sum()), 1.0
+    for dim in range(min(2, moved.dim())):
+        elsewhere = moved.narrow(dim, 1, moved.shape[dim] - 1)
+        own = pulled.select(dim, 0)
+        if bool(moved.any()) and not bool(elsewhere.any()) and 0 < n_pulled <= own.numel():
+            share = float(own.sum()) / n_pulled
+    return Finding(
+        name="misaligned_targets",
+        trouble=share < threshold,
+        numbers={"share_on_own_outputs": share, "outputs_pulled": float(n_pulled)},
+        threshold=threshold,
+        relation="the target of an example must pull on the outputs of that example",
+        advice="bring outputs and targets into one order (batch first, or time first) before they are flattened",
+    )

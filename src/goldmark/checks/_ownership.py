@@ -94,6 +94,26 @@ def check_orphaned_parameters(
     )
 
 
+def check_parameters_made_in_forward(
+    first: Iterable[Tensor], second: Iterable[Tensor], names: Mapping[int, str], optimizers: Optimizers
+) -> Finding:
+    """Find out whether a forward pass makes parameters anew: those that the loss of one pass reaches, and no other's.
+
+    `first` and `second` are the leaves that two passes reached, kept alive. Another network that takes part in the
+    loss is reached in both.
+    """
+    known = {*names, *owned(optimizers), *(id(tensor) for tensor in second)}
+    fresh = [tensor for tensor in first if isinstance(tensor, nn.Parameter) and id(tensor) not in known]
+    return Finding(
+        name="parameters_made_in_forward",
+        trouble=bool(fresh),
+        numbers={"parameters": float(len(fresh))},
+        threshold=0.0,
+        relation=f"every pass must use the same parameters: those of shapes {[tuple(one.shape) for one in fresh[:3]]}",
+        advice="make layers in __init__ and use them in forward: one that is made in forward is random in every pass",
+    )
+
+
 def check_graph_cut(
     names: Mapping[int, str], with_gradient: Iterable[Tensor], optimizers: Optimizers, used: Collection[int]
 ) -> Finding:

@@ -10,7 +10,7 @@ from torch import Tensor
 from goldmark.case import Finding
 
 
-def padding_counted(
+def check_padding_counted(
     score: Callable[[Tensor, Tensor], Tensor | float], values: Tensor, valid: Tensor, threshold: float = 1e-6
 ) -> Finding:
     """Find out whether a score of padded sequences changes with what padded cells hold, or with how many there are.

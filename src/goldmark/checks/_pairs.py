@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from goldmark.checks._structures import map_tensors, tensors_of
 
 
 def pairs(output: Any, targets: Any) -> Iterator[tuple[Any, Tensor, Tensor]]:
@@ -42,3 +45,33 @@ def replaced(output: Any, place: Any, tensor: Tensor) -> Any:
     if hasattr(output, "_replace"):
         return output._replace(**{output._fields[place] if isinstance(place, int) else place: tensor})
     return type(output)(tensor if k == place else one for k, one in enumerate(output))
+
+
+def reads_targets(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any) -> bool:
+    """Tell whether a loss changes, or raises, when the targets of a batch are dealt to other examples, or changed.
+
+    Contrastive losses are given sample ids, critics and generative models whatever fills the place of a target.
+    """
+    output = map_tensors(Tensor.detach, output)
+    before = _value(loss_fn, output, targets)
+    return any(_value(loss_fn, output, map_tensors(change, targets)) != before for change in (_dealt, _swapped))
+
+
+def _value(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any) -> list[float] | None:
+    try:
+        return [float(loss.detach().double().sum()) for loss in tensors_of(loss_fn(output, targets))]
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError):
+        return None
+
+
+def _dealt(target: Tensor) -> Tensor:
+    return target.roll(1, dims=0) if target.dim() else target
+
+
+def _swapped(target: Tensor) -> Tensor:
+    """Return other targets of the same kind: classes of the smallest and the largest index, numbers moved by 1."""
+    if target.dtype == torch.bool or target.numel() == 0:
+        return ~target if target.dtype == torch.bool else target
+    if target.is_floating_point():
+        return target + 1 if bool((target.abs() > 1).any()) else 1 - target
+    return torch.where(target == target.max(), target.min() if target.min() < target.max() else 1 - target, target)

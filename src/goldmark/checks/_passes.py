@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from goldmark.checks._graph import leaves
+from goldmark.checks._modes import DROPOUT_FUNCTIONS
 from goldmark.checks._structures import call, first_tensor, row_keys, tensors_of
 
 N_BATCHES = 8  # of a half that are looked at
@@ -107,6 +108,7 @@ class ForwardPass:
     first_input: dict[nn.Module, Tensor] = field(default_factory=dict)
     activations: dict[str, Tensor] = field(default_factory=dict)  # outputs of ReLU, in order
     gradients: dict[str, Tensor] = field(default_factory=dict)  # by parameter
+    last_dropped: Tensor | None = None  # what the last dropout gave
 
     @property
     def first_output(self) -> Tensor:
@@ -148,26 +150,29 @@ def observed(model: nn.Module, result: ForwardPass) -> Iterator[None]:
 
     handles = [module.register_forward_hook(note) for module in model.modules()]
     try:
-        with _ReluCalls(result.activations):
+        with _Calls(result):
             yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-class _ReluCalls(TorchFunctionMode):
-    """Keeps what each ReLU gives, whether it is a module or a function."""
+class _Calls(TorchFunctionMode):
+    """Keeps what each ReLU gives, and the last dropout, whether they are modules or functions."""
 
-    def __init__(self, activations: dict[str, Tensor]) -> None:
+    def __init__(self, result: ForwardPass) -> None:
         super().__init__()
-        self.activations = activations
+        self.result = result
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         output = function(*args, **(kwargs or {}))
-        if getattr(function, "__name__", "") in ("relu", "relu_") and isinstance(output, Tensor) and output.dim() > 1:
-            self.activations[f"ReLU {len(self.activations) + 1}"] = output.detach().clone()
+        name, known = getattr(function, "__name__", ""), self.result.activations
+        if name in ("relu", "relu_") and isinstance(output, Tensor) and output.dim() > 1:
+            known[f"ReLU {len(known) + 1}"] = output.detach().clone()
+        elif name in DROPOUT_FUNCTIONS and isinstance(output, Tensor) and output is not args[0]:
+            self.result.last_dropped = output.detach()
         return output
 
 

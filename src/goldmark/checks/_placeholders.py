@@ -10,7 +10,7 @@ from torch import Tensor
 from goldmark.case import Finding
 
 
-def placeholder_labels(labels: Tensor, threshold: float = 0.05) -> Finding:
+def check_placeholder_labels(labels: Tensor, threshold: float = 0.05) -> Finding:
     """Find out whether more than a share `threshold` of measured labels is one and the same number, or any is NaN.
 
     `value` is the number that most of them share. Measured numbers seldom repeat; a default does: 0 in the place of

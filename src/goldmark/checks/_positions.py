@@ -12,7 +12,7 @@ from goldmark.case import Finding
 _SHIFTS = (1, 7, 100)
 
 
-def not_relative(attend: Callable[[Tensor], Tensor], n_steps: int, threshold: float = 1e-4) -> Finding:
+def check_not_relative(attend: Callable[[Tensor], Tensor], n_steps: int, threshold: float = 1e-4) -> Finding:
     """Find out whether a result that should depend on distances between positions alone depends on where they start.
 
     `attend` returns the attention scores, or the outputs, of fixed inputs at positions (T,) int64. Moving all

@@ -15,6 +15,7 @@ from goldmark.case import Finding
 from goldmark.checks._findings import Findings
 from goldmark.checks._losses import LossFunction
 from goldmark.checks._networks import Tie
+from goldmark.checks._pairs import reads_targets
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, read_half, with_gradient
 from goldmark.checks._state import left_as_found
 from goldmark.checks._structures import UNFIT, first_tensor, map_tensors, reason, row_keys, rows, size_of
@@ -56,6 +57,7 @@ class Look:
     val: Half | None  # None: none was given, or the training half itself
     loss_fn: LossFunction
     passes: tuple[ForwardPass, ...]  # of training batches, cut to a few rows
+    reads_targets: bool  # the loss does; else they are ids, or fill a place
     intent: Intent = field(default_factory=Intent)
 
     @property
@@ -67,6 +69,10 @@ class Look:
     def names(self) -> dict[int, str]:
         """The names of the model's parameters, by identity."""
         return {id(parameter): name for name, parameter in self.model.named_parameters()}
+
+    def gradient_of(self, parameter: Tensor) -> Tensor | None:
+        """Return the gradient that a parameter got in the first pass."""
+        return self.first.gradients.get(self.names.get(id(parameter), ""))
 
     @property
     def reached(self) -> list[Tensor]:
@@ -130,6 +136,7 @@ def _look(
     unlike = {int(row_keys(inputs).sum()) for inputs, _ in train.batches if size_of(inputs)}
     KNOWN[model] = Known(frozen=intent.frozen, n_batches=max(len(unlike), 1))
     val = None if halves[1] is None or halves[1] is halves[0] else read_half(halves[1])
+    passes = tuple(_pass_of(model, batch, loss_fn) for batch in train.batches[:2])
     look = Look(
         model=model,
         optimizers=optimizers,
@@ -137,7 +144,8 @@ def _look(
         train=train,
         val=val,
         loss_fn=loss_fn,
-        passes=tuple(_pass_of(model, batch, loss_fn) for batch in train.batches[:2]),
+        passes=passes,
+        reads_targets=reads_targets(loss_fn, passes[0].output, passes[0].targets),
         intent=intent,
     )
     findings: list[Finding] = []

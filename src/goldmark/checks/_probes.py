@@ -11,41 +11,55 @@ import torch
 from torch import Tensor, nn
 
 from goldmark.case import Finding
-from goldmark.checks import _data, _loaders, _losses, _modes, _networks, _outputs, _ownership, _steps
+from goldmark.checks import _data, _loaders, _losses, _modes, _networks, _ownership, _steps
 from goldmark.checks import _leaks as _leaks_checks
-from goldmark.checks._pairs import pairs, replaced
-from goldmark.checks._passes import forward_backward, order_of, used_parameters
+from goldmark.checks._independence import check_labels_independent
+from goldmark.checks._loss_probes import LOSS_PROBES, aims_at, unread
+from goldmark.checks._pairs import pairs
+from goldmark.checks._passes import ForwardPass, forward_backward, order_of, used_parameters
 from goldmark.checks._preflight import Look, Probe
-from goldmark.checks._scale import target_scale
+from goldmark.checks._scale import check_target_scale, lies_among
 from goldmark.checks._sequence_probes import future_leak, padding, target_lag
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
+from goldmark.checks._windows import check_overlapping_windows
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)  # noqa: SLF001
 _MATRICES = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.Bilinear)  # noqa: SLF001
 
 
-def _aims_at(look: Look, place: Any, target: Tensor) -> bool:
-    """Tell whether the loss is at rest where the output is the target: then it compares the two as they are."""
-    detached = map_tensors(torch.Tensor.detach, look.first.output)
-    fresh = next(one for where, one, _ in pairs(detached, look.first.targets) if where == place)
-    sizes = []
-    for start in (fresh, target.reshape(fresh.shape).to(fresh.dtype)):
-        leaf = start.clone().requires_grad_()
-        loss = look.loss_fn(replaced(detached, place, leaf), look.first.targets)
-        (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
-        sizes.append(0.0 if gradient is None else float(gradient.abs().max()))
-    return sizes[0] > 0 and sizes[1] <= 1e-3 * sizes[0]
-
-
 # data
 
 
-def _not_finite(look: Look) -> Finding:
-    return _data.check_not_finite([t for half in (look.train, look.val) if half for t in tensors_of(half.batches)])
+def _not_finite(look: Look) -> Iterator[Finding]:
+    for batch in [*look.train.batches, *(look.val.batches if look.val else ())]:
+        finding = _data.check_not_finite(list(tensors_of(batch)))
+        if finding.trouble:
+            inputs, targets = map_tensors(lambda tensor: tensor.clone(), batch)
+            one = forward_backward(look.model, inputs, targets, look.loss_fn)
+            yield _data.check_not_finite(list(tensors_of(batch)), _reached(one))
+
+
+def _reached(one: ForwardPass) -> list[float]:
+    """Return what gaps in a batch may have reached: its loss and the size of its gradients."""
+    loss = float("nan") if one.loss is None else float(one.loss.detach().sum())
+    return [loss, *(float(gradient.abs().sum()) for gradient in one.gradients.values() if not gradient.is_sparse)]
 
 
 def _overlap(look: Look) -> Finding | None:
-    return None if look.val is None else _data.check_overlap(look.train.keys, look.val.keys)
+    """Compare examples with their targets: one graph may hold both halves, told apart by a mask among the targets."""
+    return None if look.val is None else _data.check_overlap(look.train.pair_keys, look.val.pair_keys)
+
+
+def _overlapping_windows(look: Look) -> Finding | None:
+    """Judge windows (N, T) or (N, T, F) of numbers; whole numbers may repeat by chance, long rows are pictures."""
+    if look.val is None:
+        return None
+    halves = [half.inputs() for half in (look.train, look.val)]
+    train, val = (one[..., None] if one.dim() == 2 else one for one in halves)
+    fits = all(one.is_floating_point() and one.dim() == 3 and 8 <= one.shape[1] <= 256 for one in (train, val))
+    if not fits or train.shape[2] != val.shape[2] or torch.equal(val, val.round()):
+        return None
+    return check_overlapping_windows(train, val, threshold=0.5, shifted=True)
 
 
 def _split_statistics(look: Look) -> Finding | None:
@@ -60,7 +74,7 @@ def _leaks(look: Look) -> Iterator[Finding]:
     if target is not None and tensors:
         yield _leaks_checks.check_decoder_sees_target(tensors, target)
     inputs, targets = look.train.inputs(), look.train.targets()
-    if inputs.is_floating_point() and targets.numel() == len(targets) == len(inputs):
+    if look.reads_targets and inputs.is_floating_point() and targets.numel() == len(targets) == len(inputs):
         yield _leaks_checks.check_target_among_inputs(inputs, targets)
     if isinstance(look.train_batches, list | tuple):
         after = (look.first.inputs, look.first.targets)
@@ -70,7 +84,9 @@ def _leaks(look: Look) -> Iterator[Finding]:
 
 
 def _label_numbering(look: Look) -> Finding | None:
-    if look.val is None or not look.train.labels or not look.val.labels or not look.train.inputs().is_floating_point():
+    if look.val is None or not look.train.labels or not look.val.labels or not look.reads_targets:
+        return None
+    if not look.train.inputs().is_floating_point():
         return None
     halves = [(half.inputs(), half.targets()) for half in (look.train, look.val)]
     if any(len(x) != len(y) for x, y in halves) or halves[0][0].shape[1:] != halves[1][0].shape[1:]:
@@ -93,27 +109,35 @@ def _input_scale(look: Look) -> Finding | None:
 
 def _target_scale(look: Look) -> Iterator[Finding]:
     for place, output, target in pairs(look.first.output, look.first.targets):
-        if target.numel() == output.numel() and target.is_floating_point() and _aims_at(look, place, target):
-            yield target_scale(output.detach().flatten(), target.flatten())
+        if target.numel() == output.numel() and target.is_floating_point() and aims_at(look, place, target):
+            given = target.flatten().isfinite()
+            fresh, wanted = output.detach().flatten()[given], target.flatten()[given]
+            if len(wanted) > 1 and not lies_among(fresh, wanted):
+                yield check_target_scale(fresh, wanted)
 
 
 def _labels(look: Look) -> Iterator[Finding]:
+    if not look.reads_targets:
+        return
     if look.train.labels:
         yield _data.check_sorted_labels(look.train.labels)
-    for _, output, target in pairs(look.first.output, look.first.targets):
+    for place, output, target in pairs(look.first.output, look.first.targets):
         if _losses.is_classes(output, target):
-            yield _data.check_labels_out_of_range(target, output.shape[1], look.intent.n_classes)
+            counted = target.masked_fill(unread(look, place, output, target), -100)
+            yield _data.check_labels_out_of_range(counted, output.shape[1], look.intent.n_classes)
 
 
 def _labels_independent(look: Look) -> Finding | None:
-    if look.val is None:
+    if look.val is None or not look.reads_targets:
         return None
-    halves = [(half.inputs(), half.targets()) for half in (look.train, look.val)]
-    (inputs, labels), (val_inputs, val_labels) = halves
+    (inputs, labels), (val_inputs, val_labels) = [(half.inputs(), half.targets()) for half in (look.train, look.val)]
+    halves = ((inputs, labels), (val_inputs, val_labels))
     fits = all(x.is_floating_point() and len(x) == len(y) and y.numel() == len(y) and len(y) > 1 for x, y in halves)
-    if not fits:
+    if not fits or not all(bool(y.isfinite().all()) for _, y in halves):
         return None
-    return _data.check_labels_independent(inputs, labels.flatten(), val_inputs, val_labels.flatten())
+    alone = all(isinstance(one, Tensor) for one in (look.first.inputs, look.first.targets))
+    table = alone and inputs.dim() == 2 and inputs.shape[1] <= 64
+    return check_labels_independent(inputs, labels.flatten(), val_inputs, val_labels.flatten(), table=table)
 
 
 def _loader(look: Look) -> Iterator[Finding]:
@@ -158,19 +182,30 @@ def _units(look: Look) -> Iterator[Finding]:
     gradients = {name: (parameters[name].detach(), gradient) for name, gradient in look.first.gradients.items()}
     yield _networks.check_symmetric_units(gradients)
     yield _networks.check_dead_units(look.first.activations)
+    yield _networks.check_vanishing_gradient(_gradient_sizes(look))
+
+
+def _gradient_sizes(look: Look) -> list[float]:
+    """Return the largest entry of each matrix's gradient, in the order of the layers."""
     weights = [getattr(module, "weight", None) for module in look.first.calls]
-    received = [w.grad for w in weights if isinstance(w, Tensor) and w.dim() > 1 and w.grad is not None]
-    sizes = [float(gradient.abs().max()) for gradient in received if not gradient.is_sparse]
-    yield _networks.check_vanishing_gradient(sizes)
+    received = [look.gradient_of(w) for w in weights if isinstance(w, Tensor) and w.dim() > 1]
+    return [float(gradient.abs().max()) for gradient in received if gradient is not None and not gradient.is_sparse]
 
 
 def _inputs_ignored(look: Look) -> Finding | None:
-    """Judge a model whose last layer is not all zero, as some are meant to start."""
+    """Judge a model whose last layer is not all zero, as some are meant to start.
+
+    Where inputs vary in the first layer and its gradient arrives, a code in between is discrete: that passes.
+    """
     weights = [module.weight for module in look.first.calls if isinstance(module, _MATRICES[:2])]
     if size_of(look.first.inputs) < 4 or (weights and not bool(weights[-1].any())):
         return None
     inputs = first_tensor(look.first.inputs)
     if inputs is None or bool((inputs == inputs[:1]).all()):
+        return None
+    first = next((x for module, x in look.first.first_input.items() if isinstance(module, _MATRICES)), inputs)
+    heard = not _networks.check_vanishing_gradient(sizes := _gradient_sizes(look)).trouble and min(sizes, default=0) > 0
+    if heard and first is not inputs and len(first) == len(inputs) and not bool((first == first[:1]).all()):
         return None
     return _networks.check_inputs_ignored(look.first.first_output)
 
@@ -178,6 +213,8 @@ def _inputs_ignored(look: Look) -> Finding | None:
 def _affine_network(look: Look) -> Finding | None:
     inputs = look.first.inputs
     order = [module for module in look.first.calls if isinstance(module, nn.Linear)]
+    if any(look.first.calls[layer] > 1 for layer in order):
+        return None  # a linear recurrence is no single layer
     widths = [(layer.in_features, layer.out_features) for layer in order]
     if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or len(inputs) < 4 or len(widths) < 2:
         return None
@@ -204,46 +241,6 @@ def _narrow_output(look: Look) -> Finding | None:
     return _networks.check_narrow_output(tokens, layers[-1].in_features, min(widths))
 
 
-# loss
-
-
-def _graph_of_loss(look: Look) -> Finding | None:
-    loss = look.first.loss
-    if not isinstance(loss, Tensor):
-        raise TypeError(f"the loss is a {type(loss).__name__}, not a tensor")
-    return _losses.check_graph_of_loss(loss)
-
-
-def _outputs_of(look: Look) -> Iterator[Finding]:
-    if look.first.loss is None:
-        return
-    yield _outputs.check_normalized_outputs(look.first.loss)
-    yield _outputs.check_single_class_softmax(look.first.loss)
-    for place, output, target in pairs(look.first.output, look.first.targets):
-        if target.numel() == output.numel() and target.is_floating_point() and _aims_at(look, place, target):
-            yield _outputs.check_unreachable_targets(output, target)
-
-
-def _broadcast(look: Look) -> Finding | None:
-    output, targets = look.first.output, look.first.targets
-    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or _outputs.aligned(output, targets):
-        return None
-    return _outputs.check_broadcast_loss(look.loss_fn, output, targets)
-
-
-def _wrong_sign(look: Look) -> Iterator[Finding]:
-    output, targets, loss = look.first.output, look.first.targets, look.first.loss
-    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or loss is None:
-        return
-    yield _losses.check_target_distribution(output, targets, loss)
-    if _losses.is_classes(output, targets) or (targets.is_floating_point() and output.numel() == targets.numel()):
-        yield _losses.check_initial_outputs(output, targets, float(loss.detach().mean()))
-    if _losses.is_classes(output, targets) and targets.dim() == 1:
-        yield _losses.check_ignored_class(look.loss_fn, output, targets)
-    climbs = any(group.get("maximize", False) for one in look.optimizers for group in one.param_groups)
-    yield _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=climbs)
-
-
 # optimizer
 
 
@@ -259,6 +256,9 @@ def _ownership_of(look: Look) -> Iterator[Finding]:
     yield _ownership.check_orphaned_parameters(names, reached, look.optimizers)
     yield _ownership.check_graph_cut(names, reached, look.optimizers, used)
     yield _ownership.check_unused_parameters(names, reached, look.optimizers, used, frozen)
+    if len(look.passes) > 1:
+        leaves, later = look.passes[0].leaves, look.passes[1].leaves
+        yield _ownership.check_parameters_made_in_forward(leaves, later, names, look.optimizers)
     mine = _ownership.owned(look.optimizers)
     yield _networks.check_hidden_parameters(look.model, [leaf for leaf in reached if id(leaf) not in mine])
 
@@ -314,6 +314,7 @@ PROBES: tuple[Probe, ...] = (
         _leaks,
         _label_numbering,
         _overlap,
+        _overlapping_windows,
         _split_statistics,
         _constant_inputs,
         _input_scale,
@@ -321,6 +322,5 @@ PROBES: tuple[Probe, ...] = (
         _labels,
     ),
     *(_labels_independent, _loader, target_lag, padding, future_leak, _batch_mixing, _modes_of, _sharing),
-    *(_units, _inputs_ignored, _affine_network, _narrow_output, _graph_of_loss, _outputs_of, _broadcast),
-    *(_wrong_sign, _ownership_of, _frozen, _first_steps),
+    *(_units, _inputs_ignored, _affine_network, _narrow_output, *LOSS_PROBES, _ownership_of, _frozen, _first_steps),
 )

@@ -20,7 +20,7 @@ def participation_ratio(states: Tensor) -> float:
     return 0.0 if total == 0 else float(total.square() / covariance.square().sum())
 
 
-def low_rank(states: Tensor, threshold: float = 0.25) -> Finding:
+def check_low_rank(states: Tensor, threshold: float = 0.25) -> Finding:
     """Find out whether states (N, D) fill less than `threshold` of their dimensions, by participation ratio over D.
 
     A count of dimensions whose variance exceeds some value is no such check: a normalisation before it gives every
@@ -58,7 +58,7 @@ def r2_ceiling(tokens: Tensor, width: int) -> float:
     return float(eigenvalues[-width:].sum() / eigenvalues.sum())
 
 
-def low_ceiling(ceiling: float, wanted: float) -> Finding:
+def check_low_ceiling(ceiling: float, wanted: float) -> Finding:
     """Find out whether a layer's width puts a score out of reach: `ceiling` from one of the functions above."""
     return Finding(
         name="low_ceiling",
@@ -69,7 +69,7 @@ def low_ceiling(ceiling: float, wanted: float) -> Finding:
     )
 
 
-def code_ignored(score: float, shuffled_score: float, threshold: float = 0.05) -> Finding:
+def check_code_ignored(score: float, shuffled_score: float, threshold: float = 0.05) -> Finding:
     """Find out whether a score hardly falls (by less than `threshold`) when codes are shuffled between samples."""
     return Finding(
         name="code_ignored",

@@ -52,7 +52,7 @@ def recurrent_layers(state: Mapping[str, Tensor]) -> dict[str, RecurrentLayer]:
     return layers
 
 
-def mistaken_cell(state: Mapping[str, Tensor], model: nn.Module) -> Finding:
+def check_mistaken_cell(state: Mapping[str, Tensor], model: nn.Module) -> Finding:
     """Find out whether a state dict holds other recurrent layers than a model that it is to be loaded into.
 
     A loader that guesses the cell (an LSTM, or else a vanilla RNN) builds the wrong model from a GRU's file; the advice

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 
 from goldmark.case import Finding
@@ -25,33 +22,6 @@ def check_collapsed_classes(probabilities: Tensor, labels: Tensor, threshold: fl
         threshold=threshold,
         relation="examples of unlike classes must get unlike answers",
         advice="compare with the share of the largest class; look at scale, learning rate, labels and class weights",
-    )
-
-
-def check_collapsed_predictions(spread: float, threshold: float = 0.05) -> Finding:
-    """Find out whether predictions vary less than `threshold` times as much as their targets, by `spread_ratio`."""
-    return Finding(
-        name="collapsed_predictions",
-        trouble=not spread >= threshold,
-        numbers={"spread_ratio": spread},
-        threshold=threshold,
-        relation="unlike targets must get unlike predictions",
-        advice="the model predicts nearly a constant: look at the scale of inputs and targets before anything else",
-    )
-
-
-def check_no_skill(losses: Sequence[float], baseline: float, threshold: float = 0.0) -> Finding:
-    """Find out whether the last losses of a run are no better than those of the best constant answer."""
-    late = list(losses[-max(1, len(losses) // 4) :])
-    value = sum(late) / len(late)
-    share = 1 - value / baseline if baseline > 0 else 1.0
-    return Finding(
-        name="no_skill",
-        trouble=not share > threshold,
-        numbers={"skill": share, "score": value, "baseline": baseline},
-        threshold=threshold,
-        relation="a trained model must beat the best constant",
-        advice="the model is no better than one that has learnt nothing: its falling loss is no success",
     )
 
 
@@ -82,17 +52,4 @@ def check_memorised(train: float, val: float, baseline: float, threshold: float 
         threshold=threshold,
         relation="part of the skill on training examples must be there on others",
         advice="look at labels that are independent of inputs, at identifiers among the inputs, then at regularisation",
-    )
-
-
-def check_test_time_augmentation(plain: Tensor, augmented: Sequence[Tensor]) -> Finding:
-    """Find out whether predictions under augmentation are those without it, bit for bit."""
-    changed = sum(not torch.equal(plain, other) for other in augmented)
-    return Finding(
-        name="test_time_augmentation",
-        trouble=changed == 0,
-        numbers={"augmentations": float(len(augmented)), "with_effect": float(changed)},
-        threshold=0.0,
-        relation="augmented inputs must give other predictions, or there is nothing to average",
-        advice="look at whether the augmented inputs are passed on, and whether the augmentation is off in eval mode",
     )

@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from goldmark.case import Finding
 from goldmark.checks import _data, _losses, _modes, _networks, _outputs
-from goldmark.checks._graph import kind, leaves, nodes
+from goldmark.checks._graph import LAYERS, kind, leaves, nodes
 from goldmark.checks._pairs import pairs
-from goldmark.checks._scale import target_scale
+from goldmark.checks._scale import check_target_scale
 from goldmark.checks._shares import gradient_norms, shares
 from goldmark.checks._structures import first_tensor, row_keys, size_of, tensors_of
 
@@ -29,6 +29,7 @@ class Sample:
 
     step: int
     loss: float | None = None
+    root: float | None = None  # what the backward pass started from, where that was heard
     known: dict[str, float] = field(default_factory=dict)  # losses that torch gives for output and targets
     findings: list[Finding] = field(default_factory=list)  # of what only lives as long as the graph
     norm: float = 0.0  # of all gradients, before any clipping that comes later
@@ -40,6 +41,7 @@ class Sample:
     silent_units: dict[str, Tensor] = field(default_factory=dict)  # of matrices: which rows have no gradient
     term_shares: dict[str, float] = field(default_factory=dict)  # of the gradient on what all terms share
     terms: dict[str, float] = field(default_factory=dict)
+    penalties: frozenset[str] = frozenset()  # terms of weights alone
     answers: tuple[str, Tensor, Tensor] | None = None  # kind of loss, some outputs, their targets
 
 
@@ -57,10 +59,10 @@ def take_sample(model: nn.Module, batch: Any, output: Any, loss: Any, terms: Map
     sample = Sample(step=step, mode=_modes.check_eval_mode_left_on(model))
     sample.norm = gradient_norm(model.parameters())
     inputs, targets = batch if isinstance(batch, tuple | list) and len(batch) == 2 else (batch, None)
-    if batch is not None:
-        _note_batch(sample, inputs, targets)
     if isinstance(loss, Tensor):
         _note_loss(sample, output, targets, loss, terms)
+    if batch is not None:
+        _note_batch(sample, inputs, targets)
     _note_gradients(sample, model, loss)
     return sample
 
@@ -69,7 +71,8 @@ def _note_batch(sample: Sample, inputs: Any, targets: Any) -> None:
     sample.batch_size = size_of(inputs)
     if sample.batch_size:
         sample.batch_key = int(row_keys(inputs).sum())
-    sample.findings.append(_data.check_not_finite(list(tensors_of((inputs, targets)))))
+    reached = None if sample.loss is None else (sample.loss, sample.norm)
+    sample.findings.append(_data.check_not_finite(list(tensors_of((inputs, targets))), reached))
 
 
 def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: Mapping[str, Any]) -> None:
@@ -78,9 +81,8 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
     sample.findings.append(_losses.check_graph_of_loss(loss))
     if terms:
         sample.findings.append(_losses.check_cut_term(loss, terms))
-        sample.terms = {
-            name: float(term.detach() if isinstance(term, Tensor) else term) for name, term in terms.items()
-        }
+        sample.terms = {name: _losses.number(term) for name, term in terms.items()}
+        sample.penalties = frozenset(name for name, term in terms.items() if _is_penalty(term))
     sample.n_targets = counted_targets(loss, targets)
     for _, out, target in list(pairs(output, targets))[:1]:
         sample.known = _losses.known_losses(out, target)
@@ -98,7 +100,16 @@ def _compared(sample: Sample, out: Tensor, target: Tensor, loss: Tensor) -> Iter
         return
     yield _outputs.check_unreachable_targets(out, target)
     if sample.step == 0:
-        yield target_scale(out.detach().flatten(), target.flatten())
+        yield check_target_scale(out.detach().flatten(), target.flatten())
+
+
+def _is_penalty(term: Any) -> bool:
+    """Tell whether a term is a function of weights alone: no layer lies on the way to them."""
+    return (
+        isinstance(term, Tensor)
+        and term.requires_grad
+        and not any(kind(node) in LAYERS for node in nodes(term.grad_fn))
+    )
 
 
 def counted_targets(loss: Tensor, targets: Any) -> int | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from goldmark.case import Finding
 
 
-def target_scale(fresh_output: Tensor, targets: Tensor, threshold: float = 10.0) -> Finding:
+def check_target_scale(fresh_output: Tensor, targets: Tensor, threshold: float = 10.0) -> Finding:
     """Find out whether a fresh model's outputs lie far from the targets, in units of the targets' scale of 1.
 
     The distance is the root mean square of targets - outputs over the root mean square that a fresh network is built
@@ -23,11 +23,18 @@ def target_scale(fresh_output: Tensor, targets: Tensor, threshold: float = 10.0)
         trouble=not distance / reach <= threshold,
         numbers={"distance": distance, "reach": reach},
         threshold=threshold,
+        relation="targets must lie in reach of a fresh model's outputs",
         advice="scale the targets to about [0, 1] or to mean 0 and sd 1, and the outputs back",
     )
 
 
-def clipped_targets(output: Callable[[Tensor], Tensor], targets: Tensor, threshold: float = 0.0) -> Finding:
+def lies_among(fresh_output: Tensor, targets: Tensor) -> bool:
+    """Tell whether fresh outputs start where the targets are, and vary as they do: a model that scales them itself."""
+    offset, spread = float((fresh_output.mean() - targets.mean()).abs()), float(targets.std())
+    return offset <= spread and float(fresh_output.std()) >= 0.03 * spread  # a fresh network varies by .1 or so
+
+
+def check_clipped_targets(output: Callable[[Tensor], Tensor], targets: Tensor, threshold: float = 0.0) -> Finding:
     """Find out whether what is done to outputs (a clamp, an activation) changes more than a share of the true values.
 
     `output` returns what becomes of values that a perfect model would give; a value counts as changed from a millionth

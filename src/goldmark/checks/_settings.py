@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     S = TypeVar("S", bound=DataclassInstance)
 
 
-def unread_setting(trace: Callable[[S], Iterable[float]], settings: S, others: Mapping[str, Any]) -> Finding:
+def check_unread_setting(trace: Callable[[S], Iterable[float]], settings: S, others: Mapping[str, Any]) -> Finding:
     """Find out which settings change nothing: with and without them the same data, weights and losses.
 
     `trace` returns the numbers of a short run with settings (a dataclass) and the same seed, such as sums of data and

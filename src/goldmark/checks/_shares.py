@@ -35,7 +35,7 @@ def gradient_norms(losses: Mapping[str, Tensor], shared: Iterable[Tensor]) -> di
     return norms
 
 
-def dominated_gradient(norms: Mapping[str, float], term: str, threshold: float = 0.4) -> Finding:
+def check_dominated_gradient(norms: Mapping[str, float], term: str, threshold: float = 0.4) -> Finding:
     """Find out whether one loss term takes more than `threshold` of the gradient on the shared parameters."""
     share = shares(norms)[term]
     return Finding(
@@ -43,5 +43,6 @@ def dominated_gradient(norms: Mapping[str, float], term: str, threshold: float =
         trouble=not share <= threshold,
         numbers={"share": share},
         threshold=threshold,
+        relation=f"no term may own the shared parameters: '{term}' does",
         advice=f"'{term}' drowns the other terms on the shared parameters: scale its targets to the others' range",
     )

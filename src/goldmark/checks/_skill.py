@@ -12,7 +12,7 @@ def skill(score: float, baseline: float) -> float:
     return 1.0 - score / baseline
 
 
-def no_skill(score: float, baseline: float, threshold: float = 0.0) -> Finding:
+def check_no_skill(score: float, baseline: float, threshold: float = 0.0) -> Finding:
     """Find out whether an error measure fails to beat that of a naive baseline by the share `threshold`."""
     value = skill(score, baseline)
     return Finding(
@@ -20,5 +20,6 @@ def no_skill(score: float, baseline: float, threshold: float = 0.0) -> Finding:
         trouble=not value > threshold,
         numbers={"skill": value, "score": score, "baseline": baseline},
         threshold=threshold,
+        relation="a trained model must beat a naive baseline",
         advice="the model is no better than one that has learnt nothing: its falling loss is no success",
     )

@@ -10,7 +10,9 @@ from torch import Tensor
 from goldmark.case import Finding
 
 
-def shared_groups(train_groups: Iterable[Hashable], val_groups: Iterable[Hashable], threshold: float = 0.0) -> Finding:
+def check_shared_groups(
+    train_groups: Iterable[Hashable], val_groups: Iterable[Hashable], threshold: float = 0.0
+) -> Finding:
     """Find out whether more than a share `threshold` of the validation examples has its group in training.
 
     A group is what examples have in common: a product, a person, a recording. Raises `ValueError` without examples.
@@ -28,7 +30,7 @@ def shared_groups(train_groups: Iterable[Hashable], val_groups: Iterable[Hashabl
     )
 
 
-def fitted_on_validation(before: Mapping[str, Tensor], after: Mapping[str, Tensor], val: str = "val_") -> Finding:
+def check_fitted_on_validation(before: Mapping[str, Tensor], after: Mapping[str, Tensor], val: str = "val_") -> Finding:
     """Find out whether what training sees changes with the validation examples.
 
     `before` and `after` are the prepared tensors by name, made of the same training examples and of other validation
@@ -49,7 +51,9 @@ def fitted_on_validation(before: Mapping[str, Tensor], after: Mapping[str, Tenso
     )
 
 
-def rejected_data(accepts: Callable[[Tensor], bool], samples: Iterable[Tensor], threshold: float = 0.05) -> Finding:
+def check_rejected_data(
+    accepts: Callable[[Tensor], bool], samples: Iterable[Tensor], threshold: float = 0.05
+) -> Finding:
     """Find out whether a validation rule rejects more than a share `threshold` of samples that are known to be good.
 
     Rules of physics are written down with units; a rule for rates per minute that is given rates per second rejects

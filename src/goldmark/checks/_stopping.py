@@ -24,7 +24,7 @@ def stale_epochs(losses: Iterable[float], min_delta: float = 0.0) -> int:
     return stale
 
 
-def wrong_stopping(rule: Callable[[], Callable[[float], bool]], patience: int) -> Finding:
+def check_wrong_stopping(rule: Callable[[], Callable[[float], bool]], patience: int) -> Finding:
     """Find out whether early stopping stops elsewhere than `patience` epochs after the lowest loss.
 
     `rule` makes a fresh rule, which is given the loss of one epoch after another and returns whether to stop. It is

@@ -38,7 +38,7 @@ def best_threshold(scores: Tensor, labels: Tensor) -> BestThreshold:
     return BestThreshold(float(ordered[best]), float(f1[best]))
 
 
-def misplaced_threshold(scores: Tensor, labels: Tensor, at: float = 0.5, threshold: float = 0.5) -> Finding:
+def check_misplaced_threshold(scores: Tensor, labels: Tensor, at: float = 0.5, threshold: float = 0.5) -> Finding:
     """Find out whether calling scores positive from `at` on has less than a share `threshold` of the best F1.
 
     Scores and labels have one shape. Where one bar in fourteen is positive, a calibrated probability hardly ever

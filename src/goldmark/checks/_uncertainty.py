@@ -32,7 +32,7 @@ def simulated_log_sigma(losses: Sequence[float], start: float, lr: float) -> flo
     return log_sigma
 
 
-def weights_without_time(
+def check_weights_without_time(
     losses: Mapping[str, float], log_sigma: Mapping[str, float], lr: float, steps: int, threshold: float = 1.0
 ) -> Finding:
     """Find out whether an uncertainty weight is further from where it settles than its optimiser can take it.

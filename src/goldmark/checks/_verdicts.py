@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from goldmark.case import Finding
 from goldmark.checks import _loaders, _losses, _modes, _networks, _ownership, _results, _steps
-from goldmark.checks._collapse import spread_ratio
+from goldmark.checks._collapse import check_collapsed_output
 from goldmark.checks._findings import Findings
 from goldmark.checks._record import Record
 from goldmark.checks._samples import Sample, answers_of, probabilities_of
 from goldmark.checks._schedulers import schedulers_of
+from goldmark.checks._shares import check_dominated_gradient
+from goldmark.checks._skill import check_no_skill
 from goldmark.checks._structures import UNFIT, reason
 
 Optimizers = tuple[torch.optim.Optimizer, ...]
 _ENOUGH_STEPS = 100  # before a result is judged
+_ENOUGH_ANSWERS = 16  # of which it is judged
+_COLLAPSED = 0.05  # of the spread of the targets: in the middle of training, outputs may be timid
 _OWNED = 0.9  # of the trunk's gradient: more of it leaves the other terms nothing
 
 
@@ -140,7 +145,8 @@ def _modes_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
 
 
 def _accumulation(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
-    judged = [(sample.loss, sample.known) for sample in record.samples if sample.loss is not None]
+    started = [(sample.loss if sample.root is None else sample.root, sample.known) for sample in record.samples]
+    judged = [(value, known) for value, known in started if value is not None]
     yield _steps.check_accumulation_undivided(judged, record.accumulate)
     yield _steps.check_accumulation_count(record.counts, record.accumulate)
     if record.accumulate > 1:
@@ -158,6 +164,16 @@ def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
     started = [scheduler for scheduler in schedulers if getattr(scheduler, "last_epoch", 0) > 0]
     for scheduler in started or schedulers:  # of several, some may be meant to start later
         yield _steps.check_schedule_pace(scheduler, record.steps, record.epochs)
+
+
+def _plateau(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    losses, ends = record.loss_values(), record.epochs
+    per_epoch = len(losses) / record.steps if record.steps else 0.0
+    places = [round(per_epoch * end) for end in (0, *ends)]
+    means = [sum(part) / len(part) for a, b in pairwise(places) if (part := losses[a:b])]
+    for histories in zip(*record.best_metrics, strict=False):
+        mode = histories[0][0]
+        yield _steps.check_plateau_mode(mode, [best for _, best in histories], means)
 
 
 def _units(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
@@ -183,23 +199,20 @@ def _terms(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator
     names = list(with_shares[0].term_shares)
     usual = {name: _median([sample.term_shares.get(name, 0.0) for sample in with_shares]) for name in names}
     owner = max(names, key=lambda name: usual[name])
-    others = [name for name in names if name != owner]
+    others = [name for name in names if name != owner and name not in with_shares[0].penalties]
     starved = [name for name in others if _stays(with_shares, name) or _drowns(with_shares, owner, name)]
-    yield Finding(
-        name="dominated_gradient",
-        trouble=usual[owner] > _OWNED and bool(starved),
-        numbers={"share": usual[owner], "terms_that_stay": float(len(starved))},
-        threshold=_OWNED,
-        relation=f"no term may own the shared weights: '{owner}' does, beside {starved}",
-        advice=f"'{owner}' drowns the other terms on the shared parameters: scale its targets to the others' range",
-    )
+    if starved and sum(usual.values()) > 0:
+        yield check_dominated_gradient(usual, owner, _OWNED)
 
 
 def _stays(samples: Sequence[Sample], name: str) -> bool:
-    """Tell whether a term has not fallen by a tenth, nor doubled, as one that starts from nothing does."""
+    """Tell whether a term has not fallen by a tenth, nor doubled, as one that starts from nothing does.
+
+    A term below a tenth was given a small weight, and is meant to be drowned.
+    """
     values = [sample.terms.get(name, 0.0) for sample in samples]
     early, late = _median(values[:3]), _median(values[-3:])
-    return early > 0 and 0.9 < late / early < 2
+    return early >= 0.1 and 0.9 < late / early < 2
 
 
 def _drowns(samples: Sequence[Sample], owner: str, name: str, factor: float = 50.0, large: float = 20.0) -> bool:
@@ -218,20 +231,22 @@ def _results_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Ite
     if answers is None or record.steps < _ENOUGH_STEPS or not record.alone:
         return
     name, outputs, targets = answers
+    if targets.numel() < _ENOUGH_ANSWERS:
+        return
     losses = record.loss_values()
     probabilities = probabilities_of(name, outputs)
     if probabilities is not None:
         labels = targets.flatten().long()
         collapsed = _results.check_collapsed_classes(probabilities, labels)
-        skill = _results.check_no_skill(losses, _entropy(labels))
+        constant = _entropy(labels)
     else:
         values = targets.double().reshape(outputs.shape)
         if not bool(values.std() > 0):
             return
-        ratio = spread_ratio(outputs, values)
-        collapsed = _results.check_collapsed_predictions(ratio)
-        skill = _results.check_no_skill(losses, _constant_loss(name, values))
-    if collapsed.trouble and skill.trouble:
+        collapsed = check_collapsed_output(outputs, values, threshold=_COLLAPSED)
+        constant = _constant_loss(name, values)
+    late = losses[-max(1, len(losses) // 4) :]
+    if constant > 0 and collapsed.trouble and (skill := check_no_skill(sum(late) / len(late), constant)).trouble:
         yield from (collapsed, skill)
 
 
@@ -249,6 +264,6 @@ def _constant_loss(name: str, targets: Tensor) -> float:
 
 _Part = Callable[[Record, nn.Module, Optimizers], Iterator[Finding]]
 _PARTS: tuple[_Part, ...] = (
-    *(_sampled, _gradients, _reach, _movement, _values, _modes_of, _accumulation, _schedule, _units, _terms),
+    *(_sampled, _gradients, _reach, _movement, _values, _modes_of, _accumulation, _schedule, _plateau, _units, _terms),
     _results_of,
 )

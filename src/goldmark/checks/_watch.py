@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from goldmark.checks._backward import BackwardCalls, listen, stop
 from goldmark.checks._findings import Findings
 from goldmark.checks._modes import BATCHNORM, batch_dependent
 from goldmark.checks._ownership import owned
 from goldmark.checks._preflight import KNOWN, Known
 from goldmark.checks._record import Record
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
+from goldmark.checks._schedulers import plateaus_of
 from goldmark.checks._structures import UNFIT, first_tensor, reason
 from goldmark.checks._verdicts import judge
 
@@ -64,7 +67,8 @@ class Watch:
         self._before: list[tuple[Tensor, Tensor]] = []  # matrices and their values before a step
         self._others = 0  # steps of other optimizers since the own last one
         self._uses_terms = False
-        self._backward: Callable[..., None] | None = None  # torch's own, while a patched one keeps graphs
+        self._calls = BackwardCalls()  # heard in sampled steps
+        self._arriving: dict[nn.Parameter, Tensor] = {}  # gradients that may be added to `.grad` next
         self._findings: Findings | None = None
 
     def __enter__(self) -> Self:
@@ -75,7 +79,8 @@ class Watch:
             *(optimizer.register_step_pre_hook(self._before_step) for optimizer in self.optimizers),
             *(optimizer.register_step_post_hook(self._after_step) for optimizer in self.optimizers),
             register_optimizer_step_post_hook(self._after_any_step),
-            *(_hook(parameter, self._incoming(parameter)) for parameter in self._probes()),
+            *(_hook(parameter, partial(self._arrives, parameter)) for parameter in self._probes()),
+            *(_accumulate_hook(parameter, self._arrived) for parameter in self._probes()),
         ]
         _ACTIVE.add(self)
         self._arm()
@@ -88,6 +93,10 @@ class Watch:
             handle.remove()
         self._findings = self._judged()
         _ACTIVE.discard(self)
+
+    def __reduce__(self) -> tuple[Callable[[], Watch], tuple[()]]:
+        """Become an empty watch where a watched model is copied or saved, whose hooks go with it: it is not watched."""
+        return _unwatched, ()
 
     @property
     def findings(self) -> Findings:
@@ -125,16 +134,22 @@ class Watch:
 
     def _sample(self, batch: Any, output: Any, loss: Tensor | None, terms: Mapping[str, Any]) -> None:
         sample = take_sample(self.model, batch, output, loss, terms, self.record.steps)
-        if self._backward is not None and isinstance(loss, Tensor) and terms:
-            self._release_graphs()
+        sample.root = self._calls.value()
+        if self._calls.keeps_graph and isinstance(loss, Tensor) and terms:
+            stop(self._calls)
             sample.term_shares = term_shares(loss, terms)
+            listen(self._calls)
         self.record.samples.append(sample)
         self.record.follow_gradients(self._others)
         self.record.compare_statistics()
 
     def end_epoch(self) -> None:
         """Take note that an epoch has ended, after the scheduler's step of that epoch if it has one."""
-        self.record.epochs.append(self.record.steps)
+        record = self.record
+        record.epochs.append(record.steps)
+        if record.plateaus is None:
+            record.plateaus = plateaus_of(self.optimizers)
+        record.best_metrics.append([(one.mode, float(one.best)) for one in record.plateaus])
 
     def _probes(self) -> list[nn.Parameter]:
         low, high = _PROBE_SIZES
@@ -144,12 +159,16 @@ class Watch:
         fit = [parameter for parameter in dense if low <= parameter.numel() <= high]
         return _spread(fit or sorted(dense, key=torch.numel)[:1], _MOST_PROBES)
 
-    def _incoming(self, parameter: nn.Parameter) -> Callable[[Tensor], None]:
-        def note(gradient: Tensor) -> None:
-            if self._armed and not gradient.is_sparse:
-                self.record.incoming.setdefault(parameter, []).append((self._others, gradient.detach().clone()))
+    def _arrives(self, parameter: nn.Parameter, gradient: Tensor) -> None:
+        """Keep a gradient that was computed; `torch.autograd.grad` computes some that are never accumulated."""
+        if self._armed and not gradient.is_sparse:
+            self._arriving[parameter] = gradient.detach().clone()
 
-        return note
+    def _arrived(self, parameter: Tensor) -> None:
+        """Note that a gradient has been added to `.grad`."""
+        gradient = self._arriving.pop(parameter, None)  # type: ignore[call-overload]
+        if gradient is not None:
+            self.record.incoming.setdefault(parameter, []).append((self._others, gradient))  # type: ignore[arg-type]
 
     def _before_forward(self, module: nn.Module, inputs: Any) -> None:
         """Note passes without gradients in training mode, with layers that act otherwise in it."""
@@ -168,38 +187,29 @@ class Watch:
             for module in self.model.modules()
             if isinstance(module, BATCHNORM) or next(module.parameters(recurse=False), None) is not None
         ]
-        self._armed.append(self.model.register_forward_hook(lambda *_: None))  # so that it is never empty
+        self._armed.append(self.model.register_forward_hook(self._note_nothing))  # so that it is never empty
         compiled = type(self.model).__name__ == "OptimizedModule"  # its backward pass refuses to keep the graph
-        if self._uses_terms and not compiled:
-            self._keep_graphs()
+        self._calls.keeps_graph = self._uses_terms and not compiled
+        if self._calls.keeps_graph or self.record.accumulate > 1:
+            listen(self._calls)
 
     def _disarm(self) -> None:
         for handle in self._armed:
             handle.remove()
         self._armed = []
-        self._release_graphs()
+        self._arriving.clear()
+        stop(self._calls)
+
+    def _note_nothing(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        """Leave a pass as it is."""
 
     def _note_module(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if not self._armed:
+            return
         if torch.is_grad_enabled():
             self.record.used |= {id(parameter) for parameter in module.parameters(recurse=False)}
         if isinstance(module, BATCHNORM) and module.training and module.running_mean is not None:
             self.record.normalised.setdefault(module, []).append(inputs[0].detach())
-
-    def _keep_graphs(self) -> None:
-        """Let backward passes keep their graph until `after_backward`, which takes gradients of single terms."""
-        backward = self._backward = torch.autograd.backward
-
-        def keeping(
-            tensors: Any, grad_tensors: Any = None, retain_graph: Any = None, create_graph: Any = None, **rest: Any
-        ) -> None:
-            backward(tensors, grad_tensors, True, bool(create_graph), **rest)
-
-        torch.autograd.backward = keeping  # type: ignore[assignment]
-
-    def _release_graphs(self) -> None:
-        if self._backward is not None:
-            torch.autograd.backward = self._backward
-            self._backward = None
 
     def _before_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
         if not self._armed:
@@ -229,9 +239,18 @@ class Watch:
             self._others += 1
 
 
+def _unwatched() -> Watch:
+    return Watch(nn.Identity(), (), Record())
+
+
 def _hook(parameter: Any, note: Callable[[Tensor], None]) -> Any:
     """Call `note` with every gradient that comes in for a parameter, before it is added to `.grad`."""
     return parameter.register_hook(note)
+
+
+def _accumulate_hook(parameter: Any, note: Callable[[Tensor], None]) -> Any:
+    """Call `note` after every gradient that was added to `.grad`."""
+    return parameter.register_post_accumulate_grad_hook(note)
 
 
 def _spread(items: Sequence[T], most: int) -> list[T]:

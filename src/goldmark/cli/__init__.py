@@ -1,4 +1,4 @@
-"""The command line: goldmark list | run | runs | audit | matrix | golden."""
+"""The command line: goldmark list | run | runs | audit | matrix | golden | bisect."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from goldmark.case import UsageError, naming_extras
 from goldmark.cli._audit import audit_command
+from goldmark.cli._bisect import bisect_command
 from goldmark.cli._catalogue import list_command
 from goldmark.cli._golden import golden_group
 from goldmark.cli._matrix import matrix_command
@@ -48,9 +49,10 @@ def program() -> None:
     goldmark audit                every statement of the records beside what is measured here
     goldmark matrix               the record's experiments at their documented size, on a GPU
     goldmark golden status        what the goldens hold and what they can see
+    goldmark bisect A B NAME      which commit between two moved the metrics of a golden
     goldmark runs list            the finished runs that tests and commands share
 
-    Exit status: 0 all as it should be; 1 a claim or golden fails; 2 wrong use or bad input.
+    Exit status: 0 all as it should be; 1 a claim or golden fails; 2 wrong use or bad input; 3 undecided.
     """
 
 
@@ -59,6 +61,7 @@ program.add_command(run_command)
 program.add_command(audit_command)
 program.add_command(matrix_command)
 program.add_command(golden_group)
+program.add_command(bisect_command)
 program.add_command(runs_group)
 
 

@@ -14,16 +14,15 @@ import click
 
 from goldmark._session import Session
 from goldmark.case import Case, ModelCase, Run, UsageError
+from goldmark.cli._golden_confirm import confirm_command
 from goldmark.cli._golden_plan import plan_command
-from goldmark.cli._golden_project import need_golden, need_names, project_option, shown
+from goldmark.cli._golden_project import need_names, project_option, shown
 from goldmark.cli._golden_status import status_command
 from goldmark.cli._json_file import json_option, write_json
 from goldmark.cli._progress import training_progress
-from goldmark.cli._tables import amount
 from goldmark.experiments import obtain
 from goldmark.fingerprint import imported_versions
 from goldmark.golden._ask.between import Difference, between
-from goldmark.golden._ask.confirm import FRESH_FROM, Confirmation, confirm
 from goldmark.golden._catalogue import healthy_gating, held_variants, results_of, with_null
 from goldmark.golden._files.entries import Result, listed
 from goldmark.golden._files.folder import find_golden
@@ -62,6 +61,7 @@ def golden_group() -> None:
 
 golden_group.add_command(status_command)
 golden_group.add_command(plan_command)
+golden_group.add_command(confirm_command)
 
 
 @golden_group.command("diff")
@@ -209,45 +209,6 @@ def _repeated(first: Sequence[Result], second: Sequence[Result]) -> dict[str, Re
 def _refuse(why: str, reasons: Sequence[str]) -> None:
     click.echo("\n".join([f"goldmark: nothing written: {why}:", *(f"  {reason}" for reason in reasons)]), err=True)
     raise SystemExit(1)
-
-
-@golden_group.command("confirm")
-@click.argument("name")
-@_JOBS
-@project_option
-def confirm_command(name: str, jobs: int, project: Project) -> None:
-    """Try an alarm again on fresh seeds, to find out whether the shift is real and whether it is the guarded bug.
-
-    Trains the variant and its guard on seeds that the golden has never seen. Exit status 1 where a shift is real.
-
-    \b
-    goldmark golden confirm roast/normalized
-    """
-    golden = need_golden(project, name)
-    (case,) = project.cases([name.partition("/")[0]])
-    total = max((len(entry.values) for entry in golden.statistical.values() if entry.margin is not None), default=0)
-    guards = {entry.guard for entry in golden.statistical.values() if entry.guard}
-    with training_progress(name, total * (1 + len(guards))) as on_run:
-        confirmations = confirm(case, golden, processes=jobs, on_run=on_run)
-    click.echo(f"{name} on the fresh seeds {FRESH_FROM} ... {FRESH_FROM + total - 1}:")
-    for confirmation in confirmations:
-        click.echo(f"  {_sentence(confirmation)}")
-    raise SystemExit(1 if any(confirmation.real for confirmation in confirmations) else 0)
-
-
-def _sentence(confirmation: Confirmation) -> str:
-    shift, guard, scale = confirmation.from_golden, confirmation.from_guard, confirmation.scale
-    test = f"margin {amount(shift.margin, scale)}, p {shift.p:.2g}, n {shift.n}"
-    distance = f"{amount(shift.shift, scale)} from the golden ({test})"
-    if not confirmation.real:
-        detectable = amount(shift.detectable, scale)
-        power = "" if "permutation" in shift.test else f"; a shift of {detectable} would be seen nine times in ten"
-        return f"{confirmation.metric}: not confirmed: {distance}{power}"
-    if guard is None:
-        return f"{confirmation.metric}: REAL: {distance}; it has no guard"
-    against = f"'{confirmation.guard}' (p {guard.p:.2g}, n {guard.n})"
-    bug = f"not told from {against}" if confirmation.bug else f"not {against}"
-    return f"{confirmation.metric}: REAL: {distance}; {bug}"
 
 
 @golden_group.command("mv")

@@ -17,7 +17,7 @@ from goldmark.cases.expansion.bars import LABEL_GAP, window_starts
 from goldmark.cases.expansion.data import countdown_bars
 from goldmark.cases.expansion.market import read_market
 from goldmark.cases.expansion.terms import huber
-from goldmark.checks import target_scale
+from goldmark.checks import check_target_scale
 from goldmark.cli import program
 from goldmark.fingerprint import sha256
 from goldmark.runs import Job
@@ -224,5 +224,5 @@ def test_countdown_is_out_of_reach_whatever_the_features(made_market, bars_file)
             model = case.make_model(case.settings, data)
         for size in (1.0, 1e4):
             answers = model(data["train_features"].float() + size * jumps).countdown.detach()
-            assert target_scale(answers, data["train_countdown"]).numbers["distance"] > 13
+            assert check_target_scale(answers, data["train_countdown"]).numbers["distance"] > 13
             assert answers.std() < 1

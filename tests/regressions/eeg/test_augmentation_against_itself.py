@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from goldmark.cases.eeg.scores import augmented_prediction_s
-from goldmark.checks import unmoved_by_augmentation
+from goldmark.checks import check_unmoved_by_augmentation
 from goldmark.claims import finding_in_no_seed
 
 PLAIN = "def predict(model, eeg):\n    return model(eeg).double()\n"
@@ -51,7 +51,7 @@ def test_two_modules_of_one_name_are_one_module(trained, folders, load, broken):
     """On the path both predict the same number for number; from their files they do not."""
     model, data = trained("mixup")
     plain, augmented = (predict(model, data["val_eeg"]) for predict in [load(folder) for folder in folders])
-    finding = unmoved_by_augmentation(plain, augmented, data["val_response_s"])
+    finding = check_unmoved_by_augmentation(plain, augmented, data["val_response_s"])
     assert broken == finding.trouble, f"augmentation compared with itself: {broken}; the check says: {finding}"
     assert broken == ("compared with itself" in finding.advice)
     assert broken == (finding.numbers["moved"] == 0)
@@ -61,7 +61,7 @@ def test_augmentation_of_the_case_is_not_the_plain_prediction(trained):
     """On the same healthy model, through the same check; the five views are no copies of one."""
     model, data = trained("mixup")
     augmented = augmented_prediction_s(model, data["val_eeg"])
-    finding = unmoved_by_augmentation(model(data["val_eeg"]), augmented, data["val_response_s"])
+    finding = check_unmoved_by_augmentation(model(data["val_eeg"]), augmented, data["val_response_s"])
     assert not finding.trouble, f"test-time augmentation is compared with itself: {finding.numbers}, {finding.advice}"
 
 

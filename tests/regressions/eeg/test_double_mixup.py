@@ -14,7 +14,7 @@ from torch import nn
 
 from goldmark.cases.eeg import CASE, EegCase
 from goldmark.cases.eeg.mixup import mixup
-from goldmark.checks import wrong_mixup
+from goldmark.checks import check_wrong_mixup
 from goldmark.runs import Job
 from goldmark.training._prepare import of_step
 from goldmark.training._single import train_single
@@ -68,14 +68,14 @@ def training_step(case, variant):
 @pytest.mark.parametrize(("variant", "fraction"), [("mixup", 1.0), ("mixup_documented", 0.5), ("no_mixup", 0.0)])
 def test_training_step_mixes_once(variant, fraction):
     """Two windows a mixture, or one, in as many batches as meant; the targets that the loss sees are theirs."""
-    finding = wrong_mixup(training_step(CASE, variant), fraction, N_BATCHES)
+    finding = check_wrong_mixup(training_step(CASE, variant), fraction, N_BATCHES)
     assert not finding.trouble, f"double mixup, or a wrong one, in the training step of '{variant}': {finding}"
 
 
 @pytest.mark.parametrize("variant", ["mixup", "mixup_documented"])
 def test_mixing_twice_is_found(variant):
     """By the number of windows alone: the targets are right."""
-    finding = wrong_mixup(training_step(TWICE, variant), 1.0, N_BATCHES)
+    finding = check_wrong_mixup(training_step(TWICE, variant), 1.0, N_BATCHES)
     assert finding.trouble, f"double mixup is not found: {finding}"
     assert finding.numbers["most_rows"] in (3, 4)
     assert finding.numbers["target_error"] < 1e-12

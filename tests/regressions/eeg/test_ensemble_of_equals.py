@@ -16,7 +16,7 @@ from goldmark.case import Variant
 from goldmark.cases.eeg import CASE
 from goldmark.cases.eeg.model import Ensemble, members_of
 from goldmark.cases.eeg.scores import FULL_METRICS, mse
-from goldmark.checks import idle_average
+from goldmark.checks import check_idle_average
 from goldmark.experiments import obtain
 from goldmark.runs import by_variant
 
@@ -85,7 +85,7 @@ def test_ensemble_predicts_the_average_of_its_members(trained):
     """Its own squared error is that of its members less their variance; a member's alone would be none of it."""
     model, data = trained("average", AVERAGES)
     by_member = torch.stack([net(data["val_eeg"]) for net in members_of(model)]).double()
-    numbers = idle_average(by_member, data["val_response_s"]).numbers
+    numbers = check_idle_average(by_member, data["val_response_s"]).numbers
     expected = numbers["mse_of_members"] * (1 - numbers["gain"])
     error = mse(model(data["val_eeg"]), data["val_response_s"])
     assert pytest.approx(expected, rel=1e-5) == error, "the ensemble does not predict its members' average"  # float32
@@ -96,6 +96,6 @@ def test_copies_of_one_model_are_no_ensemble(trained):
     model, data = trained("average", AVERAGES)
     copies = Ensemble([members_of(model)[0]] * 3)
     by_member = torch.stack([net(data["val_eeg"]) for net in members_of(copies)])
-    finding = idle_average(by_member, data["val_response_s"])
+    finding = check_idle_average(by_member, data["val_response_s"])
     assert finding.trouble
     assert pytest.approx(0.0, abs=1e-12) == finding.numbers["gain"]  # the mean of three equals rounds

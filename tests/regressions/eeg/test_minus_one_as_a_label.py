@@ -8,7 +8,7 @@ import torch
 
 from goldmark.case import UsageError
 from goldmark.cases.eeg.data import read_windows
-from goldmark.checks import placeholder_labels
+from goldmark.checks import check_placeholder_labels
 
 
 def as_they_are(path):
@@ -20,7 +20,7 @@ def as_they_are(path):
 def trained_on_placeholders(read, path):
     """Whether a reader hands out labels of which many are one number; one that refuses the file does not."""
     try:
-        return placeholder_labels(read(path)).trouble
+        return check_placeholder_labels(read(path)).trouble
     except UsageError:
         return False
 

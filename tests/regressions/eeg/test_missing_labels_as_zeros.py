@@ -8,7 +8,7 @@ import torch
 
 from goldmark.cases.eeg import CASE
 from goldmark.cases.eeg.data import generate
-from goldmark.checks import placeholder_labels
+from goldmark.checks import check_placeholder_labels
 
 
 def as_read(path):
@@ -40,7 +40,7 @@ def path(windows, write):
 
 def test_windows_without_a_label_are_left_out(path, windows):
     """None of the 36 measured labels is lost, and nothing stands for the four that are missing."""
-    finding = placeholder_labels(as_read(path))
+    finding = check_placeholder_labels(as_read(path))
     assert not finding.trouble, f"missing labels are turned into {finding.numbers['value']:g}: {finding.advice}"
     labelled = windows["y"][~np.isnan(windows["y"])]
     assert sorted(labelled) == sorted(as_read(path).tolist())
@@ -49,7 +49,7 @@ def test_windows_without_a_label_are_left_out(path, windows):
 @pytest.mark.parametrize("read", [as_zeros, as_the_mean])
 def test_labels_that_were_filled_in_are_found(path, read):
     """Zeros and means, through the same check."""
-    assert placeholder_labels(read(path)).trouble
+    assert check_placeholder_labels(read(path)).trouble
 
 
 def test_a_window_keeps_its_label(path, windows):
@@ -66,5 +66,5 @@ def test_every_generated_window_has_a_label():
     """The case's own data pass the check, both halves."""
     data = generate(CASE.settings, 0)
     for half in ("train", "val"):
-        finding = placeholder_labels(data[f"{half}_response_s"])
+        finding = check_placeholder_labels(data[f"{half}_response_s"])
         assert not finding.trouble, f"missing labels among the generated ones of '{half}': {finding}"

@@ -15,7 +15,7 @@ from torch import nn
 
 from goldmark.cases.eeg import CASE
 from goldmark.cases.eeg.mixup import mix_batch, mixing_weights
-from goldmark.checks import read_mixing, wrong_mixup
+from goldmark.checks import check_wrong_mixup, read_mixing
 from goldmark.training._prepare import of_step
 from goldmark.training.draws import Draws
 
@@ -225,7 +225,7 @@ def own_mixup(lam_x=0.3, lam_y=0.3, shift_x=1, shift_y=1):
 
 def test_check_accepts_a_right_mixup_and_reads_its_weight():
     """No trouble, all batches mixed, the weight as it was given."""
-    finding = wrong_mixup(own_mixup())
+    finding = check_wrong_mixup(own_mixup())
     assert not finding.trouble
     assert {"target_error", "share_mixed", "fraction", "most_rows"} == set(finding.numbers)
     assert (1.0, 1.0, 2.0) == tuple(finding.numbers[name] for name in ("share_mixed", "fraction", "most_rows"))
@@ -237,21 +237,21 @@ def test_check_accepts_a_right_mixup_and_reads_its_weight():
 )
 def test_check_finds_targets_that_are_not_mixed_as_their_inputs(error):
     """Targets left alone, another weight, another partner, inputs left alone."""
-    finding = wrong_mixup(own_mixup(**error))
+    finding = check_wrong_mixup(own_mixup(**error))
     assert finding.trouble
     assert finding.numbers["target_error"] > 0.01
 
 
 def test_check_finds_a_mixup_that_is_never_applied():
     """Leaving every batch as it is keeps the targets right and is not what was meant; meant, it is no trouble."""
-    assert wrong_mixup(lambda x, y: (x, y)).trouble
-    assert not wrong_mixup(lambda x, y: (x, y), fraction=0.0).trouble
-    assert wrong_mixup(own_mixup(), fraction=0.5).trouble
+    assert check_wrong_mixup(lambda x, y: (x, y)).trouble
+    assert not check_wrong_mixup(lambda x, y: (x, y), fraction=0.0).trouble
+    assert check_wrong_mixup(own_mixup(), fraction=0.5).trouble
 
 
 def test_check_finds_rows_that_are_mixed_twice():
     """Two mixtures in a row, each right, leave targets right: a row is made of more than two."""
-    finding = wrong_mixup(lambda x, y: own_mixup(shift_x=2, shift_y=2)(*own_mixup()(x, y)))
+    finding = check_wrong_mixup(lambda x, y: own_mixup(shift_x=2, shift_y=2)(*own_mixup()(x, y)))
     assert finding.trouble
     assert 4.0 == finding.numbers["most_rows"]
     assert finding.numbers["target_error"] < 1e-12  # rounding
@@ -259,12 +259,12 @@ def test_check_finds_rows_that_are_mixed_twice():
 
 def test_check_finds_a_single_wrong_batch():
     """One batch in 64 with unmixed targets is enough."""
-    assert wrong_mixup(wrong_once(own_mixup(lam_y=1.0))).trouble
+    assert check_wrong_mixup(wrong_once(own_mixup(lam_y=1.0))).trouble
 
 
 def test_check_takes_nan_for_trouble():
     """Targets that are NaN in a single batch are not right there."""
-    assert wrong_mixup(wrong_once(own_mixup(lam_y=float("nan")))).trouble
+    assert check_wrong_mixup(wrong_once(own_mixup(lam_y=float("nan")))).trouble
 
 
 def wrong_once(wrong):

@@ -12,7 +12,7 @@ import torch
 from goldmark.case import Score, Thresholds, UsageError
 from goldmark.cases.eeg.full import FULL
 from goldmark.cases.eeg.scores import mse, smooth_l1
-from goldmark.checks import no_skill
+from goldmark.checks import check_no_skill
 
 SMOOTH_L1, MSE = FULL.metric("val_smooth_l1"), FULL.metric("val_mse")
 RULE = Thresholds(go_on=Score(metric=SMOOTH_L1, value=0.085), stop=Score(metric=SMOOTH_L1, value=0.095))
@@ -67,6 +67,6 @@ def test_the_right_unit_alone_is_no_fix(scores):
     """The control: half the error is the loss, and a rule in that unit goes on with a model that has learnt nothing."""
     halved = Score(metric=SMOOTH_L1, value=scores["mse"].value / 2)
     assert "go on" == RULE.decide(halved) == RULE.decide(scores["smooth_l1"])
-    assert no_skill(scores["smooth_l1"].value, scores["smooth_l1"].value).trouble
+    assert check_no_skill(scores["smooth_l1"].value, scores["smooth_l1"].value).trouble
     below = Thresholds(go_on=Score(metric=SMOOTH_L1, value=0.9 * scores["smooth_l1"].value), stop=scores["smooth_l1"])
     assert "go on" != below.decide(scores["smooth_l1"])

@@ -13,7 +13,7 @@ import torch
 
 from goldmark.cases.eeg.full import FULL
 from goldmark.cases.eeg.model import members_of
-from goldmark.checks import wrong_architecture
+from goldmark.checks import check_wrong_architecture
 
 COMPACT_RT = 74_753  # on record
 RIGHT = [variant.name for variant in FULL.variants if not variant.name.startswith("ensemble_v1")]
@@ -23,7 +23,7 @@ def findings(settings):
     """What the check says of each net that settings build, for windows of the documented size; no memory is taken."""
     with torch.device("meta"):
         model = FULL.make_model(settings, {"train_response_s": torch.ones(2, device="cpu")})
-    return [wrong_architecture(net, COMPACT_RT) for net in members_of(model)]
+    return [check_wrong_architecture(net, COMPACT_RT) for net in members_of(model)]
 
 
 @pytest.mark.parametrize("variant", RIGHT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from goldmark.checks import unbalanced_weight
+from goldmark.checks import check_unbalanced_weight
 
 WEIGHTED = {"pos_weight": "balanced"}
 
@@ -18,22 +18,22 @@ def as_trained(made):
 
 def test_the_class_weight_balances_the_classes(made):
     """The right form: bars in a span together count as much as the others."""
-    finding = unbalanced_weight(*as_trained(made))
+    finding = check_unbalanced_weight(*as_trained(made))
     assert not finding.trouble, f"{finding.advice}; {dict(finding.numbers)}"
 
 
 def test_one_over_p_is_one_too_many(made):
     """The broken form: the record's comment."""
     weight, span = as_trained(made)
-    assert unbalanced_weight(1 / float(span.mean()), span).trouble
+    assert check_unbalanced_weight(1 / float(span.mean()), span).trouble
     assert pytest.approx(1 / float(span.mean()) - 1, rel=1e-5) == weight  # float32
 
 
 def test_no_weight_and_the_inverse_are_found_too(made):
     """Controls: all bars alike, and p / (1 - p), the weight of the other class."""
     weight, span = as_trained(made)
-    assert unbalanced_weight(1.0, span).trouble
-    assert unbalanced_weight(1 / weight, span).trouble
+    assert check_unbalanced_weight(1.0, span).trouble
+    assert check_unbalanced_weight(1 / weight, span).trouble
 
 
 @pytest.mark.parametrize(("share", "excess"), [("balanced", 0.0), ("one_too_many", 0.5)])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from goldmark.checks import idle_dropout
+from goldmark.checks import check_idle_dropout
 from goldmark.training.draws import Draws
 
 
@@ -20,23 +20,23 @@ def of_torch(n_layers):
 def test_input_dropout_drops_in_every_step(made):
     """The right form: the model's inputs are dropped, by other draws in every step."""
     _, data, model = made(input_dropout=0.3)
-    finding = idle_dropout(lambda step: model(data["train_features"], Draws.at(0, step)).span.detach())
+    finding = check_idle_dropout(lambda step: model(data["train_features"], Draws.at(0, step)).span.detach())
     assert not finding.trouble, f"{finding.advice}; {dict(finding.numbers)}"
 
 
 def test_input_dropout_leaves_evaluation_alone(made):
     """Without draws the same windows have one answer."""
     _, data, model = made(input_dropout=0.3)
-    assert idle_dropout(lambda step: model(data["train_features"]).span.detach()).trouble
+    assert check_idle_dropout(lambda step: model(data["train_features"]).span.detach()).trouble
 
 
 def test_dropout_of_a_single_layer_does_nothing():
     """The broken form: .7 was asked for, and all steps answer alike; torch warns of it."""
     with pytest.warns(UserWarning, match="dropout option adds dropout after all but last recurrent layer"):
         answer = of_torch(n_layers=1)
-    assert idle_dropout(answer).trouble
+    assert check_idle_dropout(answer).trouble
 
 
 def test_dropout_between_two_layers_works():
     """The same layer twice has a between."""
-    assert not idle_dropout(of_torch(n_layers=2)).trouble
+    assert not check_idle_dropout(of_torch(n_layers=2)).trouble

@@ -7,7 +7,7 @@ import torch
 
 from goldmark.cases.expansion import CASE
 from goldmark.cases.expansion.bars import LOOKBACK, bar_features, split_in_time
-from goldmark.checks import overlapping_windows
+from goldmark.checks import check_overlapping_windows
 from goldmark.training import draws
 
 WINDOW, EVERY, N_VAL = 60, 12, 15  # bars, bars, windows
@@ -43,7 +43,7 @@ def last_of_all(starts, window, n_val):
 def overlap(split, windows):
     """Find out whether a way of splitting leaves windows that overlap across the split."""
     train, val = split(STARTS, WINDOW, N_VAL)
-    return overlapping_windows(windows[train], windows[val])
+    return check_overlapping_windows(windows[train], windows[val])
 
 
 def test_split_in_time_with_a_gap_overlaps_nowhere(windows):
@@ -83,5 +83,5 @@ def test_the_gap_is_what_features_look_back_at(gap, moves):
 def test_generated_windows_overlap_nowhere():
     """The case's own windows are drawn one by one: no stretch of a training window is in validation."""
     data = CASE.make_data(CASE.settings, 0)
-    finding = overlapping_windows(data["train_features"], data["val_features"])
+    finding = check_overlapping_windows(data["train_features"], data["val_features"])
     assert not finding.trouble, f"{finding.advice}; {dict(finding.numbers)}"

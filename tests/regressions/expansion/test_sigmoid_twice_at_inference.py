@@ -8,7 +8,7 @@ from torch import nn
 
 from goldmark.cases.expansion import CASE
 from goldmark.cases.expansion.scores import marks, probabilities
-from goldmark.checks import squashed_twice
+from goldmark.checks import check_squashed_twice
 
 
 class EndsInSigmoid(nn.Module):
@@ -35,7 +35,7 @@ def models(made):
 def inferred(model, data):
     """Find out whether inference squashes what a model says of the validation windows twice."""
     with torch.no_grad():
-        return squashed_twice(probabilities(model(data["val_features"]).span), data["val_span"])
+        return check_squashed_twice(probabilities(model(data["val_features"]).span), data["val_span"])
 
 
 def test_inference_squashes_once(models):
@@ -67,7 +67,7 @@ def test_reported_probabilities_are_squashed_once(models):
     def reported(any_model):
         with torch.no_grad():
             out_span = CASE.evaluate(any_model, data, settings)["out_span"]
-        return squashed_twice(torch.tensor([out_span]), torch.zeros(1))
+        return check_squashed_twice(torch.tensor([out_span]), torch.zeros(1))
 
     finding = reported(model["right"])
     assert not finding.trouble, f"{finding.advice}; {dict(finding.numbers)}"

@@ -10,7 +10,7 @@ import torch
 from goldmark.cases.expansion import CASE
 from goldmark.cases.expansion.full import FULL
 from goldmark.cases.expansion.scores import baselines
-from goldmark.checks import low_bar
+from goldmark.checks import check_low_bar
 from goldmark.claims import mean
 
 # The successes that the case claims, and the variant that each is claimed of.
@@ -43,7 +43,7 @@ def test_no_trivial_predictor_passes_for_a_success(trivial, name):
     """The right form: what the case calls a success leaves marking every bar behind by a margin."""
     runs, predictors = trivial
     case, variant = BARS[name]
-    finding = low_bar(lambda metrics: bool(case.claim(name).verdict(runs(variant, metrics))), predictors)
+    finding = check_low_bar(lambda metrics: bool(case.claim(name).verdict(runs(variant, metrics))), predictors)
     assert not finding.trouble, f"claim '{name}': {finding.advice}"
 
 
@@ -60,7 +60,7 @@ def test_bars_of_the_record_let_every_bar_pass(trivial, bar):
     """The broken forms."""
     runs, predictors = trivial
     check = mean("normalized_countdown", "span_f1", ">", bar)
-    finding = low_bar(lambda metrics: bool(check(runs("normalized_countdown", metrics))), predictors)
+    finding = check_low_bar(lambda metrics: bool(check(runs("normalized_countdown", metrics))), predictors)
     assert finding.trouble
     assert "predict_every_bar" in finding.advice
 
@@ -69,7 +69,7 @@ def test_the_record_s_bar_of_separation_is_no_low_bar(trivial):
     """The control: a separation above .05 asks for what marking every bar has not."""
     runs, _ = trivial
     check = mean("normalized_countdown", "separation", ">", 0.05)
-    finding = low_bar(
+    finding = check_low_bar(
         lambda metrics: bool(check(runs("normalized_countdown", metrics))), {"predict_every_bar": {"separation": 0.0}}
     )
     assert not finding.trouble

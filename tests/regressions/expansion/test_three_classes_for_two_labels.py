@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from goldmark.cases.expansion.model import N_KINDS
-from goldmark.checks import unseen_classes
+from goldmark.checks import check_unseen_classes
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +29,13 @@ def heads(made):
 def test_a_class_a_label_is_no_trouble(heads):
     """The right form."""
     logits, labels = heads
-    assert not unseen_classes(logits["right"], labels).trouble
+    assert not check_unseen_classes(logits["right"], labels).trouble
 
 
 def test_a_third_class_is_seen(heads):
     """The broken form: the record's head, with a class that no label has."""
     logits, labels = heads
-    finding = unseen_classes(logits["broken"], labels)
+    finding = check_unseen_classes(logits["broken"], labels)
     assert finding.trouble
     assert {"classes": 3, "labelled": 2} == dict(finding.numbers)
     assert logits["broken"].shape[1] == N_KINDS

@@ -7,7 +7,7 @@ import torch
 
 from goldmark.cases.expansion import CASE
 from goldmark.cases.expansion.scores import THRESHOLD, auc, average_precision, probabilities
-from goldmark.checks import best_threshold, misplaced_threshold
+from goldmark.checks import best_threshold, check_misplaced_threshold
 from goldmark.training.draws import Draws
 
 WINDOWS, BATCH, STEPS = 480, 96, 60
@@ -44,21 +44,21 @@ def answered(made):
 
 def test_a_balanced_class_weight_makes_half_a_threshold(answered):
     """The right form: the loss weighs both classes alike, and .5 is where their odds are even."""
-    finding = misplaced_threshold(*answered["balanced"]["val"], at=THRESHOLD)
+    finding = check_misplaced_threshold(*answered["balanced"]["val"], at=THRESHOLD)
     assert not finding.trouble, f"{finding.advice}; {dict(finding.numbers)}"
 
 
 def test_a_threshold_from_the_training_half_works_too(answered):
     """The other right form: weights as they were, and a threshold chosen where there are labels to choose it by."""
     chosen = best_threshold(*answered["one"]["train"]).threshold
-    finding = misplaced_threshold(*answered["one"]["val"], at=chosen)
+    finding = check_misplaced_threshold(*answered["one"]["val"], at=chosen)
     assert not finding.trouble, f"{finding.advice}; {dict(finding.numbers)}"
     assert chosen < THRESHOLD
 
 
 def test_half_is_misplaced_where_spans_are_rare(answered):
     """The broken form: the same probabilities at .5 have next to no F1."""
-    assert misplaced_threshold(*answered["one"]["val"], at=THRESHOLD).trouble
+    assert check_misplaced_threshold(*answered["one"]["val"], at=THRESHOLD).trouble
 
 
 def test_ranks_do_not_need_a_threshold(answered):

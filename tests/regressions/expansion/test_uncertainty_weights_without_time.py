@@ -11,7 +11,7 @@ from torch import nn
 from goldmark.cases.expansion import CASE
 from goldmark.cases.expansion.full import DOCUMENTED, FULL
 from goldmark.cases.expansion.terms import TERMS, log_sigma_at_start, total_loss, weighted
-from goldmark.checks import dominated_gradient, weights_without_time
+from goldmark.checks import check_dominated_gradient, check_weights_without_time
 
 LOSSES = {term: DOCUMENTED["weak_clipped"][f"loss_{term}"] for term in TERMS}  # of the record, at epoch 100
 SHARE = 0.4  # of one term out of four, at most
@@ -22,7 +22,7 @@ def journey(variant, epochs=100):
     settings = FULL.settings_of(variant)
     start = dict(zip(TERMS, log_sigma_at_start(settings.sigma_start).tolist(), strict=True))
     rate = CASE.learning_rate(settings, "log_sigma")
-    return weights_without_time(LOSSES, start, rate, settings.steps * epochs // 100)
+    return check_weights_without_time(LOSSES, start, rate, settings.steps * epochs // 100)
 
 
 def countdown_of_what_counts(variant):
@@ -36,7 +36,7 @@ def countdown_of_what_counts(variant):
         total_loss(model, losses, settings).backward()
         optimizer.step()
     counting = {term: float(loss.detach()) for term, loss in weighted(model, losses, settings).items()}
-    return dominated_gradient(counting, "countdown", SHARE)
+    return check_dominated_gradient(counting, "countdown", SHARE)
 
 
 @pytest.mark.parametrize("variant", ["equilibrium_sigma", "fast_sigma"])

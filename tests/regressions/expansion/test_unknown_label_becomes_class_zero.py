@@ -6,7 +6,7 @@ import pytest
 
 from goldmark.case import UsageError
 from goldmark.cases.expansion.bars import kind_numbers
-from goldmark.checks import hidden_labels
+from goldmark.checks import check_hidden_labels
 
 KINDS = ("breakout", "squeeze")
 LABEL_MAP = {kind: number for number, kind in enumerate(KINDS)}
@@ -14,18 +14,18 @@ LABEL_MAP = {kind: number for number, kind in enumerate(KINDS)}
 
 def test_unknown_labels_are_refused():
     """The right form: every known kind has its number, and any other label is an error."""
-    finding = hidden_labels(lambda label: int(kind_numbers([label], KINDS)), KINDS)
+    finding = check_hidden_labels(lambda label: int(kind_numbers([label], KINDS)), KINDS)
     assert not finding.trouble, f"{finding.advice}; {dict(finding.numbers)}"
 
 
 def test_a_default_of_zero_hides_unknown_labels():
     """The broken form: a default is a known class."""
-    assert hidden_labels(lambda label: LABEL_MAP.get(label, 0), KINDS).trouble
+    assert check_hidden_labels(lambda label: LABEL_MAP.get(label, 0), KINDS).trouble
 
 
 def test_tidying_labels_first_is_no_fix():
     """The control: fewer labels are unknown then, and those that are become class 0 as before."""
-    assert hidden_labels(lambda label: LABEL_MAP.get(label.strip("? ").lower(), 0), KINDS).trouble
+    assert check_hidden_labels(lambda label: LABEL_MAP.get(label.strip("? ").lower(), 0), KINDS).trouble
 
 
 def test_the_refusal_names_label_and_kinds():

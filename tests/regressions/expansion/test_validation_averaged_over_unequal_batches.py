@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from goldmark.cases.expansion import CASE
-from goldmark.checks import uneven_batches
+from goldmark.checks import check_uneven_batches
 
 LOSSES = ("val_loss", "loss_type", "loss_pointers", "loss_span", "loss_countdown")
 N_VAL = 42  # as in the record, in batches of 32
@@ -39,17 +39,17 @@ def over_batches(validated, loss, size):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_validation_is_a_mean_over_windows(validated, loss):
     """The right form: all 42 windows count the same, in every term and in the total."""
-    finding = uneven_batches(lambda rows: validated(rows)[loss], N_VAL)
+    finding = check_uneven_batches(lambda rows: validated(rows)[loss], N_VAL)
     assert not finding.trouble, f"{loss}: {finding.advice}; {dict(finding.numbers)}"
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_mean_over_batches_of_32_and_10_is_another_number(validated, loss):
     """The broken form."""
-    assert uneven_batches(over_batches(validated, loss, 32), N_VAL).trouble
+    assert check_uneven_batches(over_batches(validated, loss, 32), N_VAL).trouble
 
 
 def test_batches_of_equal_size_hide_it(validated):
     """The control: in batches of 21 the two means agree, until there is one window more."""
-    assert not uneven_batches(over_batches(validated, "loss_span", 21), N_VAL).trouble
-    assert uneven_batches(over_batches(validated, "loss_span", 21), N_VAL - 1).trouble
+    assert not check_uneven_batches(over_batches(validated, "loss_span", 21), N_VAL).trouble
+    assert check_uneven_batches(over_batches(validated, "loss_span", 21), N_VAL - 1).trouble

@@ -10,19 +10,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from goldmark.checks import code_bypassed, code_ignored
+from goldmark.checks import check_code_bypassed, check_code_ignored
 
 
 def bypass_of(model, data, change=lambda memory: memory):
     """What the check says of a decoder in free running, on real codes and encoder states."""
     codes, memory = model.encode(data["val_tokens"][:8])
     with torch.no_grad():
-        return code_bypassed(lambda codes, memory: model.decoder(codes, change(memory))[1], codes, memory)
+        return check_code_bypassed(lambda codes, memory: model.decoder(codes, change(memory))[1], codes, memory)
 
 
 def ignored_in(run):
     """Whether shuffled codes cost a run anything."""
-    return code_ignored(run.metrics["token_cosine"], run.metrics["shuffled_code_cosine"])
+    return check_code_ignored(run.metrics["token_cosine"], run.metrics["shuffled_code_cosine"])
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from goldmark.cases.poetry import CASE
-from goldmark.checks import constant_scores
+from goldmark.checks import check_constant_scores
 
 BLIND = "utilised_dims"  # the record's count; its own regression shows that it cannot fail
 FROM_DATA = {"token_ceiling", "token_floor"}  # of the data by definition, not of the model
@@ -43,27 +43,27 @@ def typed_in(model):
 
 def test_scores_come_from_the_model(models, evaluate):
     """The right form: no score of the case is the same for unlike models."""
-    finding = constant_scores(evaluate, models)
+    finding = check_constant_scores(evaluate, models)
     assert not finding.trouble, f"evaluate() returns constants: {finding.advice}"
     assert 6.0 == finding.numbers["scores"]
 
 
 def test_typed_in_scores_are_found(models):
     """The bug: all of them, by name."""
-    finding = constant_scores(typed_in, models)
+    finding = check_constant_scores(typed_in, models)
     assert finding.trouble
     assert "token_cosine, sequence_cosine, r2" in finding.advice
 
 
 def test_one_typed_in_score_among_real_ones_is_found(models, evaluate):
     """A single constant does not hide behind the others."""
-    assert constant_scores(lambda model: evaluate(model) | {"r2": 0.9}, models).trouble
+    assert check_constant_scores(lambda model: evaluate(model) | {"r2": 0.9}, models).trouble
 
 
 def test_scores_of_the_first_model_for_all_are_no_fix(models, evaluate):
     """A control: real scores, kept from the first model on because a cache does not know of the model."""
     first = cache(lambda: evaluate(models[0]))
-    assert constant_scores(lambda model: first(), models).trouble
+    assert check_constant_scores(lambda model: first(), models).trouble
 
 
 def test_trained_models_differ_in_every_score(runs_of):
@@ -73,5 +73,5 @@ def test_trained_models_differ_in_every_score(runs_of):
     def metrics(seed):
         return {name: value for name, value in runs[seed].metrics.items() if name not in FROM_DATA | {BLIND}}
 
-    finding = constant_scores(metrics, runs)
+    finding = check_constant_scores(metrics, runs)
     assert not finding.trouble, f"evaluate() returns constants: {finding.advice}"

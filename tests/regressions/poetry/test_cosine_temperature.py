@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from goldmark.cases.poetry import objective
-from goldmark.checks import jumping_loss
+from goldmark.checks import check_jumping_loss
 from goldmark.training import draws
 
 WEIGHTS = ("cosine_weight", "mse_weight", "norm_power")
@@ -40,13 +40,13 @@ def one_sided(temperature):
 @pytest.mark.parametrize(("loss", "jumps"), [(one_formula, False), (branching, True), (one_sided, True)])
 def test_loss_that_jumps_at_a_temperature_of_1_is_found(loss, jumps):
     """One formula is smooth; a branch jumps by more than tanh changes in a thousand steps."""
-    assert jumps == jumping_loss(loss, 1.0).trouble
+    assert jumps == check_jumping_loss(loss, 1.0).trouble
 
 
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_the_branching_loss_is_smooth_elsewhere(temperature):
     """Self-proof: the check names the place."""
-    assert not jumping_loss(branching, temperature).trouble
+    assert not check_jumping_loss(branching, temperature).trouble
 
 
 @pytest.mark.parametrize("name", ["sum", "mse", "cosine", "hybrid"])
@@ -55,7 +55,7 @@ def test_the_objective_is_continuous_in_its_settings(windows, objective_of, name
     """The right form: the case's loss has no branch at any weight or power that a recipe names."""
     tokens, outputs = windows
     weights = dict(zip(WEIGHTS, objective.WEIGHTS[name], strict=True))
-    finding = jumping_loss(
+    finding = check_jumping_loss(
         lambda value: float(objective_of(outputs, tokens, **weights | {setting: value})), weights[setting]
     )
     assert not finding.trouble, f"the loss is discontinuous in {setting}: {finding.advice}, {finding.numbers}"

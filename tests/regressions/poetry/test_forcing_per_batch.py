@@ -12,7 +12,7 @@ import torch
 
 from goldmark.cases.poetry import CASE, PoetryCase
 from goldmark.cases.poetry.objective import draw_forcing
-from goldmark.checks import forcing_not_per_step
+from goldmark.checks import check_forcing_not_per_step
 from goldmark.training import draws
 
 N_BATCHES, RATIO = 200, 0.5
@@ -48,14 +48,14 @@ def settings(small):
 
 def test_forcing_is_drawn_per_step(settings):
     """The right form: the case mixes forced and free steps in nearly every batch, with the sd of a binomial share."""
-    finding = forcing_not_per_step(forced_steps(settings))
+    finding = check_forcing_not_per_step(forced_steps(settings))
     assert not finding.trouble, f"teacher forcing per batch instead of per step: {finding.advice}, {finding.numbers}"
     assert finding.numbers["share_mixed"] >= 1 - 2 / N_BATCHES  # 12 steps agree once in 2,048 batches
 
 
 def test_forcing_per_batch_is_found(settings):
     """The bug: no batch is mixed, and the share of forced steps has sd .5, sqrt(12) times too large."""
-    finding = forcing_not_per_step(per_batch(settings))
+    finding = check_forcing_not_per_step(per_batch(settings))
     assert finding.trouble
     assert 0.0 == finding.numbers["share_mixed"]
     assert finding.numbers["sd_of_share"] == pytest.approx(0.5, abs=0.01)  # of 200 coins: at most .5, less their mean's
@@ -64,7 +64,7 @@ def test_forcing_per_batch_is_found(settings):
 def test_one_pattern_for_all_batches_is_no_fix(settings):
     """A control: a generator seeded anew in every batch mixes all of them, and forces the same steps each time."""
     pattern = torch.rand(settings.length, generator=torch.Generator().manual_seed(0)) < RATIO
-    finding = forcing_not_per_step(pattern.expand(N_BATCHES, -1))
+    finding = check_forcing_not_per_step(pattern.expand(N_BATCHES, -1))
     assert 1.0 == finding.numbers["share_mixed"]
     assert finding.trouble
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from goldmark.cases.poetry import objective
 from goldmark.cases.poetry.scores import reconstruction_scores
-from goldmark.checks import free_norm
+from goldmark.checks import check_free_norm
 
 WEIGHTS = ("cosine_weight", "mse_weight", "norm_power")
 
@@ -41,7 +41,7 @@ def cosine_of_unit_targets(tokens):
 def test_objectives_hold_the_norm_of_outputs(windows, of_the_case, name):
     """The right form: every objective but the cosine tells outputs from twice as long ones."""
     tokens, outputs = windows
-    finding = free_norm(of_the_case(name, tokens), outputs)
+    finding = check_free_norm(of_the_case(name, tokens), outputs)
     assert not finding.trouble, f"objective '{name}' leaves the norm free: {finding.advice}, {finding.numbers}"
 
 
@@ -49,7 +49,7 @@ def test_objectives_hold_the_norm_of_outputs(windows, of_the_case, name):
 def test_free_norm_is_found(windows, loss):
     """The bug, and a control."""
     tokens, outputs = windows
-    assert free_norm(loss(tokens), outputs).trouble
+    assert check_free_norm(loss(tokens), outputs).trouble
 
 
 @pytest.mark.parametrize(("name", "holds"), [("sum", True), ("mse", True), ("cosine", False)])

@@ -12,7 +12,7 @@ import torch
 
 from goldmark.cases.poetry import CASE
 from goldmark.cases.poetry.decoder import TeacherForcing
-from goldmark.checks import missing_keys
+from goldmark.checks import check_missing_keys
 from goldmark.training.draws import Draws
 
 WINDOW = {"poem_index": 7, "start": 40, "n_tokens": 50}
@@ -36,7 +36,7 @@ def either(window):
 @pytest.mark.parametrize(("read", "poem", "trouble"), [(strict, 7, False), (lenient, 0, True), (either, 7, True)])
 def test_keys_that_are_not_there_are_found(read, poem, trouble):
     """Each reader returns a number without a word; the check names the key, and the nearest one that is there."""
-    finding = missing_keys(read, WINDOW)
+    finding = check_missing_keys(read, WINDOW)
     assert (poem, trouble) == (read(WINDOW), finding.trouble)
     assert trouble == ("'poem_idx' (there is 'poem_index')" in finding.advice)
 
@@ -63,7 +63,7 @@ def test_the_case_reads_its_data_by_the_names_that_it_writes(settings, fresh, st
         "examine": lambda data: CASE.examine(model, model, data, settings),
     }
     with torch.no_grad():
-        finding = missing_keys(reads[step], data)
+        finding = check_missing_keys(reads[step], data)
     assert not finding.trouble, f"data are read by keys that they do not have: {finding.advice}"
 
 
@@ -76,4 +76,4 @@ def test_misread_forcing_is_found(settings, fresh):
         return None if shares is None else TeacherForcing(shares, data["train_tokens"])
 
     assert draw(data) is None
-    assert "'forcing_step' (there is 'step_forcing')" in missing_keys(draw, data).advice
+    assert "'forcing_step' (there is 'step_forcing')" in check_missing_keys(draw, data).advice

@@ -13,7 +13,7 @@ import torch
 
 from goldmark.case import Variant
 from goldmark.cases.poetry import CASE, scores
-from goldmark.checks import moving_validation
+from goldmark.checks import check_moving_validation
 from goldmark.runs import Job
 from goldmark.training._prepare import end_epoch, prepare
 from goldmark.training._schedule import evaluated_epochs, train_size
@@ -68,7 +68,7 @@ def drawn_anew(run):
 
 def test_validation_of_an_unchanged_model_does_not_move(untrained):
     """The right form: the engine scores one model alike in all epochs, to the last bit."""
-    finding = moving_validation(of_the_engine(untrained), evaluated(untrained))
+    finding = check_moving_validation(of_the_engine(untrained), evaluated(untrained))
     assert {"token_cosine", "r2"} <= untrained.history[-1].keys()  # so that all epochs were evaluated
     assert not finding.trouble, f"validation on a moving length: {finding.advice}, {finding.numbers}"
 
@@ -76,7 +76,7 @@ def test_validation_of_an_unchanged_model_does_not_move(untrained):
 @pytest.mark.parametrize("evaluate", [cut, drawn_anew])
 def test_moving_yardstick_is_found(untrained, evaluate):
     """The bug, and a control that keeps the length: the model stays, its scores move."""
-    assert moving_validation(evaluate(untrained), EPOCHS).trouble
+    assert check_moving_validation(evaluate(untrained), EPOCHS).trouble
 
 
 def test_every_evaluated_epoch_is_scored_at_full_length(untrained, monkeypatch):

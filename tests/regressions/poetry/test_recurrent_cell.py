@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from torch import nn
 
-from goldmark.checks import mistaken_cell, recurrent_layers
+from goldmark.checks import check_mistaken_cell, recurrent_layers
 
 LAYERS = {
     "rnn": nn.RNN(5, 4),
@@ -79,7 +79,7 @@ def test_the_cells_of_the_case_are_what_its_settings_say(small, fresh, cell, lay
 def test_a_file_of_another_cell_is_found(small, fresh):
     """A GRU's file for a vanilla model is named layer by layer; its own model takes it."""
     gru, vanilla = (fresh(replace(small, cell=cell))[0] for cell in ("gru", "rnn"))
-    finding = mistaken_cell(gru.state_dict(), vanilla)
+    finding = check_mistaken_cell(gru.state_dict(), vanilla)
     assert finding.trouble
     assert "'reader' is gru 24 -> 32 (num_layers 1, bias True, proj_size 0) in it, rnn 24 -> 32" in finding.advice
-    assert not mistaken_cell(gru.state_dict(), gru).trouble
+    assert not check_mistaken_cell(gru.state_dict(), gru).trouble

@@ -11,7 +11,7 @@ import pytest
 
 from goldmark.cases.poetry import PoetrySettings
 from goldmark.cases.poetry.model import PoetryAutoencoder, make_model
-from goldmark.checks import swallowed_arguments
+from goldmark.checks import check_swallowed_arguments
 
 SIZES = {"embedding": 6, "encoder_hidden": 4, "decoder_hidden": 4, "code_size": 2, "dropout": 0.1}
 OTHER = {  # every setting that the model is made of, with another value
@@ -68,7 +68,7 @@ def idle_settings(make):
 @pytest.mark.parametrize(("build", "arguments"), [(PoetryAutoencoder, SIZES), (PoetrySettings, {})])
 def test_unknown_arguments_are_refused(build, arguments):
     """The right form: settings and model name all that they read."""
-    finding = swallowed_arguments(build, **arguments)
+    finding = check_swallowed_arguments(build, **arguments)
     assert not finding.trouble, f"keyword arguments are swallowed: {finding.advice}"
     with pytest.raises(TypeError, match="use_attention"):
         build(**arguments, use_attention=True)
@@ -78,7 +78,7 @@ def test_unknown_arguments_are_refused(build, arguments):
 def test_swallowed_arguments_are_found(build):
     """The bug, and the control: both take `use_attention=True` and build the same model."""
     assert shape_of(build(**SIZES, use_attention=True)) == shape_of(build(**SIZES))
-    finding = swallowed_arguments(build, **SIZES)
+    finding = check_swallowed_arguments(build, **SIZES)
     assert finding.trouble
     assert build.__name__ in finding.advice
 

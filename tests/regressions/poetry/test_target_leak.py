@@ -13,7 +13,7 @@ import torch
 from goldmark.cases.poetry import PoetryCase
 from goldmark.cases.poetry.decoder import TeacherForcing
 from goldmark.cases.poetry.objective import draw_forcing, full_forcing
-from goldmark.checks import target_leak
+from goldmark.checks import check_target_leak
 from goldmark.training import draws
 
 LARGEST_GAP = 0.2  # forced - free cosine: between the record's .118 without and .454 with the leak
@@ -38,7 +38,7 @@ def leak_of(forcing_of, model, data):
     windows = data["val_tokens"][:4]
     codes, memory = model.encode(windows)
     with torch.no_grad():
-        return target_leak(lambda targets: model.decoder(codes, memory, forcing_of(data, targets))[1], windows)
+        return check_target_leak(lambda targets: model.decoder(codes, memory, forcing_of(data, targets))[1], windows)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from goldmark.cases.poetry.scores import USEFUL_VARIANCE, evaluate
-from goldmark.checks import low_rank
+from goldmark.checks import check_low_rank
 from goldmark.training import draws
 from goldmark.training.batchnorm import BatchNorm1d
 
@@ -36,7 +36,7 @@ def normed(codes):
 
 def by_rank(codes):
     """The right form: whether the participation ratio is low."""
-    return low_rank(normed(codes), FEWEST).trouble
+    return check_low_rank(normed(codes), FEWEST).trouble
 
 
 def by_count(codes):
@@ -56,8 +56,12 @@ def tells_a_collapse(measure):
 
 def test_the_codes_are_those_of_the_record():
     """One component with 99.6 % of the variance is a participation ratio of 1.008, of 16 equal ones 16."""
-    assert 1.008 == pytest.approx(low_rank(codes_of(0.996)).numbers["participation_ratio"], abs=5e-4)  # as printed
-    assert 16 == pytest.approx(low_rank(codes_of(1 / K)).numbers["participation_ratio"], rel=1e-9)  # float64 rounding
+    assert 1.008 == pytest.approx(
+        check_low_rank(codes_of(0.996)).numbers["participation_ratio"], abs=5e-4
+    )  # as printed
+    assert 16 == pytest.approx(
+        check_low_rank(codes_of(1 / K)).numbers["participation_ratio"], rel=1e-9
+    )  # float64 rounding
 
 
 @pytest.mark.parametrize(("measure", "tells"), [(by_rank, True), (by_count, False), (by_count_without_norm, False)])

@@ -11,7 +11,7 @@ import pytest
 
 from goldmark import claims
 from goldmark.cases.poetry.scores import METRICS
-from goldmark.checks import unscored_baseline
+from goldmark.checks import check_unscored_baseline
 from goldmark.golden._compare.drift import MISSING, difference
 
 NEW = {"token_cosine": 0.622, "sequence_cosine": 0.965}
@@ -53,7 +53,7 @@ def test_a_percentage_is_there_where_it_means_something():
 @pytest.mark.parametrize("old", [{}, dict.fromkeys(NEW, 0.0), dict.fromkeys(NEW, math.nan), {"token_cosine": 0.593}])
 def test_unscored_models_are_found(old):
     """Left out, zeros, NaN, or a part of it: no comparison."""
-    assert unscored_baseline(old, NEW).trouble
+    assert check_unscored_baseline(old, NEW).trouble
 
 
 def test_baselines_of_the_case_are_scored(runs_of):
@@ -62,7 +62,7 @@ def test_baselines_of_the_case_are_scored(runs_of):
     for run in [run for runs in runs_of("poetry", ["wide", "iid_narrow"]).values() for run in runs]:
         new = {name: run.metrics[name] for name in wanted}
         for baseline in run.baselines:
-            finding = unscored_baseline(baseline.metrics, new)
+            finding = check_unscored_baseline(baseline.metrics, new)
             assert not finding.trouble, f"a comparison scores its baseline '{baseline.name}' as zeros: {finding.advice}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from goldmark.cases.roast.scores import generate_f, score_generation
-from goldmark.checks import clipped_targets
+from goldmark.checks import check_clipped_targets
 
 CLAMP_F = 250.0
 
@@ -25,7 +25,7 @@ def generated(small, told):
 def test_generation_reaches_the_real_turning_point(generated):
     """A model that answers the true temperatures generates them, the lowest included."""
     outputs, true_f = generated
-    finding = clipped_targets(outputs, true_f)
+    finding = check_clipped_targets(outputs, true_f)
     assert not finding.trouble, f"generation clamps above the real turning point: {finding}"
     assert true_f.min() < CLAMP_F
 
@@ -33,7 +33,7 @@ def test_generation_reaches_the_real_turning_point(generated):
 def test_record_s_clamp_cuts_the_turning_point_off(generated):
     """The same model, clamped as in the record, cannot go below 250 F, where a fifth of a roast lies or more."""
     outputs, true_f = generated
-    finding = clipped_targets(lambda answers_f: outputs(answers_f).clamp_min(CLAMP_F), true_f)
+    finding = check_clipped_targets(lambda answers_f: outputs(answers_f).clamp_min(CLAMP_F), true_f)
     assert finding.trouble
     assert finding.numbers["share"] == pytest.approx(float((true_f < CLAMP_F).double().mean()))
     assert finding.numbers["share"] > 0.2

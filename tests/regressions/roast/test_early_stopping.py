@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from goldmark.checks import stale_epochs, wrong_stopping
+from goldmark.checks import check_wrong_stopping, stale_epochs
 
 PATIENCE = 15
 
@@ -57,14 +57,14 @@ def stopped_in(rule, losses):
 
 def test_rule_stops_patience_epochs_after_the_best():
     """Wherever the lowest loss lies, and whether losses or NaN follow it."""
-    finding = wrong_stopping(right_rule, PATIENCE)
+    finding = check_wrong_stopping(right_rule, PATIENCE)
     assert not finding.trouble, f"early stopping does not stop at best + patience: {finding}"
 
 
 def test_record_s_rule_stops_at_patience_plus_one():
     """It is right about no run, and never looks at a loss; comparing with the previous loss is no fix."""
-    assert wrong_stopping(record_s_rule, PATIENCE).trouble
-    assert wrong_stopping(previous_rule, PATIENCE).trouble
+    assert check_wrong_stopping(record_s_rule, PATIENCE).trouble
+    assert check_wrong_stopping(previous_rule, PATIENCE).trouble
     falling, rising = [1 / epoch for epoch in range(1, 60)], [float(epoch) for epoch in range(1, 60)]
     assert [PATIENCE + 1] * 2 == [stopped_in(record_s_rule, losses) for losses in (falling, rising)]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from goldmark.cases.roast.scores import generate_f, score_generation
-from goldmark.checks import collapsed_output, no_skill
+from goldmark.checks import check_collapsed_output, check_no_skill
 
 VARYING, DISTINCT = 100.0, 2  # F^2, and values of a curve: what the record calls varying
 
@@ -44,8 +44,8 @@ def skill_and_spread(curves_f, model, data, settings):
     valid, true_f = data["val_valid"][:, 1:], data["val_temp_f"][:, 1:]
     error_f = score_generation(model, data, settings)["generation_mae_f"]
     mean_error_f = float((data["temp_mean_f"] - true_f)[valid].abs().mean())
-    collapsed = collapsed_output(curves_f[:, 1:][valid], true_f[valid])
-    return not collapsed.trouble and not no_skill(error_f, mean_error_f).trouble
+    collapsed = check_collapsed_output(curves_f[:, 1:][valid], true_f[valid])
+    return not collapsed.trouble and not check_no_skill(error_f, mean_error_f).trouble
 
 
 @pytest.fixture

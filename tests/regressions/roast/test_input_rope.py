@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import goldmark.cases.roast.model as module
-from goldmark.checks import not_relative
+from goldmark.checks import check_not_relative
 
 N_STEPS = 10
 
@@ -33,7 +33,7 @@ def findings(small, monkeypatch):
             with torch.no_grad():
                 return model(temps, bean)
 
-        return not_relative(predict, N_STEPS)
+        return check_not_relative(predict, N_STEPS)
 
     return look
 

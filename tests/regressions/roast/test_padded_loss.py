@@ -11,7 +11,7 @@ import torch
 from goldmark.cases.roast import CASE
 from goldmark.cases.roast.data import halves
 from goldmark.cases.roast.scores import baseline_rmses_f, next_steps, score, score_generation
-from goldmark.checks import padding_counted
+from goldmark.checks import check_padding_counted
 from goldmark.training.draws import Draws
 
 
@@ -61,7 +61,7 @@ def padding_in(small):
             with torch.no_grad():
                 return measure(model, data | curves | {f"{half}_valid": valid for half in ("train", "val")}, settings)
 
-        return padding_counted(of_curves, data["train_temp_f"], data["train_valid"])
+        return check_padding_counted(of_curves, data["train_temp_f"], data["train_valid"])
 
     return counted
 

@@ -12,7 +12,7 @@ import torch
 
 from goldmark.cases.roast import CASE
 from goldmark.cases.roast.scores import baseline_rmses_f, score
-from goldmark.checks import no_skill
+from goldmark.checks import check_no_skill
 
 EXCELLENT_F = 10.0
 
@@ -29,7 +29,7 @@ def skill_over_persistence(scores, data):
 
 def no_skill_check(scores, data):
     """The same question, asked by the check."""
-    return not no_skill(scores["rmse_f"], baseline_rmses_f(data)["persistence"]).trouble
+    return not check_no_skill(scores["rmse_f"], baseline_rmses_f(data)["persistence"]).trouble
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_persistence_is_excellent_in_the_record(excellent):
 def test_a_bar_is_worth_what_it_leaves_of_persistence(persistence_and_data):
     """The bar itself, asked as if it were a score: 10 F has no skill on curves read once a second."""
     _, data = persistence_and_data
-    assert no_skill(EXCELLENT_F, baseline_rmses_f(data)["persistence"]).trouble
+    assert check_no_skill(EXCELLENT_F, baseline_rmses_f(data)["persistence"]).trouble
 
 
 def test_persistence_passes_no_claim_of_skill(runs_of, persistence_and_data):

@@ -7,7 +7,7 @@ import torch
 
 from goldmark.cases.roast import CASE
 from goldmark.cases.roast.data import Profile, split_profiles
-from goldmark.checks import shared_groups
+from goldmark.checks import check_shared_groups
 
 N_PRODUCTS, N_EACH = 12, 5
 
@@ -43,7 +43,7 @@ def random_split(seed):
 def test_no_product_is_in_both_halves(seed):
     """Whole products are held out, and every profile is in one half."""
     train, val = goldmark_split(seed)
-    finding = shared_groups(train, val)
+    finding = check_shared_groups(train, val)
     assert not finding.trouble, f"products leak across the split: {finding}"
     assert N_PRODUCTS * N_EACH == len(train) + len(val)
 
@@ -51,6 +51,6 @@ def test_no_product_is_in_both_halves(seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_random_profiles_share_their_products(seed):
     """Most validation profiles have siblings in training, as in the record."""
-    finding = shared_groups(*random_split(seed))
+    finding = check_shared_groups(*random_split(seed))
     assert finding.trouble
     assert finding.numbers["share"] > 0.8

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 from goldmark.cases.roast import CASE, RoastCase
-from goldmark.checks import unread_setting
+from goldmark.checks import check_unread_setting
 from goldmark.runs import Job
 from goldmark.training._single import train_single
 
@@ -77,13 +77,13 @@ FLAGS = ("use_flavors", "input_scale", "target_scale")
 def test_every_setting_is_read():
     """All 27, none left out: with another value the same seed trains another run."""
     assert {field.name for field in fields(CASE.settings)} == set(OTHERS)
-    finding = unread_setting(trace_of(CASE), TINY, OTHERS)
+    finding = check_unread_setting(trace_of(CASE), TINY, OTHERS)
     assert not finding.trouble, f"a flag that nothing reads: {finding.advice}"
 
 
 def test_record_s_flags_are_read_by_nothing():
     """With and without flavors, normalized or not: the same run, bit for bit; another seed is another run."""
-    finding = unread_setting(trace_of(RECORD_S), TINY, {flag: OTHERS[flag] for flag in (*FLAGS, "width")})
+    finding = check_unread_setting(trace_of(RECORD_S), TINY, {flag: OTHERS[flag] for flag in (*FLAGS, "width")})
     assert finding.trouble
     assert {"width"} == {name for name, n_changed in finding.numbers.items() if n_changed}
     assert "use_flavors, input_scale, target_scale" in finding.advice

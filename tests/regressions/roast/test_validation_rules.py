@@ -12,7 +12,7 @@ import torch
 from goldmark.case import UsageError
 from goldmark.cases.roast.data import RISES_F_PER_MIN, _temperatures, generate, rise_f_per_min
 from goldmark.cases.roast.full import FULL
-from goldmark.checks import rejected_data
+from goldmark.checks import check_rejected_data
 
 REAL = os.environ.get("GOLDMARK_ROAST_PROFILES")  # a file of measured profiles, where one is at hand
 
@@ -44,13 +44,13 @@ def roasts():
 
 def test_rules_accept_real_roasts(roasts):
     """The reader takes every roast."""
-    finding = rejected_data(reader_accepts, roasts)
+    finding = check_rejected_data(reader_accepts, roasts)
     assert not finding.trouble, f"validation rules reject real data (F/min against F/s): {finding}"
 
 
 def test_limits_per_minute_reject_rates_per_second(roasts):
     """The record's rule rejects them all."""
-    finding = rejected_data(record_s_rule, roasts)
+    finding = check_rejected_data(record_s_rule, roasts)
     assert (True, 1.0) == (finding.trouble, finding.numbers["rejected_share"])
 
 

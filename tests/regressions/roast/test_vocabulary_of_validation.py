@@ -9,7 +9,7 @@ import torch
 
 from goldmark.cases.roast import CASE
 from goldmark.cases.roast.data import Profile, split_profiles, trains
-from goldmark.checks import fitted_on_validation
+from goldmark.checks import check_fitted_on_validation
 
 SETTINGS = CASE.settings_of("zscore")
 
@@ -60,7 +60,7 @@ def scale_of_all(profiles, settings, seed):
 def test_nothing_is_fitted_on_validation(seed):
     """Other validation profiles leave all that training sees as it is: categories, vocabulary, mean and sd."""
     before, after = (split_profiles(each, SETTINGS, seed) for each in (roasts(), other_validation(seed)))
-    finding = fitted_on_validation(before, after)
+    finding = check_fitted_on_validation(before, after)
     assert not finding.trouble, f"vocabulary or scale fitted on validation: {finding.advice}"
     assert 0 == int(after["val_categories"].sum())  # Atlantis is the unknown slot
 
@@ -71,6 +71,6 @@ def test_nothing_is_fitted_on_validation(seed):
 def test_fitting_on_both_halves_is_seen(prepare, seen):
     """The record's vocabulary, and a scale of the same kind, change with the validation profiles."""
     before, after = (prepare(each, SETTINGS, 0) for each in (roasts(), other_validation(0)))
-    finding = fitted_on_validation(before, after)
+    finding = check_fitted_on_validation(before, after)
     assert finding.trouble
     assert seen in finding.advice

@@ -16,7 +16,7 @@ from goldmark.cases.eeg import CASE
 from goldmark.cases.eeg.evaluations import DECISION_RULE
 from goldmark.cases.eeg.full import FULL
 from goldmark.cases.eeg.scores import augmented_prediction_s, mse, nrmse, smooth_l1
-from goldmark.checks import skill, unmoved_by_augmentation
+from goldmark.checks import check_unmoved_by_augmentation, skill
 from goldmark.claims import finding_in_every_seed
 
 RESULTS, RULE, TTA = "EEG record, results", "EEG record, decision rule", "EEG record, test-time augmentation"
@@ -123,7 +123,7 @@ def passes() -> float:
 def moved_against_itself() -> float:
     """Return how far predictions move where plain ones are compared with themselves."""
     answers_s = targets_s()
-    return unmoved_by_augmentation(answers_s, answers_s, answers_s).numbers["moved"]
+    return check_unmoved_by_augmentation(answers_s, answers_s, answers_s).numbers["moved"]
 
 
 def _constant(name: str, whose: str, score: Score) -> Statement:

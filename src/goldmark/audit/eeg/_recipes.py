@@ -13,7 +13,7 @@ from goldmark.cases.eeg import CASE
 from goldmark.cases.eeg.data import WINDOW_S, generate
 from goldmark.cases.eeg.full import FULL, N_TRAIN
 from goldmark.cases.eeg.model import members_of
-from goldmark.checks import parameter_count, placeholder_labels
+from goldmark.checks import check_placeholder_labels, parameter_count
 from goldmark.training.draws import initial_weights
 
 SYSTEM, RECIPES = "EEG record, system", "EEG record, recipes"
@@ -119,11 +119,11 @@ def accepted(samples: int) -> float:
 
 
 def placeholders(value: float, n_missing: int) -> float:
-    """Return the share of labels that `placeholder_labels` finds to be one number, of 100 with some missing."""
+    """Return the share of labels that `check_placeholder_labels` finds to be one number, of 100 with some missing."""
     brief = replace(CASE.settings, n_train=100, channels=2, samples=10)
     labels = generate(brief, 0)["train_response_s"].clone()
     labels[:n_missing] = value
-    return placeholder_labels(labels).numbers["share"]
+    return check_placeholder_labels(labels).numbers["share"]
 
 
 def _layers(variant: str, counts: dict[str, int]) -> tuple[Computed, ...]:

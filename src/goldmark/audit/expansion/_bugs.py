@@ -10,7 +10,7 @@ from torch import nn
 
 from goldmark.audit._statement import Statement, computed, of_metric
 from goldmark.audit.expansion import _numbers as numbers
-from goldmark.checks import hidden_labels, idle_dropout, shares, squashed_twice
+from goldmark.checks import check_hidden_labels, check_idle_dropout, check_squashed_twice, shares
 
 _CRITERIA = "JadeCompact record, success criteria"
 _CODE = "JadeCompact record, its code"
@@ -19,7 +19,7 @@ _CODE = "JadeCompact record, its code"
 def _lowest_squashed_twice() -> float:
     """Return the lowest probability that two sigmoids give, over logits that one takes from 0 to 1."""
     logits = torch.linspace(-40, 40, 81, dtype=torch.float64)
-    return squashed_twice(logits.sigmoid().sigmoid(), (logits > 30).double()).numbers["lowest"]
+    return check_squashed_twice(logits.sigmoid().sigmoid(), (logits > 30).double()).numbers["lowest"]
 
 
 def _steps_that_differ(n_layers: int) -> float:
@@ -29,13 +29,13 @@ def _steps_that_differ(n_layers: int) -> float:
         torch.manual_seed(0)
         lstm = nn.LSTM(12, 8, num_layers=n_layers, dropout=0.7, batch_first=True)
         window = torch.ones(1, 4, 12)
-        return idle_dropout(lambda step: lstm(window)[0].detach()).numbers["share_of_steps_that_differ"]
+        return check_idle_dropout(lambda step: lstm(window)[0].detach()).numbers["share_of_steps_that_differ"]
 
 
 def _hidden(known: Sequence[str] = ("first", "second")) -> float:
     """Return how many of the unknown labels that were tried `label_map.get(label, 0)` takes for known ones."""
     label_map = {label: number for number, label in enumerate(known)}
-    return hidden_labels(lambda label: label_map.get(label, 0), known).numbers["taken_for_known"]
+    return check_hidden_labels(lambda label: label_map.get(label, 0), known).numbers["taken_for_known"]
 
 
 _BARS = (

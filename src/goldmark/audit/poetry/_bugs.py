@@ -17,7 +17,7 @@ from goldmark.audit.poetry._numbers import (
     warm_restarts,
 )
 from goldmark.cases.poetry.full import FULL
-from goldmark.checks import free_norm
+from goldmark.checks import check_free_norm
 
 FORCING, RESUME, LOSS = "Poetry record, curriculum", "Poetry record, resume", "Poetry record, enhanced cosine loss"
 API = "Poetry record, one-line use and evaluation"
@@ -34,7 +34,7 @@ def rows_over_columns(cell: str) -> float:
 def cosine_change() -> float:
     """Return how much a pure cosine loss changes where outputs are twice as large, over the loss."""
     outputs, targets = torch.eye(3, dtype=torch.float64), torch.ones(3, 3, dtype=torch.float64)
-    return free_norm(lambda x: 1 - nn.functional.cosine_similarity(x, targets).mean(), outputs).numbers["change"]
+    return check_free_norm(lambda x: 1 - nn.functional.cosine_similarity(x, targets).mean(), outputs).numbers["change"]
 
 
 BUGS = (
@@ -159,7 +159,7 @@ BUGS = (
         name="metadata_keys_differ",
         source="Poetry record, metadata",
         says="the poem of a window is written as poem_index and read as poem_idx",
-        why="a statement about the record's own files; `checks.missing_keys` finds it in any reader",
+        why="a statement about the record's own files; `checks.check_missing_keys` finds it in any reader",
     ),
     *(
         Statement(
@@ -178,7 +178,7 @@ BUGS = (
         name="arguments_are_swallowed",
         source=API,
         says="unknown keyword arguments are swallowed: use_attention=True does nothing",
-        why="a statement about the record's own function; `checks.swallowed_arguments` finds it in any",
+        why="a statement about the record's own function; `checks.check_swallowed_arguments` finds it in any",
     ),
     Statement(
         name="improvement_is_infinite",
@@ -191,7 +191,7 @@ BUGS = (
         name="evaluation_returns_constants",
         source=API,
         says="evaluate() returns the same scores for every model",
-        why="a statement about the record's own function; `checks.constant_scores` finds it in any",
+        why="a statement about the record's own function; `checks.check_constant_scores` finds it in any",
     ),
     Statement(
         name="best_metric_is_lost",

@@ -19,7 +19,7 @@ from goldmark.cases.poetry.full import SETTINGS
 from goldmark.cases.poetry.model import make_model
 from goldmark.cases.poetry.objective import Forcing, draw_forcing, forcing_tensors
 from goldmark.cases.poetry.scores import close, constant_prediction, reconstruction_scores
-from goldmark.checks import cosine_ceiling, forcing_not_per_step, parameter_count
+from goldmark.checks import check_forcing_not_per_step, cosine_ceiling, parameter_count
 from goldmark.training.cells import Cell
 from goldmark.training.draws import Draws
 
@@ -137,11 +137,11 @@ def _full_size_tokens() -> Tensor:
 
 
 def forcing_number(way: Forcing, name: str) -> float:
-    """Return a number of `forcing_not_per_step` on 200 batches of 12 words, at a ratio of one half."""
+    """Return a number of `check_forcing_not_per_step` on 200 batches of 12 words, at a ratio of one half."""
     data = forcing_tensors(replace(CASE.settings, forcing=way)) | {"step_forcing": torch.tensor(0.5)}
     tokens = torch.zeros(1, CASE.settings.length, 1)
     drawn = [draw_forcing(data, tokens, Draws.at(0, step)) for step in range(200)]
-    return forcing_not_per_step(torch.stack([forcing.forced for forcing in drawn if forcing])).numbers[name]
+    return check_forcing_not_per_step(torch.stack([forcing.forced for forcing in drawn if forcing])).numbers[name]
 
 
 def mean_forced_share() -> float:

@@ -14,7 +14,7 @@ from goldmark.case import Runs
 from goldmark.cases.roast import CASE
 from goldmark.cases.roast.full import DOCUMENTED
 from goldmark.cases.roast.model import Attention, position_angles, rotated
-from goldmark.checks import not_relative, stale_epochs
+from goldmark.checks import check_not_relative, stale_epochs
 from goldmark.training.draws import initial_weights
 
 _PATIENCE = 15
@@ -52,7 +52,7 @@ def moved_by_place(*, rotary: bool) -> float:
         return attended
 
     with torch.no_grad():
-        change = not_relative(attend, 12).numbers["shift_change"]
+        change = check_not_relative(attend, 12).numbers["shift_change"]
     return round(change, 4)  # angles are float32
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from goldmark.case import Data
 from goldmark.cases.roast.data import RISES_F_PER_MIN, generate, rise_f_per_min
 from goldmark.cases.roast.full import FULL
-from goldmark.checks import clipped_targets, rejected_data
+from goldmark.checks import check_clipped_targets, check_rejected_data
 
 
 @cache
@@ -74,9 +74,9 @@ def rejected_by_a_rate_per(seconds: int) -> float:
     def accepts(curve: Tensor) -> bool:
         return slowest <= rise_f_per_min(curve.tolist()) * seconds / 60 <= fastest
 
-    return rejected_data(accepts, curves()).numbers["rejected_share"]
+    return check_rejected_data(accepts, curves()).numbers["rejected_share"]
 
 
 def share_below(clamp_f: float) -> float:
     """Return the share of temperatures that a clamp from below changes."""
-    return clipped_targets(lambda temp_f: temp_f.clamp_min(clamp_f), torch.cat(curves())).numbers["share"]
+    return check_clipped_targets(lambda temp_f: temp_f.clamp_min(clamp_f), torch.cat(curves())).numbers["share"]

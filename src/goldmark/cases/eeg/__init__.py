@@ -15,7 +15,7 @@ z-scores do. Mixup cannot rescue that.
 What mixup is worth on a model that learns is measured here, in pairs of runs of one seed. With alpha 1 in every batch
 it saves about a fifth of the squared error, on these data; the record's recipe saves less; neither is a factor of two.
 A wrong mixup, inputs without their targets, beats the constant by as much as training without mixup: no threshold on a
-score gives it away, the contract does (`checks.wrong_mixup`).
+score gives it away, the contract does (`checks.check_wrong_mixup`).
 """
 
 from __future__ import annotations

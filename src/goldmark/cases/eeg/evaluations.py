@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from goldmark.case import Data, Decision, Score, Thresholds, UsageError
 from goldmark.cases.eeg.model import members_of
 from goldmark.cases.eeg.scores import FULL_METRICS, mean_response_s, mse, nrmse, smooth_l1, views_of
-from goldmark.checks import idle_average, unmoved_by_augmentation
+from goldmark.checks import check_idle_average, check_unmoved_by_augmentation
 
 Section = dict[str, float | str]
 
@@ -66,13 +66,13 @@ def five_views(model: nn.Module, data: Data) -> Section:
     """Return what five views of each window do: their MSE (s^2), and how far they move predictions (s, mean absolute).
 
     The views are the window, rolled by 3 samples either way, and scaled by 1.02 and 0.98. Errors with and without may
-    be equal by chance; the word is judged by the changes of predictions alone (`checks.unmoved_by_augmentation`), and
+    be equal by chance; the word is judged by the changes of predictions alone (`check_unmoved_by_augmentation`), and
     the constant predictor, which no view moves, stands beside.
     """
     target_s, views = data["val_response_s"], views_of(data["val_eeg"])
     by_view_s = {name: _predicted_s(model, view) for name, view in views.items()}
     plain_s, average_s = by_view_s["identity"], torch.stack(list(by_view_s.values())).mean(dim=0)
-    unmoved = unmoved_by_augmentation(plain_s, average_s, target_s)
+    unmoved = check_unmoved_by_augmentation(plain_s, average_s, target_s)
     return {
         **{f"mse_{name}_s2": mse(predicted_s, target_s) for name, predicted_s in by_view_s.items()},
         "mse_average_s2": mse(average_s, target_s),
@@ -96,7 +96,7 @@ def ensemble(models: Sequence[nn.Module], data: Data) -> Section:
         raise UsageError(f"{len(models)} model is no ensemble; pass two or more, of other seeds")
     target_s = data["val_response_s"].double()
     by_member_s = torch.stack([_predicted_s(model, data["val_eeg"]) for model in models])
-    idle = idle_average(by_member_s, target_s)
+    idle = check_idle_average(by_member_s, target_s)
     return {
         "members": float(len(models)),
         "mse_of_members_s2": mse(by_member_s, target_s),

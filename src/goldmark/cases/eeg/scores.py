@@ -12,13 +12,13 @@ from goldmark.cases.eeg.augmentation import augmented
 from goldmark.cases.eeg.mixup import N_PROBES, mix_batch, share_mixed
 from goldmark.cases.eeg.model import members_of
 from goldmark.checks import (
-    collapsed_output,
-    idle_average,
-    no_skill,
+    check_collapsed_output,
+    check_idle_average,
+    check_no_skill,
+    check_unmoved_by_augmentation,
+    check_wrong_mixup,
     skill,
     spread_ratio,
-    unmoved_by_augmentation,
-    wrong_mixup,
 )
 from goldmark.training.draws import Draws
 
@@ -172,14 +172,14 @@ def examine(model: nn.Module, data: Data, settings: EegSettings) -> tuple[Findin
     """
     eeg, target_s = data["val_eeg"], data["val_response_s"]
     predicted_s, members = model(eeg), members_of(model)
-    averages = [idle_average(torch.stack([net(eeg) for net in members]), target_s)] if len(members) > 1 else []
+    averages = [check_idle_average(torch.stack([net(eeg) for net in members]), target_s)] if len(members) > 1 else []
     return (
-        collapsed_output(predicted_s, target_s),
+        check_collapsed_output(predicted_s, target_s),
         # the best constant in hindsight: a collapsed model beats the training mean by luck, this one never
-        no_skill(mse(predicted_s, target_s), mse(target_s.mean(), target_s), threshold=0.01),
+        check_no_skill(mse(predicted_s, target_s), mse(target_s.mean(), target_s), threshold=0.01),
         _examine_mixup(data["step_mix_weight"], settings),
         _drowned_windows(model, data, settings),
-        unmoved_by_augmentation(predicted_s, augmented_prediction_s(model, eeg), target_s),
+        check_unmoved_by_augmentation(predicted_s, augmented_prediction_s(model, eeg), target_s),
         *averages,
     )
 
@@ -192,7 +192,7 @@ def _examine_mixup(weights: Tensor, settings: EegSettings) -> Finding:
         step, weight = next(probes)
         return mix_batch(x, y, weight, Draws.at(0, step), settings)
 
-    return wrong_mixup(mix, share_mixed(settings), n_batches=min(64, settings.steps * settings.members))
+    return check_wrong_mixup(mix, share_mixed(settings), n_batches=min(64, settings.steps * settings.members))
 
 
 def _drowned_windows(model: nn.Module, data: Data, settings: EegSettings) -> Finding:

@@ -19,7 +19,7 @@ from goldmark.cases.expansion.terms import (
     trained_terms,
     weighted,
 )
-from goldmark.checks import gradient_norms, no_skill, shares, target_scale
+from goldmark.checks import check_no_skill, check_target_scale, gradient_norms, shares
 
 if TYPE_CHECKING:
     from goldmark.cases.expansion import ExpansionSettings
@@ -196,12 +196,12 @@ def examine(fresh: nn.Module, trained: nn.Module, data: Data, settings: Expansio
     """Look for countdown targets out of a fresh model's reach, and afterwards for no skill over marking every bar."""
     _, outputs = term_losses(trained, data, "val")
     span = data["val_span"]
-    skill = no_skill(1 - span_f1(marks(outputs.span), span), 1 - span_f1(torch.ones_like(span), span))
+    skill = check_no_skill(1 - span_f1(marks(outputs.span), span), 1 - span_f1(torch.ones_like(span), span))
     if "countdown" not in trained_terms(settings):
         return (skill,)
     _, outputs = term_losses(fresh, data, "train")
     targets = scaled_countdown(data["train_countdown"], settings.countdown_scale)
-    return target_scale(outputs.countdown, targets), skill
+    return check_target_scale(outputs.countdown, targets), skill
 
 
 def close(data: Data, settings: ExpansionSettings) -> dict[str, float]:

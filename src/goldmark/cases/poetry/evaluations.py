@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from goldmark.case import Data
 from goldmark.cases.poetry import scores
-from goldmark.checks import code_ignored, participation_ratio
+from goldmark.checks import check_code_ignored, participation_ratio
 
 if TYPE_CHECKING:
     from goldmark.cases.poetry import PoetrySettings
@@ -44,7 +44,7 @@ def shuffled_codes(made: scores.Reconstruction, data: Data) -> Section:
     """Return the token cosine from the windows' own codes and from those of others, and whether codes are used."""
     tokens, valid = data["val_tokens"], data.get("val_valid")
     own, others = (scores.token_cosine(x, tokens, valid) for x in (made.outputs, made.shuffled_outputs))
-    ignored = code_ignored(own, others).trouble
+    ignored = check_code_ignored(own, others).trouble
     return {
         "own_cosine": own,
         "shuffled_cosine": others,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from goldmark.case import Baseline, Data, Finding, Metric
 from goldmark.cases.poetry.model import PoetryAutoencoder
 from goldmark.cases.poetry.objective import cosine, full_forcing
-from goldmark.checks import code_ignored, cosine_ceiling, low_ceiling, participation_ratio, r2_ceiling
+from goldmark.checks import check_code_ignored, check_low_ceiling, cosine_ceiling, participation_ratio, r2_ceiling
 from goldmark.training import draws
 
 if TYPE_CHECKING:
@@ -151,8 +151,10 @@ def examine(model: nn.Module, data: Data, settings: PoetrySettings) -> tuple[Fin
     tokens, valid = data["val_tokens"], data.get("val_valid")
     made = reconstruct(model, tokens, valid)
     return (
-        low_ceiling(cosine_ceiling(scored(tokens, valid), settings.decoder_hidden), WANTED),
-        code_ignored(token_cosine(made.outputs, tokens, valid), token_cosine(made.shuffled_outputs, tokens, valid)),
+        check_low_ceiling(cosine_ceiling(scored(tokens, valid), settings.decoder_hidden), WANTED),
+        check_code_ignored(
+            token_cosine(made.outputs, tokens, valid), token_cosine(made.shuffled_outputs, tokens, valid)
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from goldmark.case import Data, Score, Thresholds, UsageError
 from goldmark.cases.roast.data import fahrenheit
 from goldmark.cases.roast.model import RoastFormer
 from goldmark.cases.roast.scores import METRICS, baseline_errors_f, baseline_rmses_f, generate_f, valid_next_steps
-from goldmark.checks import collapsed_output, no_skill, skill
+from goldmark.checks import check_collapsed_output, check_no_skill, skill
 
 if TYPE_CHECKING:
     from goldmark.cases.roast import RoastSettings
@@ -121,7 +121,7 @@ def corrected(generated_f: Tensor, data: Data) -> Section:
     errors_f = baseline_errors_f(data) | {"start": data["val_temp_f"][:, :1].double() - data["val_temp_f"][:, 1:]}
     maes_f = {name: float(errors_f[name][:, :steps][valid].abs().mean()) for name in ("mean", "mean_curve", "start")}
     variance_f2, mae_f = _variance_f2(made_f, valid), float((made - real).abs().mean())
-    dead = collapsed_output(made, real).trouble
+    dead = check_collapsed_output(made, real).trouble
     return {
         "variance_f2": variance_f2,
         "spread": spread_word(variance_f2),
@@ -130,7 +130,7 @@ def corrected(generated_f: Tensor, data: Data) -> Section:
         "mae_f": mae_f,
         **{f"{name}_mae_f": value for name, value in maes_f.items()},
         **{f"skill_vs_{name}": skill(mae_f, value) for name, value in maes_f.items()},
-        "judged": "collapsed" if dead else "no skill" if no_skill(mae_f, maes_f["mean"]).trouble else "skill",
+        "judged": "collapsed" if dead else "no skill" if check_no_skill(mae_f, maes_f["mean"]).trouble else "skill",
     }
 
 

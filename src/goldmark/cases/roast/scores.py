@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from goldmark.case import Baseline, Data, Finding, Metric
 from goldmark.cases.roast.data import fahrenheit, scaled
 from goldmark.cases.roast.model import Bean, IncrementalDecoder, RoastFormer
-from goldmark.checks import collapsed_output, no_skill, skill, target_scale
+from goldmark.checks import check_collapsed_output, check_no_skill, check_target_scale, skill
 from goldmark.training.draws import Draws
 
 if TYPE_CHECKING:
@@ -179,9 +179,9 @@ def examine(fresh: nn.Module, trained: nn.Module, data: Data) -> tuple[Finding, 
     predictions, val_targets = valid_next_steps(trained, data, "val")
     errors_f = fahrenheit(predictions, data) - fahrenheit(val_targets, data)
     return (
-        target_scale(fresh_predictions, targets),
-        collapsed_output(predictions, val_targets),
-        no_skill(float(errors_f.double().square().mean().sqrt()), baseline_rmses_f(data)["mean"]),
+        check_target_scale(fresh_predictions, targets),
+        check_collapsed_output(predictions, val_targets),
+        check_no_skill(float(errors_f.double().square().mean().sqrt()), baseline_rmses_f(data)["mean"]),
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goldmark.case import UsageError
+from goldmark.golden._ask.repository import Repository
 from goldmark.golden._files.entries import Golden, as_result
 from goldmark.golden._files.folder import golden_names, golden_path
 from goldmark.golden._files.format import to_bytes
@@ -46,13 +45,14 @@ def between(folder: Path, revisions: str) -> Difference:
     `OLD...NEW` starts where the two branched, as in git. Raise `UsageError` without git, outside a repository and for
     an unknown revision, `BadGolden` for a changed file that cannot be trusted.
     """
-    repository = _Repository.around(folder)
+    repository = Repository.around(folder)
     old, dots, new = revisions.partition("..")
     if not dots:
-        before, after = repository.state(old), _state_of_files(folder)
+        before, after = _state(repository, folder, old), _state_of_files(folder)
     else:
         start = repository.fork(old, new[1:]) if new.startswith(".") else old
-        before, after = repository.state(start or "HEAD"), repository.state(new.removeprefix(".") or "HEAD")
+        ends = (start or "HEAD", new.removeprefix(".") or "HEAD")
+        before, after = (_state(repository, folder, revision) for revision in ends)
     changed = [name for name in sorted({*before.files, *after.files}) if _differ(before, after, name)]
     pairs = {name: (before.golden(name), after.golden(name)) for name in changed}
     return _difference({name: pair for name, pair in pairs.items() if not _equal(*pair)})
@@ -96,54 +96,27 @@ def _state_of_files(folder: Path) -> _State:
     return _State(files={name: (str(path), path.read_bytes()) for name, path in paths.items()})
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Repository:
-    """The git repository around a golden folder, which need not exist now."""
-
-    root: Path
-    below: str  # the golden folder, relative to the root
-
-    @classmethod
-    def around(cls, folder: Path) -> _Repository:
-        """Return the repository of a folder; raise `UsageError` where there is none."""
-        folder = folder.resolve()
-        there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-        root = Path(_git(there, "rev-parse", "--show-toplevel").decode().rstrip("\n")).resolve()
-        return cls(root=root, below=folder.relative_to(root).as_posix())
-
-    def state(self, revision: str) -> _State:
-        """Return the golden files of a revision."""
-        commit = self._commit(revision)
-        listing = _git(self.root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", self.below).decode()
-        entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
-        blobs = {path: facts.split()[2] for facts, _, path in entries if self._is_golden(path)}
-        contents = _contents(self.root, list(blobs.values()))
-        start = "" if self.below == "." else f"{self.below}/"
-        names = {path: path.removeprefix(start).removesuffix(".json") for path in blobs}
-        return _State(files={names[path]: (f"{revision}:{path}", contents[blob]) for path, blob in blobs.items()})
-
-    def fork(self, old: str, new: str) -> str:
-        """Return the commit at which two branches parted."""
-        commits = [self._commit(revision or "HEAD") for revision in (old, new)]
-        return _git(self.root, "merge-base", *commits).decode().strip()
-
-    def _commit(self, revision: str) -> str:
-        try:
-            command = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-            return _git(self.root, *command).decode().strip()
-        except UsageError:
-            raise UsageError(
-                f"git knows no revision '{revision}' in '{self.root}'; name a commit, branch or tag"
-            ) from None
-
-    def _is_golden(self, path: str) -> bool:
-        parts = Path(path).relative_to(self.below).parts
-        return path.endswith(".json") and not any(part.startswith(".") for part in parts)
+def _state(repository: Repository, folder: Path, revision: str) -> _State:
+    """Return the golden files of a revision, of a folder that need not exist now."""
+    below = folder.resolve().relative_to(repository.root).as_posix()
+    commit = repository.commit(revision)
+    listing = repository.git("ls-tree", "-r", "-z", "--full-tree", commit, "--", below).decode()
+    entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
+    blobs = {path: facts.split()[2] for facts, _, path in entries if _is_golden(path, below)}
+    contents = _contents(repository, list(blobs.values()))
+    start = "" if below == "." else f"{below}/"
+    names = {path: path.removeprefix(start).removesuffix(".json") for path in blobs}
+    return _State(files={names[path]: (f"{revision}:{path}", contents[blob]) for path, blob in blobs.items()})
 
 
-def _contents(root: Path, blobs: Sequence[str]) -> dict[str, bytes]:
+def _is_golden(path: str, below: str) -> bool:
+    parts = Path(path).relative_to(below).parts
+    return path.endswith(".json") and not any(part.startswith(".") for part in parts)
+
+
+def _contents(repository: Repository, blobs: Sequence[str]) -> dict[str, bytes]:
     """Return the contents of blobs, all by one process of git."""
-    answer = _git(root, "cat-file", "--batch", given="".join(f"{blob}\n" for blob in blobs).encode())
+    answer = repository.git("cat-file", "--batch", given="".join(f"{blob}\n" for blob in blobs).encode())
     contents, start = {}, 0
     for blob in blobs:
         end = answer.index(b"\n", start)
@@ -151,20 +124,3 @@ def _contents(root: Path, blobs: Sequence[str]) -> dict[str, bytes]:
         contents[blob] = answer[end + 1 : end + 1 + size]
         start = end + 1 + size + 1
     return contents
-
-
-def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
-    """Return what a command of git prints; raise `UsageError` with what it says where it fails."""
-    command = ["git", "-C", str(folder), *arguments]
-    try:
-        done = subprocess.run(command, input=given, capture_output=True, check=False)  # noqa: S603 (revisions are checked)
-    except OSError as error:
-        raise UsageError(
-            f"git cannot be run ({error.strerror}); goldens are compared with a revision through it"
-        ) from error
-    if done.returncode:
-        said_by_git = (
-            done.stderr.decode(errors="replace").strip().partition("\n")[0] or f"exit status {done.returncode}"
-        )
-        raise UsageError(f"git {arguments[0]} in '{folder}': {said_by_git}")
-    return done.stdout

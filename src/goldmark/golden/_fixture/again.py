@@ -46,8 +46,7 @@ def repeated(
     Raise `UsageError` where that run is not green, does not come to a golden, or has other exact or close entries.
     """
     with _folder() as folder:
-        (folder / _STAGED).mkdir()
-        (folder / _TESTS).write_text(json.dumps(sorted(nodeids)))
+        prepare(folder, nodeids)
         status = _run(config, folder, len(results), say)
         output = (folder / _OUTPUT).read_text(errors="replace").splitlines()
         again = staged_results(folder / _STAGED) if status == 0 else {}
@@ -62,6 +61,12 @@ def repeated(
         more = [f"and {len(differing) - _SHOWN} more"] if len(differing) > _SHOWN else []
         raise UsageError(f"{_lines(what, [*differing[:_SHOWN], *more])}\n{way_out}")
     return {name: with_repetition(result, again[name]) for name, result in results.items()}
+
+
+def prepare(folder: Path, nodeids: Iterable[str]) -> None:
+    """Write down in an empty folder which tests the process runs that has it as its option."""
+    staging_of(str(folder)).mkdir()
+    (folder / _TESTS).write_text(json.dumps(sorted(nodeids)))
 
 
 def staging_of(folder: str) -> Path:

@@ -1,0 +1,54 @@
+"""Backward passes while a watch listens: what each started from, and whether its graph is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from goldmark.checks._structures import tensors_of
+
+_LISTENERS: list[BackwardCalls] = []
+_TORCH: list[Callable[..., None]] = []  # torch's own function, while it is replaced
+
+
+@dataclass(kw_only=True, eq=False)
+class BackwardCalls:
+    """What one watch wants of backward passes, and what it has heard of them since it last looked."""
+
+    keeps_graph: bool = False
+    roots: list[Tensor] = field(default_factory=list)  # detached
+
+    def value(self) -> float | None:
+        """Return the sum of the numbers that backward passes started from, and forget them; None: there was none."""
+        roots, self.roots = self.roots, []
+        return float(torch.stack([root.sum().float() for root in roots]).sum()) if roots else None
+
+
+def listen(calls: BackwardCalls) -> None:
+    """Put `calls` among those that hear of backward passes; the first replaces torch's function."""
+    if not _LISTENERS:
+        _TORCH.append(torch.autograd.backward)
+        torch.autograd.backward = _heard  # type: ignore[assignment]
+    if calls not in _LISTENERS:
+        _LISTENERS.append(calls)
+
+
+def stop(calls: BackwardCalls) -> None:
+    """Let `calls` hear no more; the last puts torch's function back."""
+    if calls in _LISTENERS:
+        _LISTENERS.remove(calls)
+        if not _LISTENERS:
+            torch.autograd.backward = _TORCH.pop()
+
+
+def _heard(
+    tensors: Any, grad_tensors: Any = None, retain_graph: Any = None, create_graph: Any = None, **rest: Any
+) -> None:
+    keep = True if any(calls.keeps_graph for calls in _LISTENERS) else retain_graph
+    for calls in _LISTENERS:
+        calls.roots += [tensor.detach() for tensor in tensors_of(tensors)]
+    _TORCH[-1](tensors, grad_tensors, keep, bool(create_graph), **rest)

@@ -1,0 +1,115 @@
+"""The probes of a preflight that concern the loss: what it compares, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from goldmark.case import Finding
+from goldmark.checks import _losses, _modes, _outputs
+from goldmark.checks._graph import kind, source
+from goldmark.checks._pairs import pairs, replaced
+from goldmark.checks._preflight import Look, Probe
+from goldmark.checks._structures import call, map_tensors, rows, size_of
+
+# Operations that end in a distance or a similarity: how large it should be is the loss's to say, not the target's.
+_DISTANCES = frozenset(("LinalgVectorNorm", "Norm", "Sqrt", "Sum", "Cdist", "EuclideanDist", "Pow"))
+
+
+def aims_at(look: Look, place: Any, target: Tensor) -> bool:
+    """Tell whether the loss is at rest where the output is the target: then it compares the two as they are."""
+    detached = map_tensors(torch.Tensor.detach, look.first.output)
+    fresh = next(one for where, one, _ in pairs(detached, look.first.targets) if where == place)
+    sizes = []
+    for start in (fresh, target.reshape(fresh.shape).to(fresh.dtype)):
+        leaf = start.clone().requires_grad_()
+        loss = look.loss_fn(replaced(detached, place, leaf), look.first.targets)
+        (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
+        sizes.append(0.0 if gradient is None else float(gradient.abs().max()))
+    return sizes[0] > 0 and sizes[1] <= 1e-3 * sizes[0]
+
+
+def _graph_of_loss(look: Look) -> Finding | None:
+    loss = look.first.loss
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"the loss is a {type(loss).__name__}, not a tensor")
+    return _losses.check_graph_of_loss(loss)
+
+
+def _outputs_of(look: Look) -> Iterator[Finding]:
+    if look.first.loss is None:
+        return
+    yield _outputs.check_normalized_outputs(look.first.loss)
+    yield _outputs.check_single_class_softmax(look.first.loss)
+    for place, output, target in pairs(look.first.output, look.first.targets):
+        if target.numel() == output.numel() and target.is_floating_point() and aims_at(look, place, target):
+            yield _outputs.check_unreachable_targets(output, target)
+
+
+def _broadcast(look: Look) -> Finding | None:
+    output, targets = look.first.output, look.first.targets
+    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or _outputs.aligned(output, targets):
+        return None
+    return _outputs.check_broadcast_loss(look.loss_fn, output, targets)
+
+
+def _wrong_sign(look: Look) -> Iterator[Finding]:
+    output, targets, loss = look.first.output, look.first.targets, look.first.loss
+    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or loss is None or not look.reads_targets:
+        return
+    yield _losses.check_target_distribution(output, targets, loss)
+    if _losses.is_classes(output, targets) or (targets.is_floating_point() and output.numel() == targets.numel()):
+        yield _losses.check_initial_outputs(output, targets, float(loss.detach().mean()))
+    if _losses.is_classes(output, targets) and targets.dim() == 1:
+        yield _losses.check_ignored_class(look.loss_fn, output, targets)
+    climbs = any(group.get("maximize", False) for one in look.optimizers for group in one.param_groups)
+    last = source(output.grad_fn)
+    if last is None or kind(last) not in _DISTANCES:
+        yield _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=climbs)
+
+
+def unread(look: Look, place: Any, output: Tensor, target: Tensor) -> Tensor:
+    """Return which class indices have no output and no gradient either, as an `ignore_index` of 255 has none."""
+    outside = (target < 0) | (target >= output.shape[1])
+    if not bool(outside.any()):
+        return outside
+    leaf = output.detach().clone().requires_grad_()
+    detached = map_tensors(torch.Tensor.detach, look.first.output)
+    loss = look.loss_fn(replaced(detached, place, leaf), look.first.targets)
+    (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+    return outside & (gradient == 0).all(dim=1)
+
+
+def _dropout_on_output(look: Look) -> Finding | None:
+    output, dropped = look.first.first_output, look.first.last_dropped
+    if dropped is None or not look.reads_targets:
+        return None
+    return _modes.check_dropout_on_output(output, dropped)
+
+
+def _alignment(look: Look) -> Finding | None:
+    """Give one example the target of another, then its inputs, and see which outputs each of them concerns."""
+    inputs, targets = look.first.inputs, look.first.targets
+    if not isinstance(look.first.output, Tensor) or not isinstance(targets, Tensor) or not look.reads_targets:
+        return None
+    if targets.dim() == 0 or len(targets) != size_of(inputs) or len(targets) < 4:
+        return None
+    inputs, targets = rows(inputs, slice(0, 8)), targets[:8]
+    unlike = [k for k in range(1, len(targets)) if not torch.equal(targets[k], targets[0])]
+    if not unlike:
+        return None
+    order = torch.arange(len(targets))
+    order[0] = unlike[0]
+    look.model.eval()
+    with torch.no_grad():
+        plain, again, changed = (call(look.model, one) for one in (inputs, inputs, rows(inputs, order)))
+    if not isinstance(plain, Tensor) or not torch.equal(plain, again):
+        return None
+    before, after = (_outputs.gradient_at(look.loss_fn, plain, one) for one in (targets, targets[order]))
+    return _outputs.check_misaligned_targets(plain, changed, before, after)
+
+
+LOSS_PROBES: tuple[Probe, ...] = (_graph_of_loss, _outputs_of, _broadcast, _alignment, _dropout_on_output, _wrong_sign)

@@ -1,0 +1,264 @@
+"""A fault in training code, from the commit that brings it to the commit that is named: real git, real training."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import goldmark as package
+
+NET = '''"""A small network, trained with dropout."""
+
+import torch
+from torch import nn
+
+from goldmark import Metric, experiment
+
+
+def points(n, generator):
+    """Points, and a bent surface over them with noise."""
+    x = torch.randn(n, 4, generator=generator)
+    return x, torch.sin(x).sum(dim=1, keepdim=True) + 0.1 * torch.randn(n, 1, generator=generator)
+
+
+@experiment(seeds=12, metrics=[Metric("val_rmse", margin="2%", better="lower", guard="slow")])
+def net(seed, *, rate=0.1):
+    """Train it."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    x, y = points(128, generator)
+    val_x, val_y = points(256, generator)
+    model = nn.Sequential(nn.Dropout(0.3), nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 1))
+    for _ in range(90):
+        model.train()
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight -= rate * weight.grad
+    model.eval()
+    with torch.no_grad():
+        return {"val_rmse": float(nn.functional.mse_loss(model(val_x), val_y).sqrt())}
+
+
+slow = net.variant("slow", rate=0.01)
+'''
+FAULTS = {
+    "gradients not reset": ("        model.zero_grad()\n", ""),
+    "a shift of the targets": ("mse_loss(model(x), y)", "mse_loss(model(x), y.roll(1, 0))"),
+    "evaluation mode left on": ("        model.train()\n", "        model.eval()\n"),
+    "a tenth of the rate": ("-= rate", "-= rate / 10"),
+}
+
+
+def with_fault(story, fault):
+    """Commit a fault between innocent changes; return the commits before the first of them and of the fault."""
+    good = story.git("rev-parse", "HEAD")
+    story.commit("Say more", ('"""Train it."""', '"""Train it, and return its error."""'))
+    story.commit("Take fewer lines", ("    model.eval()\n    with", "    model.train(mode=False)\n    with"))
+    bad = story.commit("Tidy up", fault)
+    story.commit("Count on", ("for _ in range(90)", "for _ in range(0, 90)"))
+    return good, bad
+
+
+def test_an_innocent_commit_is_not_there_and_a_fault_is_bisected(tell, goldmark):
+    """Half of the learning rate is told to its commit, and the innocent commit before it is not there."""
+    story = tell()
+    good = story.git("rev-parse", "HEAD")
+    story.commit("Rename", ("gradient = 2 * x[0].T", "slope = 2 * x[0].T"), ("rate * gradient", "rate * slope"))
+    before = story.state()
+    done = goldmark("golden", "confirm", "fit/default", "--jobs", "1", "--seeds", "5")
+    assert (0, True) == (done.exit_code, "val_rmse: not there: every seed comes again" in done.output), done.output
+    assert "on the fresh seeds 1000 ... 1004: the working tree against" in done.output
+    assert "(Record the golden):" in done.output
+    assert before == story.state()
+    fault = story.commit("Tidy up", ("rate * slope", "rate / 2 * slope"))
+    before = story.state()
+    done = goldmark("bisect", good, "HEAD", "fit/default", "--jobs", "1", "--seeds", "5")
+    assert 0 == done.exit_code, done.output
+    assert f"first bad commit: {fault[:7]} (Tidy up)" == done.output.splitlines()[-2]
+    assert f"{fault} is the first bad commit" in done.output
+    assert "val_rmse moved by " in done.output.splitlines()[-1]
+    assert before == story.state()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_of_training_code_are_confirmed_and_bisected(tell, goldmark, fault):
+    """What the golden catches is real on fresh seeds, and told to the commit that brought it."""
+    story = tell(NET, "net")
+    good, bad = with_fault(story, FAULTS[fault])
+    assert story.holds() is False
+    before = story.state()
+    done = goldmark("golden", "confirm", "net/default", "--jobs", "2")
+    assert (1, True) == (done.exit_code, "val_rmse: REAL: " in done.output), done.output
+    done = goldmark("bisect", good, "HEAD", "net/default", "--jobs", "2")
+    assert 0 == done.exit_code, done.output
+    assert f"first bad commit: {bad[:7]} (Tidy up)" in done.output
+    assert before == story.state()
+
+
+@pytest.mark.slow
+def test_innocent_commits_are_never_real(tell, goldmark):
+    """A refactoring that sums in another order is not there, or undecided; so it is against a revision by name."""
+    story = tell(NET, "net")
+    story.commit("Sum by hand", ("nn.functional.mse_loss(model(x), y)", "(model(x) - y).square().sum() / len(y)"))
+    assert story.holds() is True
+    for arguments in ((), ("--against", "HEAD~1")):
+        done = goldmark("golden", "confirm", "net/default", "--jobs", "2", *arguments)
+        assert done.exit_code in (0, 3), done.output
+        assert "REAL" not in done.output
+
+
+@pytest.mark.slow
+def test_without_git_the_stored_values_stand_for_the_code(tell, goldmark):
+    """Nothing is committed any more: a fault is real all the same, and the reason why it is not paired is told."""
+    story = tell(NET, "net")
+    shutil.rmtree(story.root / ".git")
+    path = story.root / "net.py"
+    path.write_text(path.read_text().replace("-= rate", "-= rate / 10"))
+    done = goldmark("golden", "confirm", "net/default", "--jobs", "2")
+    assert 1 == done.exit_code, done.output
+    assert "the working tree against its stored values:" in done.output
+    assert "; not paired: git rev-parse in " in done.output
+
+
+@pytest.mark.slow
+def test_code_that_is_not_of_the_repository_is_no_revision(tell, goldmark):
+    """It would be trained twice as it is installed, and come again: that is refused, and told without pairs."""
+    story = tell()
+    (story.root / "fit.py").rename(story.root.parent / "fit.py")
+    sys.path.insert(0, str(story.root.parent))
+    story.commit("Install it", fit="")
+    (story.root / "fit.py").unlink()
+    story.git("commit", "-q", "-a", "-m", "Leave it out")
+    done = goldmark("golden", "confirm", "fit/default", "--against", "HEAD")
+    assert (2, True) == (done.exit_code, "was imported from" in done.output), done.output
+    assert "and not from the revision" in done.output
+
+
+TEST = '''"""A test that trains."""
+
+import random
+
+from goldmark import Metric
+
+
+def test_training(golden):
+    """Ten seeds."""
+    values = [train(seed) for seed in range(10)]
+    golden.statistical({"loss": values}, seeds=range(10), metrics=[Metric("loss", margin="2%")])
+
+
+def train(seed):
+    """A loss."""
+    return random.Random(seed).uniform(1, 5) * FACTOR
+
+
+FACTOR = 1.0
+'''
+
+
+@pytest.mark.slow
+def test_the_golden_of_a_test_is_tried_on_its_own_seeds(tell, goldmark):
+    """Which is said; without the code that wrote it, it is refused with the way out."""
+    story = tell()
+    story.commit("Test it", test_train=TEST)
+    record = ["--golden-update", "--golden-reason", "first", "-p", "no:randomly", "test_train.py"]
+    subprocess.run([sys.executable, "-m", "pytest", *record], cwd=story.root, check=True, capture_output=True)
+    story.commit("Record it")
+    name = "test_train/test_training"
+    same = goldmark("golden", "confirm", name)
+    assert (0, True) == (same.exit_code, "every seed comes again" in same.output), same.output
+    story.commit("Tidy up", test_train=TEST.replace("FACTOR = 1.0", "FACTOR = 1.1"))
+    before = story.state()
+    done = goldmark("golden", "confirm", name)
+    assert (1, True) == (done.exit_code, "loss: REAL: 10 %, 10 % to 10 % (99 %)" in done.output), done.output
+    assert f"{name} on the golden's own seeds, for a test has no others: the working tree against" in done.output
+    assert before == story.state()
+    seeds = goldmark("golden", "confirm", name, "--seeds", "20")
+    assert (2, True) == (seeds.exit_code, "leave --seeds out" in seeds.output)
+    shutil.rmtree(story.root / ".git")
+    refused = goldmark("golden", "confirm", name)
+    assert (2, True) == (refused.exit_code, "let the test hold the runs of an experiment" in refused.output)
+
+
+WAIT = '''"""Training that takes its time."""
+
+import os
+import time
+from pathlib import Path
+
+
+def wait():
+    """Say which process has begun, and never end."""
+    Path(MARK + ".new").write_text(str(os.getpid()))
+    Path(MARK + ".new").rename(MARK)
+    time.sleep(600)
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [("golden", "confirm", "fit/default", "--against", "HEAD~1"), ("bisect", "HEAD~2", "HEAD", "fit/default")],
+)
+def test_an_interrupted_command_leaves_nothing_behind(tell, tmp_path, command):
+    """Ctrl-C while a commit trains: worktrees, folders and processes are gone, the working tree is as it was."""
+    story = tell()
+    mark = tmp_path / "training"
+    importing = ("import numpy as np\n", "import numpy as np\n\nfrom waiting import wait\n")
+    waiting = ("    weights = np.zeros(4)", "    weights = wait()")
+    story.commit("Wait", importing, waiting, waiting=WAIT.replace("MARK", repr(str(mark))))
+    story.commit("Mend it", waiting[::-1], ("rate=0.05", "rate=0.005"))
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    before = story.state()
+    arguments = [sys.executable, "-m", "goldmark.cli", *command]
+    with subprocess.Popen(arguments, cwd=story.root, env={**os.environ, "TMPDIR": str(folder)}) as process:
+        deadline = time.monotonic() + 120
+        while not mark.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert 0 != process.wait(60)
+    assert ([], before) == (list(folder.iterdir()), story.state())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
+
+
+@pytest.mark.slow
+def test_mixup_switched_off_is_confirmed(tmp_path):
+    """In this catalogue, a repository of its own: the EEG case without mixup is real, and told as its guarded bug."""
+    source = Path(package.__file__).parents[2]
+    for name in ("src", "golden"):
+        shutil.copytree(source / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(source / "pyproject.toml", tmp_path)
+    (tmp_path / "tests").mkdir()  # where its configuration has pytest look
+    (tmp_path / "tests" / "__init__.py").touch()
+
+    def git(*arguments):
+        who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    for arguments in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "All of it")):
+        git(*arguments)
+    path = tmp_path / "src" / "goldmark" / "cases" / "eeg" / "__init__.py"
+    code = path.read_text()
+    assert 1 == code.count("mixup_fraction: float = 1.0")
+    path.write_text(code.replace("mixup_fraction: float = 1.0", "mixup_fraction: float = 0.0"))
+    git("commit", "-q", "-a", "-m", "Switch mixup off")
+    command = [sys.executable, "-m", "goldmark.cli", "golden", "confirm", "eeg/mixup", "--seeds", "20"]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert 1 == done.returncode, done.stderr
+    assert "(All of it):\n  val_mse: REAL: " in done.stdout
+    assert "; not told from 'no_mixup'" in done.stdout

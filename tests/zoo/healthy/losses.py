@@ -1,0 +1,403 @@
+"""Healthy programs whose losses are unusual: targets that they ignore or leave out, terms that are meant for a log."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from zoo.healthy.register import healthy
+from zoo.loops import batched, classes, classifier, images, look, mlp, numbers, regressor
+
+import goldmark
+
+
+def mixed(n, n_sources=3, n_features=12):
+    """Examples (N, F) of a few sources."""
+    mixing = torch.randn(n_sources, n_features, generator=torch.Generator().manual_seed(0)) / 1.7
+    return torch.randn(n, n_sources, generator=torch.Generator().manual_seed(n)) @ mixing
+
+
+@healthy
+def critic_whose_loss_ignores_targets():
+    generator, critic = mlp(4, 16, 2), mlp(2, 16, 1)
+    optimizers = [torch.optim.RMSprop(model.parameters(), lr=5e-4) for model in (generator, critic)]
+    real, noise = torch.randn(160, 2) * 0.3 + 1, torch.randn(160, 4)
+    names = []
+    for sign in (1, -1):  # whichever way targets would be
+        train, loss_fn = batched(noise, sign * real), lambda fake, real: -critic(fake).mean()
+        names += goldmark.preflight(generator, optimizers[0], train, None, loss_fn).names
+    with goldmark.watch(critic, optimizers[1]) as watcher:
+        for inputs, fakes in batched(real, noise) * 8:
+            output = critic(inputs)
+            loss = critic(generator(fakes).detach()).mean() - output.mean()
+            optimizers[1].zero_grad()
+            loss.backward()
+            watcher.after_backward((inputs, torch.ones(len(inputs), 1)), output, loss)
+            optimizers[1].step()
+            with torch.no_grad():
+                for parameter in critic.parameters():
+                    parameter.clamp_(-0.05, 0.05)
+    return [*names, *watcher.findings.names]
+
+
+@healthy
+def contrast_of_views_with_sample_ids():
+    class Views(nn.Module):
+        """Similarities (2B, 2B) of two noisy views of every example."""
+
+        def __init__(self):
+            super().__init__()
+            self.code = mlp(12, 24, 8)
+
+        def forward(self, x):
+            """Cosines over a temperature."""
+            codes = torch.cat([self.code(x + 0.1 * torch.randn_like(x)) for _ in range(2)])
+            codes = functional.normalize(codes, dim=1)
+            return codes @ codes.T / 0.5
+
+    def loss_fn(likeness, ids):
+        n = len(likeness) // 2
+        others = likeness.masked_fill(torch.eye(2 * n, dtype=torch.bool), -1e9)
+        return functional.cross_entropy(others, torch.arange(2 * n).roll(n))
+
+    halves = [batched(mixed(n), torch.arange(n)) for n in (256, 64)]
+    return classifier(Views(), train=halves[0], val=halves[1], loss_fn=loss_fn, epochs=2)
+
+
+@healthy
+def distances_of_pairs_of_which_one_is_alike():
+    class Distance(nn.Module):
+        """Distances (B,) between the codes of two inputs (B, 2, F)."""
+
+        def __init__(self):
+            super().__init__()
+            self.code = mlp(12, 24, 8)
+
+        def forward(self, x):
+            """How far apart the two are."""
+            return functional.pairwise_distance(self.code(x[:, 0]), self.code(x[:, 1]))
+
+    def loss_fn(distance, alike):
+        return (alike * distance.square() + (1 - alike) * (1 - distance).relu().square()).mean()
+
+    halves = []
+    for n in (256, 64):
+        alike = (torch.rand(n, generator=torch.Generator().manual_seed(n)) < 0.5).float()
+        x, other = mixed(n), mixed(n + 1)[:n]
+        second = torch.where(alike[:, None] > 0, x, other)
+        halves.append(batched(torch.stack([x, second], dim=1), alike))
+    return classifier(Distance(), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@healthy
+def one_class_around_a_centre():
+    model = nn.Sequential(nn.Linear(12, 24, bias=False), nn.LeakyReLU(), nn.Linear(24, 6, bias=False))
+    with torch.no_grad():
+        centre = model(mixed(256)).mean(0)
+
+    def loss_fn(output, targets):
+        return (output - centre).square().sum(1).mean()
+
+    halves = [batched(mixed(n), torch.zeros(n, dtype=torch.long)) for n in (256, 64)]
+    return classifier(model, train=halves[0], val=halves[1], loss_fn=loss_fn, lr=1e-3)
+
+
+@healthy
+def labels_that_are_missing_as_nan():
+    def loss_fn(output, targets):
+        known = ~targets.isnan()
+        return functional.binary_cross_entropy_with_logits(output[known], targets[known])
+
+    halves = []
+    for x, _ in (classes(), classes(64, seed=1)):
+        y = (x[:, :5] > 0.3).float()
+        y[torch.rand(y.shape, generator=torch.Generator().manual_seed(0)) < 0.3] = math.nan
+        halves.append(batched(x, y))
+    return classifier(mlp(8, 16, 5), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@healthy
+def pixels_that_are_left_out_as_255():
+    halves = []
+    for n in (64, 32):
+        x, _ = images(n, seed=n)
+        y = (x[:, 0] > 1).long()
+        y[:, 0] = 255
+        halves.append(batched(x, y, 16))
+    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 2, 1))
+    loss_fn = nn.CrossEntropyLoss(ignore_index=255)
+    return classifier(model, train=halves[0], val=halves[1], loss_fn=loss_fn, intent={"n_classes": 2})
+
+
+@healthy
+def one_graph_in_both_halves():
+    class Graph(nn.Module):
+        """Two layers that average over neighbours."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(8, 16), nn.Linear(16, 3)
+
+        def forward(self, x, neighbours):
+            """Logits (N, 3) of all nodes."""
+            return self.last(neighbours @ self.first(neighbours @ x).relu())
+
+    x, y = classes(128)
+    neighbours = (y[:, None] == y) & (torch.rand(128, 128, generator=torch.Generator().manual_seed(0)) < 0.2)
+    neighbours = (neighbours | torch.eye(128, dtype=torch.bool)).float()
+    neighbours /= neighbours.sum(1, keepdim=True)
+    known = torch.rand(128, generator=torch.Generator().manual_seed(1)) < 0.5
+    model = Graph()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    halves = [[((x, neighbours), (y, mask))] for mask in (known, ~known)]
+
+    def loss_fn(output, targets):
+        return functional.cross_entropy(output[targets[1]], targets[0][targets[1]])
+
+    def step(watcher, inputs, targets):
+        output = model(*inputs)
+        loss = loss_fn(output, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        optimizer.step()
+
+    return look(model, optimizer, *halves, loss_fn, step=step, epochs=40)
+
+
+@healthy
+def outputs_in_dollars_by_the_model_itself():
+    x, y = numbers()
+    mean, sd = 2e5, 5e4
+
+    class Dollars(nn.Module):
+        """A network that scales its output back."""
+
+        def __init__(self):
+            super().__init__()
+            self.layers = mlp(8, 16, 1)
+
+        def forward(self, x):
+            """Numbers (B, 1)."""
+            return self.layers(x) * sd + mean
+
+    halves = [batched(inputs, targets * 2 * sd + mean) for inputs, targets in ((x, y), numbers(64, seed=1))]
+
+    def loss_fn(output, targets):
+        return functional.mse_loss(output / sd, targets / sd)
+
+    return regressor(Dollars(), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@healthy
+def code_of_few_words():
+    class Quantized(nn.Module):
+        """An autoencoder whose code is the nearest of eight words, which follow the codes that they stand for."""
+
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.decoder = mlp(12, 16, 4), mlp(4, 16, 12)
+            self.register_buffer("words", torch.randn(8, 4) * 2)
+
+        def forward(self, x):
+            """Reconstruction (B, 12), and how far codes are from their words."""
+            code = self.encoder(x)
+            nearest = torch.cdist(code.detach(), self.words).argmin(1)
+            if self.training:
+                for word in nearest.unique():
+                    self.words[word] = torch.lerp(self.words[word], code.detach()[nearest == word].mean(0), 0.1)
+            word = self.words[nearest]
+            return self.decoder(code + (word - code).detach()), functional.mse_loss(code, word)
+
+    halves = [batched(mixed(n), mixed(n)) for n in (256, 64)]
+
+    def loss_fn(output, targets):
+        return functional.mse_loss(output[0], targets) + 0.25 * output[1]
+
+    return regressor(Quantized(), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@healthy
+def terms_recomputed_for_a_log_and_a_loss_that_is_divided_later():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    done = [0]
+
+    def penalty():
+        return 1e-3 * sum(parameter.square().sum() for parameter in model.parameters())
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        loss = functional.cross_entropy(output, targets) + penalty()
+        (loss / 4).backward()
+        terms = {"labels": functional.cross_entropy(output, targets), "penalty": penalty()}
+        watcher.after_backward((inputs, targets), output, terms["labels"], terms)
+        done[0] += 1
+        if done[0] % 4 == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+
+    train, val = batched(*classes(512), 16), batched(*classes(64, seed=1))
+    how = {"step": step, "watch": {"accumulate": 4}}
+    return look(model, optimizer, train, val, functional.cross_entropy, **how)
+
+
+@healthy
+def terms_as_numbers_beside_a_constant():
+    model = mlp(8, 16, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        likelihood = 0.5 * functional.mse_loss(output, targets) + 0.5 * math.log(2 * math.pi)
+        penalty = 1e-4 * sum(parameter.abs().sum() for parameter in model.parameters())
+        loss = likelihood + penalty
+        optimizer.zero_grad()
+        loss.backward()
+        terms = {"likelihood": likelihood.item(), "penalty": penalty.item()}
+        watcher.after_backward((inputs, targets), output, loss, terms)
+        optimizer.step()
+
+    halves = batched(*numbers()), batched(*numbers(64, seed=1))
+    return look(model, optimizer, *halves, functional.mse_loss, step=step)
+
+
+@healthy
+def gradients_of_weights_that_are_looked_at():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        loss = functional.cross_entropy(output, targets)
+        slopes = torch.autograd.grad(loss, list(model.parameters()), create_graph=True)
+        loss = loss + 1e-3 * sum(slope.square().sum() for slope in slopes)
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        optimizer.step()
+
+    data = batched(*classes()), batched(*classes(64, seed=1))
+    return look(model, optimizer, *data, functional.cross_entropy, step=step)
+
+
+@healthy
+def best_model_that_is_copied_and_saved():
+    model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3))
+    kept = []
+
+    def end(epoch):
+        kept.append(copy.deepcopy(model))
+        kept[-1].train()(torch.randn(4, 8))
+        torch.save(model, io.BytesIO())
+
+    return classifier(model, end=end)
+
+
+@healthy
+def plateau_of_an_accuracy():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max", patience=2)
+    val_x, val_y = classes(64, seed=1)
+
+    def end(epoch):
+        with torch.no_grad():
+            plateau.step((model(val_x).argmax(1) == val_y).double().mean())
+
+    data = batched(*classes()), batched(val_x, val_y)
+    return look(model, optimizer, *data, functional.cross_entropy, epochs=6, end=end)
+
+
+class Diffused(Dataset):
+    """Points with noise of a random strength; the noise is the target."""
+
+    def __init__(self, n):
+        self.x, self.kept = mixed(n, 2, 4), torch.cumprod(1 - torch.linspace(1e-3, 0.1, 20), 0)
+
+    def __len__(self):
+        """All points."""
+        return len(self.x)
+
+    def __getitem__(self, index):
+        """A noisy point with its strength, and the noise."""
+        strength, noise = torch.randint(20, ()), torch.randn(4)
+        kept = self.kept[strength]
+        return (kept.sqrt() * self.x[index] + (1 - kept).sqrt() * noise, strength), noise
+
+
+@healthy
+def noise_as_the_target():
+    class Denoiser(nn.Module):
+        """The noise, from a noisy point and its strength."""
+
+        def __init__(self):
+            super().__init__()
+            self.strength, self.layers = nn.Embedding(20, 8), mlp(12, 32, 4)
+
+        def forward(self, x, strength):
+            """Noise (B, 4)."""
+            return self.layers(torch.cat([x, self.strength(strength)], dim=1))
+
+    model = Denoiser()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        output = model(*inputs)
+        loss = functional.mse_loss(output, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        optimizer.step()
+
+    halves = [DataLoader(Diffused(n), batch_size=32, shuffle=n > 64) for n in (256, 64)]
+    return look(model, optimizer, *halves, functional.mse_loss, step=step)
+
+
+@healthy
+def a_policy_and_its_rewards():
+    x = torch.randn(320, 6, generator=torch.Generator().manual_seed(0))
+    actions = torch.randint(3, (320,), generator=torch.Generator().manual_seed(1))
+    rewards = x[torch.arange(320), actions]
+
+    def loss_fn(output, targets):
+        chosen, reward = targets
+        logs = output.log_softmax(1)
+        gain = (logs.gather(1, chosen[:, None])[:, 0] * (reward - reward.mean())).mean()
+        return -gain + 0.05 * (logs.exp() * logs).sum(1).mean()
+
+    batches = [(x[k : k + 32], (actions[k : k + 32], rewards[k : k + 32])) for k in range(0, 320, 32)]
+    return classifier(mlp(6, 16, 3), train=batches[:8], val=batches[8:], loss_fn=loss_fn, lr=3e-3)
+
+
+@healthy
+def recurrence_without_activation():
+    class Linear(nn.Module):
+        """A linear state-space model of sequences (B, T, F)."""
+
+        def __init__(self):
+            super().__init__()
+            self.inputs, self.state, self.head = nn.Linear(2, 8), nn.Linear(8, 8, bias=False), nn.Linear(8, 1)
+            nn.init.orthogonal_(self.state.weight)
+
+        def forward(self, x):
+            """Numbers (B, 1)."""
+            state = torch.zeros(len(x), 8)
+            for step in x.unbind(1):
+                state = self.inputs(step) + self.state(state)
+            return self.head(state)
+
+    x, val_x = (torch.randn(n, 6, 2, generator=torch.Generator().manual_seed(n)) for n in (256, 64))
+    halves = [batched(half, half.sum((1, 2))[:, None] / 3) for half in (x, val_x)]
+    return regressor(Linear(), train=halves[0], val=halves[1])
+
+
+@healthy
+def batches_of_one_example():
+    x, y = classes(160)
+    return classifier(mlp(8, 16, 3), train=batched(x, y, 1), val=batched(*classes(64, seed=1), 1), epochs=1, lr=1e-3)
