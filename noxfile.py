@@ -11,7 +11,7 @@ nox.options.sessions = ["fast"]
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 
-LINTED = ["src", "tests", "examples", "noxfile.py"]
+LINTED = ["src", "tests", "examples", "docs/conf.py", "noxfile.py"]
 BENCHES = ("golden", "engine", "logs", "start", "checks", "experiments")
 BENCH = [*(f"tests/bench/bench_{name}.py" for name in BENCHES), "-p", "no:randomly", "-s"]
 OLDEST_TORCH = "torch==2.4.0"  # the first whose fused AdamW runs on a CPU; as in pyproject.toml
@@ -23,6 +23,21 @@ FRAMEWORKS = [
     "scikit-learn>=1.5",
     "jax[cpu]",
 ]  # of examples/frameworks
+SITE = ["sphinx", "myst-parser", "furo", "sphinx-click"]  # builds the documentation
+PLAYED = [  # pages that a user without torch follows, word by word
+    "docs/tutorial.md",
+    "docs/how-to/a-golden-for-your-loop.md",
+    "docs/how-to/a-case-of-your-own.md",
+    "examples/digits/README.md",
+]
+PLAYED_WITH_TORCH = ["docs/how-to/a-model-case.md"]
+FRAMEWORK_BUGS = {  # by example: what goes wrong in its training code, and how
+    "plain_loop": ("optimizer.zero_grad()", "pass"),
+    "lightning": ("lr=0.3)", "lr=0.003)"),
+    "huggingface": ('"learning_rate": 3e-3', '"learning_rate": 3e-6'),
+    "sklearn": ('if selects == "within each fold"', "if not selects"),
+    "jax": ("weight - lr * gradient", "weight - 0.1 * lr * gradient"),
+}
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -32,8 +47,11 @@ def install(session: nox.Session) -> None:
 
 
 def pytest(session: nox.Session, *arguments: str) -> None:
-    """Run pytest with one thread a process; what follows `--` on nox's command line comes last and wins."""
-    session.run("pytest", *arguments, *session.posargs, env=ONE_THREAD)
+    """Run pytest with one thread a process; what follows `--` on nox's command line comes last and wins.
+
+    Byte code is kept also where the environment says otherwise: each process would compile every test again.
+    """
+    session.run("pytest", *arguments, *session.posargs, env={**ONE_THREAD, "PYTHONDONTWRITEBYTECODE": ""})
 
 
 @nox.session
@@ -88,18 +106,30 @@ def zoo(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """Record the goldens of the examples for each framework, hold them, and see a bug fail; minutes to install."""
+    """Record the goldens of the examples for each framework, read all runs again, and see bugs fail."""
     session.install("-c", "constraints.txt", "-e", ".", *FRAMEWORKS)
     folder = Path(session.create_tmp()).resolve() / "frameworks"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree("examples/frameworks", folder)
+    shutil.copytree("examples/frameworks", folder, ignore=shutil.ignore_patterns("golden", ".*", "__pycache__"))
     (folder / "pytest.ini").write_text("[pytest]\n")
     with session.chdir(folder):
         pytest(session, "--golden-update", "--golden-reason", "the first")
-        pytest(session)
-        example = Path("test_plain_loop.py")
-        example.write_text(example.read_text().replace("            optimizer.zero_grad()\n", ""))
-        session.run("pytest", str(example), "-k", "test_prices", env=ONE_THREAD, success_codes=[1])
+        expect(session, ["pytest"], 0, " hold", "runs read", but=" trained (")
+        for name, (right, wrong) in FRAMEWORK_BUGS.items():
+            example = Path(f"test_{name}.py")
+            example.write_text(example.read_text().replace(right, wrong))
+        goldens = ["pytest", "-k", "prices or circle or presence or groups or wave", "--tb=line"]
+        expect(session, goldens, 1, "5 failed", *(f"trained (test_{name}.py changed)" for name in FRAMEWORK_BUGS))
+
+
+def expect(session: nox.Session, command: list[str], status: int, *texts: str, but: str = "\0") -> None:
+    """Run a command that has to end with a status, and to say some texts and not another one."""
+    said = session.run(*command, env=ONE_THREAD, success_codes=[status], silent=True)
+    if isinstance(said, str):  # else nothing is run
+        session.log(said)
+        missing = [text for text in texts if text not in said]
+        if missing or but in said:
+            session.error(f"it does not say {missing}" if missing else f"it says '{but}'")
 
 
 @nox.session
@@ -173,3 +203,19 @@ def wheel(session: nox.Session) -> None:
     (project.parent / "empty").mkdir()
     with session.chdir(project.parent / "empty"):
         session.run("goldmark", "run", "roast", "--seeds", "1", env=ONE_THREAD)
+    session.run("python", "tests/docs/played.py", *PLAYED_WITH_TORCH)
+
+
+@nox.session
+def digits(session: nox.Session) -> None:
+    """Follow the tutorial, the how-to pages and examples/digits as a user of scikit-learn does: the wheel, no torch."""
+    install_wheel(session)
+    session.install("-c", "constraints.txt", "scikit-learn")
+    session.run("python", "tests/docs/played.py", *(session.posargs or PLAYED))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site in docs/_build; what Sphinx warns of, such as a link that leads nowhere, is an error."""
+    session.install("-c", "constraints.txt", "-e", ".", *SITE)
+    session.run("sphinx-build", "-W", "--keep-going", "-E", "-q", "docs", "docs/_build")

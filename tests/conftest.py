@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +65,8 @@ def verdict_of(runs_of: RunsOf) -> VerdictOf:
 @pytest.fixture(scope="session")
 def _loaded_libraries() -> None:
     """Load what sessions within a test would load and forget again: numpy cannot be loaded twice in a process."""
-    rooms = ("_fixture.arguments", "_fixture.trained", "_fixture.check", "_compare.metrics", "_update.apply")
+    fixture = [f"_fixture.{name}" for name in ("arguments", "trained", "check", "ending")]
+    rooms = (*fixture, "_compare.metrics", "_update.apply")
     golden = [f"goldmark.golden.{name}" for name in rooms]
     for module in (*golden, "email.parser", "filelock", "numpy.random", "scipy.special"):
         importlib.import_module(module)
@@ -76,14 +78,23 @@ def run(
 ) -> Callable[..., pytest.RunResult]:
     """Run a session of tests within the test, in this process, without what only costs time.
 
-    `once=False` runs recorded tests a second time, in a process of its own.
+    `once=False` runs recorded tests a second time, in a process of its own. Of all that is installed only goldmark's
+    plugin is there, as looking for others takes a third of such a session: a test that is about another names it,
+    as in `run("-p", "syrupy")`.
     """
+    import goldmark.plugin
+
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # syrupy keeps silent where it sees a worker
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would hide what a test writes anew in the same second
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    without = ("cacheprovider", "doctest", "faulthandler", "legacypath", "pastebin", "setuponly", "subtests")
+    quiet = [part for name in without for part in ("-p", f"no:{name}")]
 
     def run(*arguments: str, once: bool = True) -> pytest.RunResult:
-        quiet = ("no:cacheprovider", "no:xdist", "no:randomly", "no:hypothesispytest", "no:benchmark")
-        options = [part for plugin in quiet for part in ("-p", plugin)]
-        return pytester.runpytest_inprocess(*options, *(["--golden-once"] if once else []), *arguments)
+        if once:
+            return pytester.runpytest_inprocess(*quiet, "--golden-once", *arguments, plugins=[goldmark.plugin])
+        return pytester.runpytest_inprocess(*quiet, "-p", "goldmark", *arguments)  # the other process needs it as well
 
     return run
 

@@ -6,6 +6,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,12 @@ HEAVY = {
 VAGUE = {"utils", "util", "common", "core", "helpers", "helper", "base", "manager", "misc"}
 
 
+@cache
+def tree_of(path):
+    """What a file says, parsed once for all who ask."""
+    return ast.parse(path.read_text())
+
+
 def room_of(path):
     """The room a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -75,7 +82,7 @@ def room_of(path):
 
 def imports(path, *, top_level_only=False):
     """The modules that a file imports, those for type checking left out."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     guarded = [node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
     hidden = {id(child) for node in guarded for child in ast.walk(node)}
     for node in tree.body if top_level_only else ast.walk(tree):
@@ -167,7 +174,7 @@ def test_cases_share_one_plan():
 def test_things_have_names():
     """No variable is called by a pronoun or a participle where the thing that it holds has a name."""
     for path in FILES:
-        names = [node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)]
+        names = [node.id for node in ast.walk(tree_of(path)) if isinstance(node, ast.Name)]
         assert set() == {"its", "found", "said", "seen"} & set(names), path
 
 
@@ -175,7 +182,7 @@ def test_rooms_are_small_and_named():
     """Files stay under 400 lines, functions of code under 45, names say what is inside, a sentence opens each file."""
     for path in FILES:
         source = path.read_text()
-        tree = ast.parse(source)
+        tree = tree_of(path)
         assert path.stem not in VAGUE, path
         assert source.count("\n") < 400, path
         assert ast.get_docstring(tree), path

@@ -112,7 +112,7 @@ class TestLife:
         run(*UPDATE)
         write(CLOSE.format(trace=[2.0]))
         write(CLOSE.format(trace=[3.0]), "test_new.py")
-        new_only = ("--snapshot-update-new-only", *UPDATE[1:])
+        new_only = ("-p", "syrupy", "--snapshot-update-new-only", *UPDATE[1:])
         assert pytest.ExitCode.TESTS_FAILED == run(*new_only).ret
         assert ["test_it/test_trace"] == golden_names(folder)
         assert pytest.ExitCode.OK == run("test_new.py", *new_only).ret
@@ -427,13 +427,13 @@ class TestBesideSyrupy:
     def test_without_a_reason_goldens_are_compared_and_other_snapshots_update(self, run, write, folder: Path) -> None:
         """`--snapshot-update` is syrupy's: golden tests hold or fail as usual, a line says so, nothing is deleted."""
         write(self.BOTH.format(n=1))
-        assert pytest.ExitCode.OK == run("--snapshot-update", *UPDATE[1:]).ret
+        assert pytest.ExitCode.OK == run("-p", "syrupy", "--snapshot-update", *UPDATE[1:]).ret
         stored = (folder / "test_it/test_both.json").read_bytes()
-        held = run("--snapshot-update")
+        held = run("-p", "syrupy", "--snapshot-update")
         assert pytest.ExitCode.OK == held.ret
         held.stdout.fnmatch_lines(["1 hold", "compared, not recorded: --snapshot-update came without a reason; *"])
         write(self.BOTH.format(n=2))
-        failed = run("--snapshot-update")
+        failed = run("-p", "syrupy", "--snapshot-update")
         failed.assert_outcomes(failed=1)
         failed.stdout.fnmatch_lines(["  exact n: golden 1, got 2 (+100 %)", "1 snapshot updated."])
         assert "\n  2\n" in Path("__snapshots__/test_it.ambr").read_text()
@@ -442,7 +442,7 @@ class TestBesideSyrupy:
     def test_with_a_reason_goldens_are_recorded_with_the_other_snapshots(self, run, write, folder: Path) -> None:
         """One command for both."""
         write(self.BOTH.format(n=1))
-        created = run("--snapshot-update", *UPDATE[1:])
+        created = run("-p", "syrupy", "--snapshot-update", *UPDATE[1:])
         assert pytest.ExitCode.OK == created.ret
         created.stdout.fnmatch_lines(["1 recorded", "1 written, *", "1 snapshot generated."])
         assert ["test_it/test_both"] == golden_names(folder)
@@ -453,7 +453,7 @@ class TestBesideSyrupy:
         assert pytest.ExitCode.OK == run("-p", "no:syrupy", *UPDATE).ret
         assert ["test_it/test_trace"] == golden_names(folder)
         write(CLOSE.format(trace=[2.0]) + "\ndef test_text(snapshot):\n    assert snapshot == 'text'\n")
-        assert pytest.ExitCode.TESTS_FAILED == run(*UPDATE).ret
+        assert pytest.ExitCode.TESTS_FAILED == run("-p", "syrupy", *UPDATE).ret
         assert not Path("__snapshots__").exists()
 
     @pytest.mark.parametrize("reason", [(), UPDATE[1:]])

@@ -75,6 +75,7 @@ class Session:
     reverse: bool = False  # the last seed is trained first: what hangs on the order of seeds does not come again
     say: Callable[[str], None] = field(default=lambda line: None, repr=False)  # tell a person how far it is
     tally: Tally = field(default_factory=Tally)
+    makers: dict[str, str] = field(default_factory=dict)  # experiment -> the file of its function
 
 
 _current: list[Session] = []

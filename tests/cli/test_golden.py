@@ -289,7 +289,7 @@ def test_update_without_reason_trains_and_writes_nothing(invoke, tmp_path):
     done = invoke("update", "line")
     assert 2 == done.exit_code
     assert 'nothing written: no reason was given; say why the results change: --reason "..."' in done.output
-    assert [] == list(tmp_path.rglob("*.json"))
+    assert [] == list((tmp_path / "tests" / "golden").rglob("*.json"))
 
 
 def test_failing_claim_cannot_be_blessed(invoke, tmp_path):
@@ -298,7 +298,7 @@ def test_failing_claim_cannot_be_blessed(invoke, tmp_path):
     assert 1 == done.exit_code
     assert "nothing written: claims of case 'line' fail:" in done.output
     assert "fits: it fits" in done.output
-    assert [] == list(tmp_path.rglob("*.json"))
+    assert [] == list((tmp_path / "tests" / "golden").rglob("*.json"))
 
 
 def test_golden_that_cannot_see_its_bug_is_refused(invoke, tmp_path):
@@ -306,7 +306,7 @@ def test_golden_that_cannot_see_its_bug_is_refused(invoke, tmp_path):
     done = invoke("update", "line", "--reason", "x", "--jobs", "1", case=line(guard="fitted"))
     assert 2 == done.exit_code
     assert "nothing written: this must not be recorded:" in done.output
-    assert [] == list(tmp_path.rglob("*.json"))
+    assert [] == list((tmp_path / "tests" / "golden").rglob("*.json"))
 
 
 def test_prune_runs_the_tests_of_the_project(invoke, tmp_path):

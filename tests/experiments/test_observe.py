@@ -10,7 +10,9 @@ import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from goldmark._session import Session
 from goldmark.experiments._worker import Worker
@@ -29,10 +31,11 @@ PROJECT = {
             return {"rmse": observed_training.train(seed, lr)}
         """,
     "observed_training.py": """
-        import ctypes, glob, importlib.util, multiprocessing, os, sqlite3, sys
+        import ctypes, glob, importlib.util, linecache, multiprocessing, os, sqlite3, sys
         from pathlib import Path
         import numpy as np
         import observed_elsewhere
+        import safetensors.numpy
         import observed_library
         import observed_stale
         from observed_package import near
@@ -58,6 +61,13 @@ PROJECT = {
             total += len(glob.glob("globbed/*.txt")) + len(LISTED) + os.path.exists("resume.txt")
             total += observed_stale.VALUE
             total += Path("data/looked_at.txt").stat().st_size
+            total += os.path.getsize("data/sized.txt") + os.path.isfile("data/found.txt")
+            total += os.access("data/accessed.txt", os.R_OK) + len(os.readlink("latest"))
+            total += float(linecache.getline("data/line.txt", 1)) + len(os.listdir(os.open("by_number", os.O_RDONLY)))
+            total += read(Path(observed_elsewhere.__file__).with_name("far.txt"))
+            total += safetensors.numpy.load_file("data/weights.safetensors")["w"].sum()
+            safetensors.numpy.save_file({"w": np.ones(1) * seed}, "out.safetensors")
+            total += safetensors.numpy.load_file("out.safetensors")["w"].sum() - seed
             Path("out.txt").write_text("1")
             total += read("out.txt")
             try:
@@ -65,6 +75,7 @@ PROJECT = {
             except FileNotFoundError:
                 pass
             sqlite3.connect("data/rows.db").execute("select * from sqlite_master").fetchall()
+            sqlite3.connect("file:data/uri.db?mode=ro", uri=True).execute("select * from sqlite_master").fetchall()
             for method, name in (("fork", "data/forked.txt"), ("spawn", "data/spawned.txt")):
                 process = multiprocessing.get_context(method).Process(target=read, args=(name,))
                 process.start()
@@ -95,7 +106,13 @@ PROJECT = {
     "data/looked_at.txt": "12",
     "data/forked.txt": "1",
     "data/spawned.txt": "1",
+    "data/weights.safetensors": "",
     "data/rows.db": "",
+    "data/uri.db": "",
+    "data/sized.txt": "1",
+    "data/found.txt": "1",
+    "data/line.txt": "1",
+    "by_number/a.txt": "1",
     "blob.bin": "1",
     "images/a/1.png": "1",
     "globbed/a.txt": "1",
@@ -146,6 +163,7 @@ def edited(path, text):
     look_again()
     yield
     path.unlink(missing_ok=True) if before is None else path.write_bytes(before)
+    look_again()  # the clock of a file system may not tell the two states apart
 
 
 @pytest.fixture(scope="module")
@@ -156,13 +174,16 @@ def project(tmp_path_factory):
     write(root, PROJECT)
     write(site, LIBRARY)
     elsewhere = tmp_path_factory.mktemp("elsewhere").resolve()
-    write(elsewhere, {"observed_elsewhere.py": "VALUE = 1\n"})
+    write(elsewhere, {"observed_elsewhere.py": "VALUE = 1\n", "far.txt": "1"})
+    save_file({"w": np.ones(2)}, root / "data" / "weights.safetensors")
+    (root / "latest").symlink_to("data")
     make_stale(root / "observed_stale.py")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(elsewhere))
         patch.syspath_prepend(str(site))
         patch.syspath_prepend(str(root))
         patch.setenv("GM_RATE", "1")
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))  # what lies there is no data of a project
         _ingredients.distributions.cache_clear()
         case = importlib.import_module("observed_digits").observed_digits
         worker = Worker(case, root)
@@ -204,6 +225,33 @@ def test_code_elsewhere_that_is_not_installed_is_an_ingredient(project):
         assert changed(project.run, project.root) == f"{file} changed"
 
 
+def test_data_elsewhere_are_an_ingredient(project):
+    """What Python opens outside of the project counts, too, where it is no file of the system or of an installation."""
+    file = project.elsewhere / "far.txt"
+    with edited(file, "2"):
+        assert changed(project.run, project.root) == f"{file} changed"
+
+
+def test_a_link_that_leads_elsewhere_is_named(project):
+    """Where it leads is what the run has read of it."""
+    link = project.root / "latest"
+    link.unlink()
+    link.symlink_to("images")
+    assert changed(project.run, project.root) == "latest changed"
+    link.unlink()
+    link.symlink_to("data")
+
+
+def test_a_file_whose_time_was_set_back_has_changed(project):
+    """Also for a process that has looked at it before: the same size and time are no proof."""
+    file = project.root / "data" / "opened.txt"
+    assert changed(project.run, project.root) is None
+    state = file.stat()
+    with edited(file, "2"):
+        os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+        assert changed(project.run, project.root) == "data/opened.txt changed"
+
+
 EDITS = {  # what is edited -> its new text, None where it is deleted, and what is said of that
     "observed_package/far.py": ("SCALE = 4\n\ndef scaled(x, by=2):\n    return SCALE * by * x\n", "{} changed"),
     "observed_package/far.py ": ("SCALE = 3\n\ndef scaled(x, by=3):\n    return SCALE * by * x\n", "{} changed"),
@@ -216,6 +264,13 @@ EDITS = {  # what is edited -> its new text, None where it is deleted, and what 
     "data/opened.txt": ("2", "{} changed"),
     "data/table.csv": ("1 2\n3 5\n", "{} changed"),
     "data/rows.db": ("2", "{} changed"),
+    "data/weights.safetensors": ("2", "{} changed"),
+    "data/uri.db": ("2", "{} changed"),
+    "data/sized.txt": ("123", "{} changed"),
+    "data/found.txt": (None, "{} is gone"),
+    "data/accessed.txt": ("1", "{} is there now"),
+    "data/line.txt": ("2", "{} changed"),
+    "by_number/b.txt": ("1", "folder by_number has other files"),
     "data/forked.txt": ("2", "{} changed"),
     "data/spawned.txt": ("2", "{} changed"),
     "data/opened.txt ": (None, "{} is gone"),
@@ -265,9 +320,11 @@ FAR = PROJECT["observed_package/far.py"].replace("What it does.", "What it did."
 INNOCENT = {
     "observed_package/far.py": "\n".join(line[8:] for line in FAR.splitlines()),
     "unrelated.txt": "2",
+    "data/found.txt": "123",
     "unrelated.py": "2",
     "unrelated_new.py": "2",
     "out.txt": "2",
+    "out.safetensors": "2",
     "data/new.txt": "2",
     "data/__pycache__/new.pyc": "2",
     "globbed/.coverage": "2",

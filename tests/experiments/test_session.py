@@ -66,6 +66,18 @@ def test_the_summary_says_what_was_read_and_trained_and_why(run, write, begun, p
     assert 9 == len(begun())
 
 
+def test_two_experiments_of_one_name_are_refused_in_a_line(run, write, begun, pytester) -> None:
+    """Runs are kept by name: neither gets those of the other, and no line of goldmark's own is shown."""
+    write((pytester.path / "model.py").read_text().replace("(seed + 1)", "100"), "other.py")
+    write("import model, other\n\ndef test_one():\n    assert 2.0 == model.digits.mean('x')\n")
+    write("import other\n\ndef test_two():\n    assert 100.0 == other.digits.mean('x')\n", "test_z.py")
+    refused = run()
+    refused.assert_outcomes(passed=1, failed=1)
+    refused.stdout.fnmatch_lines(["E *two experiments are named 'digits', in model.py and in other.py; give one *"])
+    refused.stdout.no_fnmatch_line("*_declare.py*")
+    run("test_z.py").stdout.fnmatch_lines(["digits: 3 trained (the function of another file)"])
+
+
 def test_fresh_trains_all_and_leaves_them_for_others(run, begun, pytester) -> None:
     """In the folder that the ini file names, below the root of the project."""
     pytester.makeini("[pytest]\ngoldmark_runs_dir = kept/runs")

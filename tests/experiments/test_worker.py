@@ -63,7 +63,7 @@ def killed(seed, lr):
     os.kill(os.getpid(), 9)
 
 def surroundings(seed, lr):
-    variables = [os.environ.get(name) for name in ("PYTEST_CURRENT_TEST", "OMP_NUM_THREADS")]
+    variables = [os.environ.get(name) for name in ("PYTEST_CURRENT_TEST", "OMP_NUM_THREADS", "NPROC")]
     raise RuntimeError(repr([os.getcwd(), *variables, sys.flags.hash_randomization, "pytest" in sys.modules]))
 
 def program(seed, lr):
@@ -209,7 +209,7 @@ def test_a_crash_is_a_run_with_its_error_and_what_was_printed(own_worker, varian
 def test_nothing_of_this_process_reaches_a_worker_but_what_is_listed(own_worker, root):
     """It works in the root of the project with one thread, fixed hashes and none of the variables of this session."""
     assert "PYTEST_CURRENT_TEST" in os.environ
-    assert f"RuntimeError: ['{root}', None, '1', 0, False]" == own_worker.train("surroundings", 0).error
+    assert f"RuntimeError: ['{root}', None, '1', '1', 0, False]" == own_worker.train("surroundings", 0).error
 
 
 def test_a_module_that_cannot_be_imported_is_said_by_every_run(worked, root):
@@ -339,6 +339,13 @@ WRONG = {
     "a wrong row": (iter([{"rmse": None}]), "in epoch 1 it yielded None as 'rmse'"),
     "an empty last row": (iter([{"rmse": 1}, {}]), "its last row is {} without 'rmse'"),
 }
+
+
+@pytest.mark.parametrize("result", [{"rmse": 1}, iter([{"mae": 1}])])
+def test_a_metric_of_a_curve_needs_its_curve(result):
+    """Otherwise it would be nan, and nobody would know why before a golden is written."""
+    with pytest.raises(ResultError, match="it yielded no 'rmse', whose curve metrics follow; yield {'rmse': ...} eve"):
+        results_of(result, ["rmse", "mae"], ["rmse"])
 
 
 @pytest.mark.parametrize("wrong", WRONG)

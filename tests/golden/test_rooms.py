@@ -20,8 +20,8 @@ ORDER = [
     "_catalogue",
     "_defaults",
     "_project",
-    "_ask",
     "_fixture",
+    "_ask",
 ]  # each may import those before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import requires
@@ -39,6 +40,26 @@ def test_fit(golden):
     golden.close({"decay": [(1 - RATE) ** step for step in range(5)]})
     guarded = Metric("rmse", margin="5%", better="lower", guard=lambda: [fit(seed, 0.01) for seed in range(12)])
     golden.statistical({"rmse": [fit(seed) for seed in range(12)]}, seeds=range(12), metrics=[guarded])
+"""
+EXPERIMENT = """
+import sys
+
+from fit import fit
+
+from goldmark import Metric, experiment
+
+
+@experiment(seeds=12, metrics=[Metric("rmse", margin="5%", better="lower", guard="slow"), Metric("torch", margin=None)])
+def line(seed, *, rate=0.1):
+    return {"rmse": fit(seed, rate), "torch": "torch" in sys.modules}
+
+
+slow = line.variant("slow", rate=0.01)
+
+
+def test_line(golden):
+    golden.runs(line)
+    assert [0.0] * 12 == [run.metrics["torch"] for run in line.runs()]
 """
 NEEDS = "which is not installed: pip install 'goldmark[torch]'"
 GIT = ("git", "-c", "user.name=goldmark", "-c", "user.email=goldmark@localhost", "-c", "commit.gpgsign=false")
@@ -90,6 +111,23 @@ def test_golden_is_held_in_every_tier(project):
         "statistical rmse: golden",
     ):
         assert line in changed.stdout
+
+
+def test_experiment_is_trained_read_and_trained_again(project):
+    """Its processes have no torch either; a change of the training code is seen."""
+    test = project / "test_line.py"
+    test.write_text(EXPERIMENT)
+    recorded = run("pytest", "test_line.py", "--golden-update", "--golden-reason", "a line", cwd=project)
+    held = run("pytest", "test_line.py", cwd=project)
+    (project / "fit.py").write_text(FIT.replace("range(60)", "range(6)"))
+    changed = run("pytest", "test_line.py", cwd=project)
+    (project / "fit.py").write_text(FIT)
+    test.unlink()
+    shutil.rmtree(project / "golden" / "line")
+    assert (0, 0, 1) == (recorded.returncode, held.returncode, changed.returncode), recorded.stdout
+    assert "line: 24 trained (no run yet)" in recorded.stdout
+    assert "line: 12 runs read" in held.stdout
+    assert "line: 12 trained (fit.py changed)" in changed.stdout
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: " ".join(["goldmark", *arguments]))

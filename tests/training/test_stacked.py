@@ -80,7 +80,7 @@ def nudged_twin(case):
 @pytest.mark.parametrize("name", CASES)
 def test_run_does_not_depend_on_its_neighbours(name):
     """Bitwise on a CPU: the same run in stacks of one, of two and of five, at other places."""
-    case = shortened(CASES[name], 6)
+    case = shortened(CASES[name], 3)
     fixed = next(variant.name for variant in case.variants if variant.role == "fixed")
     jobs = [Job(case, fixed, seed) for seed in range(5)]
     five, two, one = (train_stacked(its) for its in (jobs, [jobs[3], jobs[1]], [jobs[3]]))

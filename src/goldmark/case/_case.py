@@ -111,6 +111,11 @@ class Case(ABC, Generic[S]):
     scale: MatrixScale = "fast"
     sequential: bool = False  # a check trains few seeds first, and more only where they do not decide
 
+    @property
+    def place(self) -> str:
+        """The file whose function makes its runs, in full, or "" where the engine trains them."""
+        return ""
+
     def finish(self, history: Sequence[Mapping[str, float]]) -> dict[str, float]:
         """Return the metrics of a whole history, a row an epoch."""
         return {}

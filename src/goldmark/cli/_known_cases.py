@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -18,7 +19,7 @@ def cases_named(names: Iterable[str], project: Project) -> list[Case[Any]]:
 
     Raise `UsageError` for an unknown name, for one that two cases have, and for a case that cannot be loaded.
     """
-    own = {case.name: case for case in project.cases()} if project.case_entries else {}
+    own = {case.name: case for case in _own(project)}
     added = _added()
     _need_unique(own, added)
     chosen = list(dict.fromkeys(names)) or list(own) or [*CASES, *added]
@@ -27,9 +28,15 @@ def cases_named(names: Iterable[str], project: Project) -> list[Case[Any]]:
 
 def every_case(project: Project) -> list[Case[Any]]:
     """Return all cases that are known: the catalogue's, unless torch is missing, those of packages, the project's."""
-    own = [case.name for case in project.cases()] if project.case_entries else []
+    own = [case.name for case in _own(project)]
     names = [*(CASES if installed("torch") else ()), *_added(), *own]
     return cases_named(names, project) if names else []
+
+
+def _own(project: Project) -> list[Case[Any]]:
+    """Return the project's cases, without torch none that is of the catalogue, as in goldmark's own project."""
+    told = [entry for entry in project.case_entries if installed("torch") or not entry.startswith("goldmark.cases.")]
+    return replace(project, case_entries=tuple(told)).cases() if told else []
 
 
 def _added() -> dict[str, EntryPoint]:

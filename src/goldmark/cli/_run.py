@@ -106,8 +106,9 @@ def run_command(
         _need_alone(context, resume)
         options = read_options(resume)
     project = find_project()
-    cases, resolved = _cases(options, project), _device(options.device)
-    _need_engine(context, cases)
+    named = cases_named(options.cases, project)
+    _need_engine(context, named)
+    cases, resolved = _cases(options, named), _device(options.device)
     if out is not None:
         need_new_folder(out)
     elif _given(context, "checkpoint_every"):
@@ -153,20 +154,19 @@ def _need_alone(context: click.Context, folder: Path) -> None:
         raise UsageError(f"--resume {folder} goes on with what that run was asked for; leave out: {', '.join(given)}")
 
 
-def _cases(options: RunOptions, project: Project) -> list[Case[Any]]:
-    """Return the cases that are asked for; raise `UsageError` where one, its file or the goldens are not there."""
-    cases = cases_named(options.cases, project)
+def _cases(options: RunOptions, cases: Sequence[Case[Any]]) -> list[Case[Any]]:
+    """Return the cases as they are asked for; raise `UsageError` where a file or the goldens are not there."""
     companions = {name: Path(path) for name, path in options.companions.items()}
     need_takers(cases, companions, data=options.data is not None)
     if options.data is not None:
         cases = [_on_file(cases, Path(options.data), companions)]
     if options.preset is not None:
-        cases = list(at_preset([case for case in cases if isinstance(case, ModelCase)], options.preset))
+        cases = at_preset([case for case in cases if isinstance(case, ModelCase)], options.preset)
     if options.golden_dir is not None and not Path(options.golden_dir).is_dir():
         raise UsageError(
             f"--golden-dir {options.golden_dir}: there is no such folder; without the option none is needed"
         )
-    return cases
+    return list(cases)
 
 
 def _need_engine(context: click.Context, cases: Sequence[Case[Any]]) -> None:

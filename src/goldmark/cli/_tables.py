@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -193,12 +194,13 @@ def number_text(value: float | None) -> str:
 
 
 def folded(name: str, unit: str = "1") -> str:
-    """Return a name, broken at its underscores where it is long, with a unit below it."""
+    """Return a name, broken at its underscores and spaces where it is long, with a unit below it."""
     lines = [""]
-    for part in name.replace("_", "_ ").split():
-        if len(lines[-1]) + len(part) > _HEADER and lines[-1]:
+    for part in re.findall(r"[^_ ]*[_ ]?", name):
+        if len(lines[-1]) + len(part.rstrip()) > _HEADER and lines[-1]:
             lines.append("")
         lines[-1] += part
+    lines = [line.rstrip() for line in lines]
     return "\n".join(lines if unit == "1" else [*lines, unit])
 
 

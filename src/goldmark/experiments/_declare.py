@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
 
@@ -15,11 +17,17 @@ from goldmark.experiments._obtain import obtain
 DEFAULT = "default"  # the variant of the function's own default arguments
 SHOWN = 10  # lines of what a failed run has printed
 Function = Callable[..., Any]
+_BY_PLACE = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+_BY_NAME = {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ExperimentVariant(Variant):
     """A variant whose runs can be read where it is declared."""
+
+    def __repr__(self) -> str:
+        """Return its name, and that of its experiment."""
+        return f"<variant {self.name}>" if self.case is None else f"<variant {self.case.name}/{self.name}>"
 
     def runs(self) -> list[Run]:
         """Return its runs, a seed each: those that are there, and where something has changed, newly trained ones."""
@@ -42,12 +50,12 @@ class ExperimentVariant(Variant):
         return fmean(self.values(metric).values())
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Experiment(Case[Mapping[str, Any]]):
     """A case whose runs a function makes: `function(seed, **settings)` returns metrics, or yields some every epoch."""
 
     function: Function
-    data: tuple[str, ...] = ()  # files and folders that it reads, where nobody can see it open them
+    data: tuple[str, ...] = ()  # files and folders that it reads, where nobody sees it open them
     environment: tuple[str, ...] = ()  # variables of the environment that it may see, beside the usual ones
     own: ExperimentVariant = field(init=False, compare=False, repr=False)
 
@@ -55,9 +63,24 @@ class Experiment(Case[Mapping[str, Any]]):
         object.__setattr__(self, "own", self.variant(DEFAULT))
 
     @property
+    def place(self) -> str:
+        """The file of the function, in full, or "" where it stands in none, as in an interpreter."""
+        file = inspect.getsourcefile(inspect.unwrap(self.function))
+        return os.path.abspath(file) if file is not None and Path(file).is_file() else ""  # noqa: PTH100 - with links
+
+    @property
     def returned(self) -> list[str]:
         """Return the names of the metrics that the function gives; those of a curve follow from its history."""
         return [metric.name for metric in self.metrics if metric.curve is None]
+
+    @property
+    def followed(self) -> list[str]:
+        """Return the names of the metrics whose curves others follow."""
+        return sorted({metric.curve.of for metric in self.metrics if metric.curve is not None})
+
+    def __repr__(self) -> str:
+        """Return its name, which is all that a failing assertion has to show of it."""
+        return f"<experiment {self.name}>"
 
     def __call__(self, seed: int, **settings: Any) -> Any:
         """Call the function itself, in this process, as if it were no experiment."""
@@ -73,6 +96,8 @@ class Experiment(Case[Mapping[str, Any]]):
         return cast("ExperimentVariant", super().variant(name))  # all its variants are
 
     def _declare(self, name: str, says: str, changes: Mapping[str, Any]) -> None:
+        if not name or name.startswith(".") or {"/", "\\"} & set(name):
+            raise UsageError(f"a variant cannot be named {name!r}: folders of its runs and goldens have that name")
         taken = [variant.name for variant in self.variants]
         if name in taken:
             raise UsageError(f"experiment '{self.name}' has a variant '{name}' already; give this one another name")
@@ -121,15 +146,22 @@ def experiment(
 
     The function returns its metrics, or yields a dict of them every epoch; its other arguments have defaults that JSON
     can hold, and variants change them. `metrics` are the rules by which goldens hold its numbers: `guard` names the
-    variant whose bug the golden must see. `data` names files and folders, relative to the project, that code outside of
-    Python opens; what Python opens is seen. `environment` names variables that the function may see. `sequential`
-    lets checks stop at few seeds where these decide. Raise `UsageError` where the function is not one of a module, or
-    an argument has no default, or one that JSON cannot hold.
+    variant whose bug the golden must see. `environment` names variables that the function may see. `sequential` lets
+    checks stop at few seeds where these decide.
+
+    A run is read again until something changes that its process was seen to use: code, what Python opens, lists or
+    looks for, versions of libraries. `data` names files and folders, relative to the project or in full, that nobody
+    sees it use: those that libraries open in C, C++ or Rust (pyarrow and parquet, HDF5, OpenCV, `torch.from_file`),
+    those that programs read, those below folders of temporary or hidden files (`~/.cache`), and those of which only
+    `os.scandir` tells the size. Times, networks, the number of cores, edits of an installed library that leave its
+    version, and docstrings that another file reads cannot be seen at all: train with `--fresh` after they changed.
+
+    Raise `UsageError` where the function is not one of a module, or an argument has no default, or one that JSON cannot
+    hold.
     """
-    rules = _metrics(metrics)
+    rules, files, variables = _metrics(metrics), _names("data", data), _names("environment", environment)
     if type(seeds) is not int or seeds < 1:
         raise UsageError(f"seeds is {seeds!r}; give how many seeds the experiment trains with, such as 12")
-
     if sequential and seeds < LOOKS[-1]:
         raise UsageError(
             f"seeds is {seeds}; a sequential check looks at up to {LOOKS[-1]}: give as many, or leave it out"
@@ -156,8 +188,8 @@ def experiment(
             claims=tuple(claims),
             sequential=sequential,
             function=function,
-            data=tuple(data),
-            environment=tuple(environment),
+            data=files,
+            environment=variables,
         )
 
     return declare
@@ -173,21 +205,35 @@ def _told(failed: Run) -> str:
 def _metrics(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
     """Return the metrics; raise `UsageError` for what is none, for one that comes twice, and for guards of values."""
     wanted = "metrics takes a list, metrics=[Metric('val_rmse', margin='2%')]"
-    if isinstance(metrics, str | Mapping) or not all(isinstance(metric, Metric) for metric in metrics):
+    if not isinstance(metrics, list | tuple) or not all(isinstance(metric, Metric) for metric in metrics):
         raise UsageError(f"{wanted}; it was given {metrics!r}")
     names = [metric.name for metric in metrics]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice or not names:
         raise UsageError(f"metrics names '{twice}' twice" if twice else f"{wanted}; it was given none")
     for metric in metrics:
+        if metric.curve is not None and metric.curve.of not in names:
+            of = metric.curve.of
+            raise UsageError(f"'{metric.name}' follows '{of}', which metrics has not; add Metric('{of}', margin=None)")
         if not (metric.guard is None or isinstance(metric.guard, str)):
             raise UsageError(f"the guard of '{metric.name}' is {metric.guard!r}; name a variant: guard='raw_inputs'")
     return tuple(metrics)
 
 
+def _names(argument: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names; raise `UsageError` for one text, of which each letter would be a name, and for what is none."""
+    given = [names] if isinstance(names, str | os.PathLike) else list(names)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in given):
+        texts = ", ".join(repr(str(name)) for name in given)
+        raise UsageError(f"{argument} takes a list of names, {argument}=[{texts}]; it was given {names!r}")
+    return tuple(given)
+
+
 def _name(function: Function) -> str:
     """Return the name of a function of a module; raise `UsageError` for another one: no worker could import it."""
     name = getattr(function, "__qualname__", repr(function))
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise UsageError(f"'{name}' is asynchronous; let a plain function call it: asyncio.run({name}(seed))")
     if "<" in name or "." in name or not inspect.isfunction(function):
         raise UsageError(f"'{name}' is not a function of a module, which a worker could import; define it at the top")
     return name
@@ -196,9 +242,15 @@ def _name(function: Function) -> str:
 def _defaults(name: str, function: Function) -> dict[str, Any]:
     """Return the arguments of a function with their defaults, but for the seed."""
     parameters = list(inspect.signature(function).parameters.values())
-    if not parameters or parameters[0].default is not inspect.Parameter.empty:
+    own = [p for p in parameters[:1] if p.kind in _BY_PLACE and p.default is inspect.Parameter.empty]
+    if not own:
         raise UsageError(f"experiment '{name}' takes no seed; its first argument is the seed: def {name}(seed, ...)")
     for parameter in parameters[1:]:
+        if parameter.kind not in _BY_NAME:
+            raise UsageError(
+                f"experiment '{name}': argument '{parameter}' is not one that variants can name; write each "
+                f"with its default: def {name}(seed, *, lr=0.01)"
+            )
         if parameter.default is inspect.Parameter.empty:
             raise UsageError(f"experiment '{name}': argument '{parameter.name}' has no default; give it one")
     settings = {parameter.name: parameter.default for parameter in parameters[1:]}

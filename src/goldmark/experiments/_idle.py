@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goldmark._session import Session
 from goldmark.case import Run
 from goldmark.experiments._worker import Worker
-from goldmark.runs import changed
+from goldmark.runs import outdated
 
 if TYPE_CHECKING:
     from goldmark.experiments._declare import Experiment
@@ -28,7 +29,7 @@ class IdleWorkers:
     lock: threading.Lock = field(default_factory=threading.Lock)
     timer: threading.Timer | None = None
 
-    def take(self, case: Experiment, root: Path) -> Worker | None:
+    def take(self, case: Experiment, session: Session) -> Worker | None:
         """Return a worker of an experiment that waits, unless something that it has loaded has changed since.
 
         Those of another experiment, and those that are outdated, end.
@@ -38,7 +39,7 @@ class IdleWorkers:
                 if not self.waiting:
                     return None
                 kind, worker, run = self.waiting.pop()
-            if kind == (case.function, root) and worker.alive and changed(run, root) is None:
+            if kind == (case.function, session.root) and worker.alive and outdated(session, run) is None:
                 return worker
             worker.close()
 

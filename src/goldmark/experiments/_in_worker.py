@@ -142,7 +142,8 @@ def _trained(
         return {"error": f"data names '{lacking}', which is not in {root}; name what is there, relative to the project"}
     started = time.perf_counter()
     try:
-        metrics, history = results_of(function(command["seed"], **command["settings"]), told["metrics"])
+        result = function(command["seed"], **command["settings"])
+        metrics, history = results_of(result, told["metrics"], told["followed"])
     except ResultError as error:
         return {"error": str(error)}
     except BaseException as error:  # noqa: BLE001 - whatever it raises, it is the error of this run
@@ -168,7 +169,8 @@ def _failed(error: BaseException, where: str) -> dict[str, Any]:
         trace = trace.tb_next
     traceback.print_exception(type(error), error, trace)
     sys.stderr.flush()
-    return {"error": f"{where}{type(error).__name__}: {error}".rstrip(": "), "dead": True}
+    first, *more = str(error).splitlines() or [""]  # the others stand in the trace
+    return {"error": f"{where}{type(error).__name__}: {first}{' ...' if more else ''}".rstrip(": "), "dead": True}
 
 
 def _device() -> str:

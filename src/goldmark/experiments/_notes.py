@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,8 @@ class Notes:
         self._place = 0  # of the first line that was not read yet
         self._reads: dict[str, State | None] = {}  # what was there when it was opened or looked for
         self._written: set[str] = set()
-        self._present: set[str] = set()
+        self._made: set[str] = set()  # folders that were not there before
+        self._looked: Kinds = {"present": {}, "sizes": {}, "links": {}}
         self._sources: dict[str, str] = {}
         self._folders: dict[str, list[str]] = {}
         self._modules: dict[str, str] = {}
@@ -42,6 +44,8 @@ class Notes:
     def ingredients(self, data: Sequence[str], hashes: dict[str, str]) -> Kinds:
         """Return what runs are made of; `hashes` are those of the data before it trained."""
         self._take()
+        for folder in filter(self._is_own, self._folders):
+            self._written |= {(Path(folder) / name).as_posix() for name in ingredients.names_in(self._root / folder)}
         self._never |= {
             f"{name} changed while it trained": ""
             for name, then in hashes.items()
@@ -49,15 +53,16 @@ class Notes:
         }
         if self._programs and not data:
             self._never[f"it starts {self._programs[0]}; name what that reads: data=[...]"] = ""
-        files, missing = self._files()
+        files, made, missing = self._files()
         made_of = {
             "machine": dict(ingredients.machine()),
             "environment": self._environment,
             **self._modules_by_place(),
             "sources": dict(sorted(self._sources.items())),
             "files": files,
+            "made": made,
             "missing": missing,
-            "present": dict.fromkeys(sorted(self._present - self._written - {".", *self._reads, *self._sources}), ""),
+            **self._looked_at(),
             "folders": {name: json.dumps(self._not_written(name, names)) for name, names in self._folders.items()},
             "written": dict.fromkeys(sorted(self._written), ""),
             "data": hashes,
@@ -80,12 +85,13 @@ class Notes:
                     self._add(*json.loads(line))
 
     def _add(self, kind: str, name: str, value: Any) -> None:
-        if kind == "write":
+        if kind in {"write", "made"} or self._is_output(kind, name, value):
             self._written.add(name)
+            self._made |= {name} if kind == "made" else set()
         elif kind == "read" and name not in self._written:
             self._reads.setdefault(name, value)
-        elif kind == "present":
-            self._present.add(name)
+        elif kind in self._looked:
+            self._looked[kind].setdefault(name, value)
         elif kind == "source" and self._sources.setdefault(name, value) != value:
             self._never[f"{name} changed while it trained"] = ""
         elif kind == "list":
@@ -95,23 +101,41 @@ class Notes:
         elif kind == "program":
             self._programs.append(name)
 
-    def _files(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the hashes of files that were read, and what was looked for and is not there.
+    def _files(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+        """Return the hashes of files that were read, of those looked for in vain and then written, and what is missing.
 
-        What was looked for in vain and then written stands there the next time: it is one of the files.
+        What was written stands there the next time, where it would be read.
         """
-        files, missing = {}, {}
+        files: dict[str, str] = {}
+        made: dict[str, str] = {}
+        missing: dict[str, str] = {}
         for name, then in sorted(self._reads.items()):
             path = self._root / name
             now = state_of(path)
-            made = then is None and name in self._written
-            if now != then and not made:
+            is_made = then is None and (name in self._written or self._is_own(name))
+            if now != then and not is_made:
                 self._never[f"{name} changed while it trained"] = ""
-            elif now is None and not made:
-                missing[name] = ""
+            elif now is None and not is_made:
+                missing[name] = "link" if os.path.lexists(path) else ""
             elif path.is_file():
-                files[name] = bytes_hash_of(path)
-        return files, missing
+                (made if is_made else files)[name] = bytes_hash_of(path)
+        return files, made, missing
+
+    def _is_output(self, kind: str, name: str, value: Any) -> bool:
+        """Tell whether what was read or looked at can only have been written since, as libraries in C++ do unseen."""
+        return (kind in self._looked or (kind == "read" and value is not None)) and self._is_own(name)
+
+    def _is_own(self, name: str) -> bool:
+        """Tell whether a name is that of a folder that was not there before, or lies in one."""
+        return any(place.as_posix() in self._made for place in (Path(name), *Path(name).parents))
+
+    def _looked_at(self) -> Kinds:
+        """Return what was seen of files that were not read, without what is known better or was written."""
+        known = {".", *self._written, *self._reads, *self._sources}
+        return {
+            kind: {name: values[name] for name in sorted(set(values) - (self._written if kind == "links" else known))}
+            for kind, values in self._looked.items()
+        }
 
     def _not_written(self, folder: str, names: list[str]) -> list[str]:
         return [name for name in names if (Path(folder) / name).as_posix() not in self._written]

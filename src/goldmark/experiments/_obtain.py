@@ -90,29 +90,41 @@ def _of_engine(
 def _read_or_trained(case: Experiment, wanted: Sequence[tuple[str, int]], session: Session, on_run: OnRun) -> Obtained:
     runs: dict[tuple[str, int], Run] = {}
     missing, trained = [], Counter[str]()
+
+    def take(finished: Finished) -> None:
+        run = with_curves(finished.run, case.metrics)
+        runs[run.variant, run.seed] = run
+        _count(session, finished)
+        on_run(run)
+
     for variant, seed in dict.fromkeys(wanted):
         run, why = reusable(session, case, variant, seed)
         if run is None:
             missing.append((variant, seed, why))
         else:
-            runs[variant, seed] = run
-            _count(session, Finished(run=run))
-            on_run(run)
+            take(Finished(run=run))
     with closing(_finished(case, missing, session)) as all_finished:  # it ends with this loop, however that ends
         for finished in all_finished:
-            runs[finished.run.variant, finished.run.seed] = finished.run
-            _count(session, finished)
+            take(finished)
             trained.update([finished.why] if finished.why else [])
-            on_run(finished.run)
-    complete = [with_curves(runs[address], case.metrics) for address in wanted]
-    return Obtained(runs=complete, n_read=len(runs) - trained.total(), trained=trained)
+    return Obtained(runs=[runs[address] for address in wanted], n_read=len(runs) - trained.total(), trained=trained)
 
 
 def _finished(case: Experiment, missing: Sequence[tuple[str, int, str]], session: Session) -> Generator[Finished]:
     """Yield the missing runs as they are finished, and tell how far it is where that takes its time."""
     if not missing:
         return
-    open_store(session.folder)
+    try:
+        open_store(session.folder)
+        yield from _trained(case, missing, session)
+    except OSError as error:  # of the store, or of the folder of temporary files: whatever fails in a run is the run's
+        raise UsageError(
+            f"runs cannot be kept in '{session.folder}' ({error}); let it be a folder that can be written, or name "
+            "another one: ini option goldmark_runs_dir"
+        ) from error
+
+
+def _trained(case: Experiment, missing: Sequence[tuple[str, int, str]], session: Session) -> Generator[Finished]:
     schedule, n_finished = Schedule(case, session, missing), 0
     started = time.monotonic()
     due = started + SILENT_S
@@ -152,7 +164,7 @@ def _trained_here(case: Experiment, wanted: Sequence[tuple[str, int]], on_run: O
 def _here(case: Experiment, variant: str, seed: int) -> Run:
     started = time.perf_counter()
     settings = case.settings_of(variant)
-    metrics, history = results_of(case.function(seed, **settings), case.returned)
+    metrics, history = results_of(case.function(seed, **settings), case.returned, case.followed)
     return Run(
         case=case.name,
         scale=case.scale,

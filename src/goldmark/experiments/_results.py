@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Row = dict[str, float]
@@ -14,15 +14,21 @@ class ResultError(ValueError):
     """A result that is not the numbers that the experiment declares."""
 
 
-def results_of(result: Any, metrics: Sequence[str]) -> tuple[Row, list[Row]]:
+def results_of(result: Any, metrics: Sequence[str], followed: Iterable[str] = ()) -> tuple[Row, list[Row]]:
     """Return (metrics, history) of what a training function returned; one that yields is run to its end.
 
     The metrics of one that yields are what it returns, or else its last row. Raise `ResultError` for what is no dict of
-    numbers, for a metric that is missing and for one that was not declared.
+    numbers, for a metric that is missing and for one that was not declared, and where no row has one whose curve is
+    `followed`.
     """
+    rows, returned = _yielded(result, metrics) if isinstance(result, Iterator) else ([], result)
+    for name in followed:
+        if all(name not in row for row in rows):
+            raise ResultError(
+                f"it yielded no '{name}', whose curve metrics follow; yield {{'{name}': ...}} every epoch"
+            )
     if not isinstance(result, Iterator):
         return _metrics(result, metrics, "it returned"), []
-    rows, returned = _yielded(result, metrics)
     if returned is not None:
         return _metrics(returned, metrics, "it returned"), rows
     if not rows:

@@ -15,7 +15,7 @@ from goldmark.case import Run
 from goldmark.experiments._idle import IDLE
 from goldmark.experiments._remote import RemoteWorker
 from goldmark.experiments._worker import Worker
-from goldmark.runs import Lock, lock_now, n_cores, read_run, reusable, store_path, take_slot, write_run
+from goldmark.runs import Lock, lock_now, n_cores, note_outputs, read_run, reusable, store_path, take_slot, write_run
 
 if TYPE_CHECKING:
     from goldmark.experiments._declare import Experiment
@@ -135,6 +135,7 @@ class Schedule:
         try:
             run = lane.train(missing.variant, missing.seed)
             if run is not None:
+                note_outputs(self.session.folder, run)
                 write_run(missing.path, run)
                 self._finished.put(Finished(run=read_run(missing.path), why=missing.why))
         finally:
@@ -212,7 +213,7 @@ def _n_places(session: Session) -> int:
 def _worker(case: Experiment, session: Session) -> Worker | RemoteWorker:
     if session.machines == "ray":
         return RemoteWorker(case, session.root)
-    return IDLE.take(case, session.root) or Worker(case, session.root)
+    return IDLE.take(case, session) or Worker(case, session.root)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

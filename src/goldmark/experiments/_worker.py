@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from goldmark.case import Run, UsageError, recipe_of
 from goldmark.fingerprint import fingerprint
-from goldmark.runs._ingredients import named_files, versions_of
+from goldmark.runs._ingredients import maker, named_files, versions_of
 
 if TYPE_CHECKING:
     from goldmark.experiments._declare import Experiment
@@ -122,7 +121,7 @@ class Worker:
 
     def _run(self, variant: str, seed: int, settings: Mapping[str, Any], reply: Mapping[str, Any]) -> Run:
         error = reply.get("error")
-        ingredients = dict(reply.get("ingredients", {}))
+        ingredients = {"function": {maker(self._case.place, self._root): ""}, **reply.get("ingredients", {})}
         if "imported" in reply:
             ingredients["versions"] = versions_of(reply["imported"], self._root)
         return Run(
@@ -158,16 +157,16 @@ class Worker:
 
 def _introduction(case: Experiment, root: Path) -> dict[str, Any]:
     """Return what a worker has to know before it imports anything of the user."""
-    file = inspect.getsourcefile(inspect.unwrap(case.function))
-    if file is None or not Path(file).is_file():
+    if not case.place:
         raise UsageError(f"experiment '{case.name}' stands in no file that a worker could import; write it into one")
     return {
         "root": str(root.absolute()),
         "path": [os.path.abspath(entry) for entry in sys.path],  # noqa: PTH100 - "" is the current directory
         "module": case.function.__module__,
-        "file": os.path.abspath(file),  # noqa: PTH100 - links stay as they are
+        "file": case.place,
         "function": case.function.__qualname__,
         "metrics": case.returned,
+        "followed": case.followed,
         "data": list(case.data),
         "environment": [*_TELLING, *case.environment],
     }
@@ -178,6 +177,7 @@ def _environment(case: Experiment, folder: Path) -> dict[str, str]:
     passed = {name: os.environ[name] for name in (*_PASSED, *_TELLING) if name in os.environ}
     fixed = {f"{library}_NUM_THREADS": "1" for library in _THREADS}
     fixed |= {"VECLIB_MAXIMUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONHASHSEED": "0"}
+    fixed |= {"NPROC": "1"}  # the size of XLA's pool of threads (JAX), which no other variable and no flag limits
     fixed |= {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), NOTES: str(folder)}
     named = {name: os.environ[name] for name in case.environment if name in os.environ}
     return passed | fixed | named

@@ -98,22 +98,26 @@ def sha256(content: bytes) -> str:
 
 def hash_of(file: Path) -> str:
     """Return the hash of a file, read again only after it has changed: of Python's code, and else of its bytes."""
-    state = file.stat()
-    return _hash_of(file, state.st_mtime_ns, state.st_size)
+    return _hash_of(file, *_state_of(file))
 
 
 def bytes_hash_of(file: Path) -> str:
     """Return the hash of a file's bytes, whatever they are, read again only after it has changed."""
+    return _bytes_hash_of(file, *_state_of(file))
+
+
+def _state_of(file: Path) -> tuple[int, int, int, int]:
+    """Return what tells two states of a file apart: the last two also where its time was set back."""
     state = file.stat()
-    return _bytes_hash_of(file, state.st_mtime_ns, state.st_size)
+    return state.st_mtime_ns, state.st_size, state.st_ctime_ns, state.st_ino
 
 
 @cache
-def _hash_of(file: Path, changed_ns: int, size: int) -> str:  # the state is a part of the key
-    return code_hash(file.read_bytes()) if file.suffix == ".py" else _bytes_hash_of(file, changed_ns, size)
+def _hash_of(file: Path, *state: int) -> str:  # which is a part of the key
+    return code_hash(file.read_bytes()) if file.suffix == ".py" else _bytes_hash_of(file, *state)
 
 
 @cache
-def _bytes_hash_of(file: Path, changed_ns: int, size: int) -> str:
+def _bytes_hash_of(file: Path, *state: int) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

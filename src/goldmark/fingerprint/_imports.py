@@ -18,7 +18,7 @@ from typing import TypeGuard
 from goldmark.fingerprint import normalized
 from goldmark.fingerprint._code import children
 
-_INSTALLED = {"site-packages", "dist-packages"}
+INSTALLED = {"site-packages", "dist-packages"}
 _STANDARD_LIBRARY = Path(ast.__file__).parent
 _IMPORTERS = {"import_module", "__import__", "importorskip"}  # functions that import the module of a given name
 
@@ -276,12 +276,12 @@ def _is_own(name: str, file: Path, root: Path) -> bool:
 
 def is_source(name: str, file: Path, root: Path) -> bool:
     """Tell whether a module's file is code that is worked on: the project's own, or that of no installation."""
-    return _is_own(name, file, root) or not (_INSTALLED & set(file.parts) or file.is_relative_to(_STANDARD_LIBRARY))
+    return _is_own(name, file, root) or not (INSTALLED & set(file.parts) or file.is_relative_to(_STANDARD_LIBRARY))
 
 
 def is_inside(path: Path, root: Path) -> bool:
     """Tell whether a path lies under a project's root, and in no Python installation there."""
-    if not path.is_relative_to(root) or _INSTALLED & set(path.relative_to(root).parts):
+    if not path.is_relative_to(root) or INSTALLED & set(path.relative_to(root).parts):
         return False
     installations = {Path(sys.prefix), Path(sys.base_prefix)}
     return not any(path.is_relative_to(prefix) for prefix in installations if prefix.is_relative_to(root))

@@ -73,7 +73,7 @@ class Project:
         module, _, attribute = entry.partition(":")
         way_out = "write module:ATTRIBUTE, where a case can be imported from"
         try:
-            with naming_extras("it"):
+            with naming_extras(f"'{entry}' of goldmark_cases"):
                 case = getattr(import_module(module), attribute)
         except UsageError:
             raise

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from goldmark.runs._folder import Progress, alone, difference, keep, locked, made_from, read_whole, stored_runs
-from goldmark.runs._ingredients import changed
 from goldmark.runs._jobs import Engine, Job, Keep, Task, by_variant, n_runs, plan_jobs
 from goldmark.runs._logs import append_rows, has_logs, log_folder, log_sizes, start_logs
-from goldmark.runs._reuse import NEW, reusable, store_path
+from goldmark.runs._outputs import note_outputs
+from goldmark.runs._reuse import NEW, outdated, reusable, store_path
 from goldmark.runs._since import ingredients_of
 from goldmark.runs._slots import Lock, lock_now, n_cores, open_store, take_slot
 from goldmark.runs._sources import files_of, is_of_catalogue, sources_of
@@ -23,7 +23,6 @@ __all__ = [
     "alone",
     "append_rows",
     "by_variant",
-    "changed",
     "checkpoint_path",
     "difference",
     "files_of",
@@ -39,7 +38,9 @@ __all__ = [
     "made_from",
     "n_cores",
     "n_runs",
+    "note_outputs",
     "open_store",
+    "outdated",
     "plan_jobs",
     "read_run",
     "read_whole",

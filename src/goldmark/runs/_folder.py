@@ -88,10 +88,10 @@ def locked(paths: Iterable[Path], *, wait: bool) -> Iterator[bool]:
 
 
 def read_whole(path: Path) -> Run | None:
-    """Return a run, or None where there is no file, or one that is cut off or of another version."""
+    """Return a run, or None where no file can be read, or one that is cut off or of another version."""
     try:
         return read_run(path)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -3,6 +3,7 @@
 `Run.ingredients` holds, by kind, {name: what it was}. Files and folders are named relative to the root of the project,
 and those outside of it in full:
 
+function: the file of the function that made it -> nothing
 never: why it cannot be used again -> nothing
 machine: python, cpu, gpu
 environment: a variable -> the hash of its value, for it may be a secret, or "" where it is not set
@@ -12,9 +13,12 @@ modules: a module that was looked for -> its file in the project, "folder" of a 
 installed: "modules" -> the names of all others that were imported, as JSON
 sources: a file of code that was imported -> the hash of the code
 files: a file that was opened -> the hash of its bytes
-missing: a file or folder that was looked for in vain -> nothing
-present: a file or folder that was looked at, and not opened -> nothing
+missing: a file or folder that was looked for in vain -> nothing, or "link" where one leads to it
+present: what was looked at, and not opened -> file, folder or other
+sizes: a file whose size was looked at -> the size in bytes
+links: a link that was looked at -> where it leads
 folders: a folder that was listed -> the names in it, as JSON
+made: a file that was looked for in vain, and then written -> the hash of its bytes; without it the run is the same
 written: what the run itself wrote -> nothing
 data: a file or folder that the experiment names -> its hash
 """
@@ -24,6 +28,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
@@ -47,7 +52,7 @@ _EDITABLE = {"_EditableFinder", "RedirectingFinder"}  # finders of modules that 
 
 def changed(run: Run, root: Path) -> str | None:
     """Return which ingredient of a run has changed, as in "model.py changed"; None where none has."""
-    if not run.ingredients:
+    if not set(run.ingredients) - {"function"}:
         return "nobody saw what it was made of"
     return next((why for changes in _CHANGES for why in changes(run.ingredients, root)), None)
 
@@ -55,6 +60,16 @@ def changed(run: Run, root: Path) -> str | None:
 def named_files(ingredients: Ingredients) -> dict[str, str]:
     """Return {path: hash} of the code and the data of a run."""
     return {name: known for kind in ("sources", "files", "data") for name, known in ingredients.get(kind, {}).items()}
+
+
+def maker(place: str, root: Path) -> str:
+    """Return the name of the file of a function that makes runs, by whichever links it is reached."""
+    return name_of(Path(place).resolve(), root.resolve()) if place else ""
+
+
+def maker_of(run: Run) -> str:
+    """Return the name of the file of the function that made a run, "" where nobody noted it."""
+    return next(iter(run.ingredients.get("function", {})), "")
 
 
 @cache
@@ -116,6 +131,11 @@ def place_of(name: str, spec: ModuleSpec | None, root: Path) -> str:
     return name_of(file, root) if is_source(name, file, root) else "installed"
 
 
+def kind_of(state: os.stat_result) -> str:
+    """Return what kind of thing a state is of: file, folder or other."""
+    return "folder" if stat.S_ISDIR(state.st_mode) else "file" if stat.S_ISREG(state.st_mode) else "other"
+
+
 def name_of(file: Path, root: Path) -> str:
     """Return a path relative to the root of the project, or in full where it lies elsewhere."""
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
@@ -158,7 +178,8 @@ def _hashed(kind: str, hashed: Callable[[Path], str]) -> Callable[[Ingredients, 
         for name, then in made_of.get(kind, {}).items():
             path = root / name
             if not path.exists():
-                yield f"{name} is gone"
+                if kind != "made":
+                    yield f"{name} is gone"
             elif path.is_dir() or hashed(path) != then:
                 yield f"{name} changed"
 
@@ -166,19 +187,35 @@ def _hashed(kind: str, hashed: Callable[[Path], str]) -> Callable[[Ingredients, 
 
 
 def _looked_for(made_of: Ingredients, root: Path) -> Iterator[str]:
-    for name in made_of.get("missing", {}):
-        if os.path.lexists(root / name):
-            yield f"{name} is there now"
-    for name in made_of.get("present", {}):
-        if not (root / name).exists():
-            yield f"{name} is gone"
+    for name, then in made_of.get("missing", {}).items():
+        path = root / name
+        if path.exists() or os.path.lexists(path) != (then == "link"):
+            yield f"{name} is {'there now' if os.path.lexists(path) else 'gone'}"
+    written = made_of.get("written", {})
+    for kind, look in _LOOKS.items():
+        for name, then in made_of.get(kind, {}).items():
+            if name in written:
+                continue
+            now = _seen_by(look, root / name)
+            if now != then:
+                yield f"{name} {'is gone' if now is None else 'changed'}"
+
+
+def _seen_by(look: Callable[[Path], str], path: Path) -> str | None:
+    try:
+        return look(path)
+    except OSError:
+        return None
 
 
 def _folders(made_of: Ingredients, root: Path) -> Iterator[str]:
     written = made_of.get("written", {})
     for name, then in made_of.get("folders", {}).items():
-        now = [entry for entry in names_in(root / name) if (Path(name) / entry).as_posix() not in written]
-        if now != json.loads(then):
+        now, before = (
+            [entry for entry in names if (Path(name) / entry).as_posix() not in written]
+            for names in (names_in(root / name), json.loads(then))
+        )
+        if now != before:
             yield f"folder {name} has other files"
 
 
@@ -189,9 +226,14 @@ def _data(made_of: Ingredients, root: Path) -> Iterator[str]:
             yield f"{name} {'changed' if now else 'is gone'}"
 
 
+_LOOKS: Mapping[str, Callable[[Path], str]] = {
+    "present": lambda path: kind_of(path.stat()),
+    "sizes": lambda path: str(path.stat().st_size),
+    "links": os.readlink,
+}
 _CHANGES = (  # what is asked fast comes first
     *(_never, _machine, _environment, _versions, _hashed("sources", hash_of), _hashed("files", bytes_hash_of)),
-    *(_looked_for, _folders, _modules, _data),
+    *(_hashed("made", bytes_hash_of), _looked_for, _folders, _modules, _data),
 )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from goldmark._session import Session
-from goldmark.case import Case, ModelCase, Run, recipe_of
+from goldmark.case import Case, ModelCase, Run, UsageError, recipe_of
 from goldmark.runs._folder import read_whole
-from goldmark.runs._ingredients import changed
+from goldmark.runs._ingredients import changed, maker, maker_of
 from goldmark.runs._jobs import Job
+from goldmark.runs._outputs import with_outputs
 from goldmark.runs._since import what_changed
 from goldmark.runs._store import run_file
 
@@ -32,11 +34,12 @@ def reusable(
     """
     path = store_path(session, case, variant, seed)
     run = read_whole(path)
+    _need_one_function(session, case, run)
     if run is None:
         return None, "a damaged file" if path.exists() else NEW
     own = run.session == session.token
     if own and not isinstance(case, ModelCase):  # of now, whatever has changed since: a session sees one state
-        return run, ""
+        return (run, "") if _same_arguments(case, run) else (None, "other arguments")
     if session.fresh and not own:
         return None, "all are trained anew"
     if run.error is not None and not run.metrics:
@@ -48,6 +51,32 @@ def reusable(
 def _changed(session: Session, case: Case[Any], run: Run, device: str) -> str | None:
     if isinstance(case, ModelCase):
         return what_changed(run, Job(case, run.variant, run.seed, device))
-    if run.exact["recipe"] != recipe_of(case.settings_of(run.variant)):
-        return "other arguments"
-    return changed(run, session.root)
+    if maker_of(run) != maker(case.place, session.root):
+        return "the function of another file"
+    return outdated(session, run) if _same_arguments(case, run) else "other arguments"
+
+
+def outdated(session: Session, run: Run) -> str | None:
+    """Return what has changed since an experiment's run, besides what other runs have written beside its outputs."""
+    why, written = changed(run, session.root), run.ingredients.get("written")
+    if why is None or not written:
+        return why
+    made_of = {**run.ingredients, "written": with_outputs(written, session.folder)}
+    return changed(replace(run, ingredients=made_of), session.root)
+
+
+def _need_one_function(session: Session, case: Case[Any], run: Run | None) -> None:
+    """Raise `UsageError` where the session has trained another experiment of that name, here or elsewhere."""
+    here = maker(case.place, session.root)
+    there = session.makers.setdefault(case.name, here)
+    if there == here and run is not None and run.session == session.token:
+        there = maker_of(run) or here
+    if there != here:
+        raise UsageError(
+            f"two experiments are named '{case.name}', in {there} and in {here}; give one function another name: runs "
+            "and goldens are kept by it"
+        )
+
+
+def _same_arguments(case: Case[Any], run: Run) -> bool:
+    return bool(run.exact["recipe"] == recipe_of(case.settings_of(run.variant)))

@@ -37,8 +37,12 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file in one step: whoever reads it, and whenever the writer dies, sees all of it or what was before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_suffix(f".{os.getpid()}.tmp")
-    staged.write_bytes(content)
-    staged.replace(path)
+    try:
+        staged.write_bytes(content)
+        staged.replace(path)
+    except OSError:  # the disk is full, say
+        staged.unlink(missing_ok=True)
+        raise
 
 
 def read_run(path: Path) -> Run:

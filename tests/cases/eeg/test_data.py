@@ -231,9 +231,8 @@ def test_realistic_windows_run_to_claims_on_any_data(tmp_path, monkeypatch):
     np.savez(tmp_path / "w.npz", X=whole["X"].float(), y=whole["y"].clamp_min(0.3), subject=whole["subject"])
     variants = tuple(v for v in CASE.variants if v.name in ("mixup", "inputs_only_mixup"))
     claims = tuple(claim for claim in CASE.claims if claim.name == "inputs_only_mixup_breaks_the_contract")
-    monkeypatch.setattr(
-        "goldmark.cli._run.find_case", lambda name: replace(CASE, variants=variants, claims=(*claims, *CASE.claims[:1]))
-    )
+    brief = replace(CASE, variants=variants, claims=(*claims, *CASE.claims[:1]))
+    monkeypatch.setattr("goldmark.cli._run.cases_named", lambda names, project: [brief])
     monkeypatch.chdir(tmp_path)
     arguments = ["run", "eeg", "--data", "w.npz", "--seeds", "2", "--jobs", "1", "--json", "out.json"]
     done = CliRunner(env={"COLUMNS": "160"}).invoke(program, arguments, catch_exceptions=False)

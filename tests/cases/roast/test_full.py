@@ -225,9 +225,12 @@ def test_claims_of_the_documented_models_cover_them_all():
     assert normalized | later_raw == set(FULL.claim("normalizing_is_the_fix").variants)
 
 
+BRIEF = {"n_train": 16, "n_val": 4, "length": 24, "shortest": 18, "steps": 8}  # four epochs of two batches
+
+
 def jobs_of(variants, changes, dtype="float64", seeds=(0, 1)):
-    """Jobs of a fast variant's recipe changed, for some seeds."""
-    varied = tuple(replace(variant, changes={**variant.changes, **changes}) for variant in CASE.variants)
+    """Jobs of a fast variant's recipe changed, for some seeds, on few and short profiles."""
+    varied = tuple(replace(variant, changes={**variant.changes, **BRIEF, **changes}) for variant in CASE.variants)
     return [Job(replace(CASE, variants=varied), variant, seed, "cpu", dtype) for variant in variants for seed in seeds]
 
 
@@ -243,7 +246,7 @@ def jobs_of(variants, changes, dtype="float64", seeds=(0, 1)):
 )
 def test_stacked_runs_are_the_single_ones(variants, changes):
     """A group of mixed scales trains as its runs do alone: same stream and rates, float64 metrics to 1e-9."""
-    jobs = jobs_of(variants, {**changes, "steps": 8})
+    jobs = jobs_of(variants, changes)
     for alone, stacked in zip(map(train_single, jobs), train_stacked(jobs), strict=True):
         assert (alone.stream, alone.learning_rates) == (stacked.stream, stacked.learning_rates)
         assert [pytest.approx(row, rel=1e-9, abs=1e-12) for row in alone.history] == list(stacked.history)
@@ -262,7 +265,7 @@ def test_stacked_runs_are_the_single_ones(variants, changes):
 def test_stackable_settings_act_inside_a_stack(setting, values):
     """Two values of a setting in one stack give what each gives alone, and not the same."""
     assert setting in CASE.stackable
-    jobs = [job for value in values for job in jobs_of(("normalized",), {"steps": 8, setting: value}, seeds=(0,))]
+    jobs = [job for value in values for job in jobs_of(("normalized",), {setting: value}, seeds=(0,))]
     together, alone = train_stacked(jobs), [train_single(job) for job in jobs]
     for one, other in zip(together, alone, strict=True):
         assert pytest.approx(other.metrics["rmse_f"], rel=1e-9) == one.metrics["rmse_f"]

@@ -40,7 +40,7 @@ def trained_and_compared(variant: Variant, session: GoldenSession, *, recording:
     """
     case, name = with_defaults(_case_of(variant), session.defaults), variant.name
     if recording:
-        guards = [] if session.again else sorted(set(case.variant(name).guards.values()))
+        guards = [] if session.again else _guards_of(case, name)
         runs = obtain(case, [name, *guards]).runs
         result = result_of(runs, name, case)
         _need_successes(result)
@@ -54,6 +54,18 @@ def trained_and_compared(variant: Variant, session: GoldenSession, *, recording:
     if session.guards:
         comparison = with_drifts(comparison, _on_trial(case, name, session))
     return result_of(runs, name, case), comparison
+
+
+def _guards_of(case: Case[Any], variant: str) -> list[str]:
+    """Return the guards of a variant; raise `UsageError` for one that nobody has declared."""
+    names = {declared.name for declared in case.variants}
+    for metric, guard in case.variant(variant).guards.items():
+        if guard not in names:
+            raise UsageError(
+                f"the guard of '{metric}' is '{guard}', and {case.name} has no such variant; declare it: "
+                f"{case.name}.variant('{guard}', ...), with the arguments that bring the bug"
+            )
+    return sorted(set(case.variant(variant).guards.values()))
 
 
 def _on_trial(case: Case[Any], variant: str, session: GoldenSession) -> list[Drift]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from goldmark._session import Session, Tally, use
+from goldmark.case import UsageError
 
 JOBS = "processes that train experiments, at most one per core (default: all cores; 0: this process, for a debugger)"
+_PACKAGE = Path(__file__).parents[2]
 _TALLY = "goldmark_tally"  # key of what xdist carries from a worker to the controller
 
 
@@ -61,6 +64,18 @@ class Training:
     def __init__(self, config: pytest.Config, session: Session) -> None:
         self._config, self._session = config, session
         self._before = use(session)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
+        """Leave our own lines out of what is shown where goldmark was used wrongly: the mistake is not there."""
+        if call.excinfo is not None and isinstance(call.excinfo.value, UsageError):
+            entry, last = call.excinfo.value.__traceback__, None
+            while entry is not None:
+                if not Path(entry.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE):
+                    last = entry
+                entry = entry.tb_next
+            if last is not None:
+                last.tb_next = None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
