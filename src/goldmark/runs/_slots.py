@@ -7,8 +7,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from goldmark.runs._store import write_whole
-
 Lock = FileLock  # of one holder, released when its process ends, however it does
 _GITIGNORE = b"# made by goldmark: runs that can be trained again\n*\n"
 
@@ -38,5 +36,6 @@ def take_slot(store: Path) -> Lock | None:
 
 def open_store(store: Path) -> None:
     """Make the folder of a run store, which git leaves out."""
+    store.mkdir(parents=True, exist_ok=True)
     if not (store / ".gitignore").exists():
-        write_whole(store / ".gitignore", _GITIGNORE)
+        (store / ".gitignore").write_bytes(_GITIGNORE)  # the same, whoever writes it and how many at once
