@@ -203,4 +203,4 @@ def test_case_that_needs_torch_names_its_entry(project):
     done = run("goldmark", "golden", "diff", cwd=project)
     ini.write_text(before)
     assert (2, 1) == (done.returncode, done.stderr.count("\n"))
-    assert f"'goldmark.cases.roast:CASE' (it needs torch, {NEEDS})" in done.stderr
+    assert f"'goldmark.cases.roast:CASE' of goldmark_cases needs torch, {NEEDS}" in done.stderr
