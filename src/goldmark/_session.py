@@ -62,6 +62,10 @@ class Tally:
         return f"{case}: {', '.join(text for count, text in counts if count)}"
 
 
+def _say_nothing(line: str) -> None:
+    """Say nothing; a function of the module, because sessions travel to other processes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """What belongs together of commands or tests: runs that one of them has trained are never trained by another."""
@@ -73,7 +77,7 @@ class Session:
     machines: Machines = "processes"
     jobs: int | None = None  # processes that train; None: as many as there are cores; 0: this one, without the store
     reverse: bool = False  # the last seed is trained first: what hangs on the order of seeds does not come again
-    say: Callable[[str], None] = field(default=lambda line: None, repr=False)  # tell a person how far it is
+    say: Callable[[str], None] = field(default=_say_nothing, repr=False)  # tell a person how far it is
     tally: Tally = field(default_factory=Tally)
     makers: dict[str, str] = field(default_factory=dict)  # experiment -> the file of its function
 
