@@ -12,12 +12,12 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from goldmark._session import Machines
 from goldmark.case import Case, Run
 from goldmark.cli._outcome import Outcome, outcome_of, show
 from goldmark.cli._progress import training_progress
 from goldmark.golden import Comparison
 from goldmark.runs import Job, stored_runs
-from goldmark.training._machines import Machines
 from goldmark.training._matrix import train_matrix
 
 _INTERRUPTED = 130  # the exit status of a program that Ctrl-C stopped

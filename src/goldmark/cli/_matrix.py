@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from goldmark._session import Machines
 from goldmark.case import MatrixScale, ModelCase, Run, UsageError
 from goldmark.cases import CASES, case_at
 from goldmark.cli._json_file import write_json
@@ -28,7 +29,6 @@ from goldmark.golden._record.repetition import with_repetition
 from goldmark.golden._update.apply import apply_update
 from goldmark.runs import Job, alone, plan_jobs
 from goldmark.training import default_jobs, resolve_device
-from goldmark.training._machines import Machines
 from goldmark.training._plan import group_jobs, miniature
 
 

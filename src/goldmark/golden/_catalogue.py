@@ -1,4 +1,4 @@
-"""Runs of the catalogue: which tier of its golden each part of them belongs to, and whether they agree with it."""
+"""Runs of a case: which tier of its golden each part of them belongs to, and whether they agree with it."""
 
 from __future__ import annotations
 
@@ -225,7 +225,3 @@ def _runs_of(case: Case[Any], variant: str, golden: Golden) -> list[Run]:
         )
         for seed, stream in (golden.stream or {}).items()
     ]
-
-
-def _baselines(stored: Mapping[str, Mapping[str, float]]) -> tuple[Baseline, ...]:
-    return tuple(Baseline(name=name, says="", metrics=scores) for name, scores in stored.items())

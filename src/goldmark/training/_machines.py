@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
+from goldmark._session import Machines
 from goldmark.case import Run, UsageError, naming_extras
 from goldmark.runs import Task
 from goldmark.training._tasks import train_task
 
-Machines = Literal["here", "processes", "ray"]
 Train = Callable[[Task], list[Run]]
 Outcome = list[Run] | BaseException  # the runs of a task, or what stopped it
 _ATTEMPTS = 3  # of a task whose process dies

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from goldmark._session import Machines
 from goldmark.case import Failure, Run
 from goldmark.runs import Job, Progress, Task, keep
-from goldmark.training._machines import Machines, Outcome, outcomes
+from goldmark.training._machines import Outcome, outcomes
 from goldmark.training._tasks import plan_tasks
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -89,9 +89,10 @@ def _trained(session: Session, jobs: Sequence[Job]) -> Iterator[Run]:
         yield from _on_cluster(session, plan_tasks(jobs, processes), processes)
         return
     pending = _tasks(jobs) if session.machines == "here" else plan_tasks(jobs, processes)
-    store = {"root": session.root, "folder": session.folder, "token": session.token, "fresh": session.fresh}
+    # what it says and counts stays here: a terminal cannot be sent
+    sent = Session(root=session.root, folder=session.folder, token=session.token, fresh=session.fresh)
     for wait in (False, True):
-        train = partial(_train_once, store=store, wait=wait)
+        train = partial(_train_once, session=sent, wait=wait)
         taken: list[Task] = []
         for task, outcome in outcomes(pending, session.machines, processes, train):
             if isinstance(outcome, BaseException):
@@ -124,12 +125,11 @@ def _tasks(jobs: Sequence[Job]) -> list[Task]:
     return [task for jobs_of_variant in by_variant for task in plan_tasks(jobs_of_variant, _SHARERS)]
 
 
-def _train_once(task: Task, *, store: Mapping[str, Any], wait: bool) -> list[Run]:
+def _train_once(task: Task, *, session: Session, wait: bool) -> list[Run]:
     """Return the runs of a task, trained unless another process did meanwhile.
 
     Without `wait` none are returned where another process is at it.
     """
-    session = Session(**store)
     with locked([store_path(session, job.case, job.variant, job.seed) for job in task], wait=wait) as free:
         if not free:
             return []

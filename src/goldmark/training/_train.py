@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from goldmark._session import Machines
 from goldmark.case import ModelCase, Run
 from goldmark.runs import plan_jobs
 from goldmark.training._devices import resolve_device
-from goldmark.training._machines import Machines, outcomes
+from goldmark.training._machines import outcomes
 from goldmark.training._tasks import plan_tasks
 
 

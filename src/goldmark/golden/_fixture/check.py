@@ -54,7 +54,7 @@ class GoldenCheck:
         self._device: str | None = None  # kind of device that trained; None: nothing was trained
         self._one_per_device = False  # no golden of another kind of device will do
         self._allow_fewer = session.partial
-        self._comparison: Comparison | None = None  # of a variant of the catalogue, which is compared as a whole
+        self._comparison: Comparison | None = None  # of runs of a variant, which are compared as a whole
         self._over = False  # the body has ended and the goldens were compared
         self._outcome: Outcome | None = None
         self._approved: Golden | None = None  # what it was compared with
