@@ -15,7 +15,7 @@ from goldmark.case import LOOKS, Case, Claim, Metric, Run, UsageError, Variant
 from goldmark.experiments._obtain import obtain
 
 DEFAULT = "default"  # the variant of the function's own default arguments
-SHOWN = 10  # lines of what a failed run has printed
+_SHOWN = 10  # lines of what a failed run has printed
 Function = Callable[..., Any]
 _BY_PLACE = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 _BY_NAME = {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
@@ -198,7 +198,7 @@ def experiment(
 def _told(failed: Run) -> str:
     """Return what stopped a run and the end of what it printed; numbers of such a run would mean nothing."""
     head = f"{failed.case}/{failed.variant}, seed {failed.seed}: {failed.error}"
-    lines = failed.output.splitlines()[-SHOWN:]
+    lines = failed.output.splitlines()[-_SHOWN:]
     return "\n".join([f"{head}; it printed at last:" if lines else head, *(f"  {line}" for line in lines)])
 
 

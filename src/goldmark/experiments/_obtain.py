@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from goldmark._session import EVERY_S, SILENT_S, Session, current
-from goldmark.case import Case, ModelCase, Run, UsageError, recipe_of, with_curves
-from goldmark.experiments._results import not_finite, results_of
+from goldmark.case import Case, ModelCase, Run, UsageError, with_curves
+from goldmark.experiments._results import not_finite, results_of, run_of
 from goldmark.experiments._schedule import Finished, Schedule
 from goldmark.experiments._worker import NOTES
 from goldmark.fingerprint import fingerprint
@@ -163,24 +163,16 @@ def _trained_here(case: Experiment, wanted: Sequence[tuple[str, int]], on_run: O
 
 def _here(case: Experiment, variant: str, seed: int) -> Run:
     started = time.perf_counter()
-    settings = case.settings_of(variant)
-    metrics, history = results_of(case.function(seed, **settings), case.returned, case.followed)
-    return Run(
-        case=case.name,
-        scale=case.scale,
-        variant=variant,
-        seed=seed,
-        metrics=metrics,
-        history=tuple(history),
-        learning_rates=(),
-        baselines=(),
-        findings=(),
-        exact={"recipe": recipe_of(settings)},
-        close={},
-        stream=f"seed {seed}",
+    result = case.function(seed, **case.settings_of(variant))
+    metrics, history = results_of(result, case.returned, case.followed)
+    return run_of(
+        case,
+        variant,
+        seed,
+        metrics,
+        history,
         fingerprint=fingerprint(),
         sources={},
-        data="generated",
         seconds=time.perf_counter() - started,
         error=not_finite(metrics),
     )

@@ -1,11 +1,16 @@
-"""What a training function gave: numbers of the declared metrics, an epoch each where it yields them."""
+"""What a training function gave: numbers of the declared metrics, an epoch each where it yields them, and the run."""
 
 from __future__ import annotations
 
 import math
 import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from goldmark.case import Run, recipe_of
+
+if TYPE_CHECKING:
+    from goldmark.experiments._declare import Experiment
 
 Row = dict[str, float]
 
@@ -35,6 +40,28 @@ def results_of(result: Any, metrics: Sequence[str], followed: Iterable[str] = ()
         raise ResultError(f"it yielded nothing and returned nothing; yield or return {_wanted(metrics)}")
     last = {name: value for name, value in rows[-1].items() if name != "epoch"}
     return _metrics(last, metrics, "its last row is"), rows
+
+
+def run_of(
+    case: Experiment, variant: str, seed: int, metrics: Mapping[str, float], history: Sequence[Row], **fields: Any
+) -> Run:
+    """Return the run of a seed: what its function gave, further fields, and none of what engines alone know."""
+    return Run(
+        case=case.name,
+        scale=case.scale,
+        variant=variant,
+        seed=seed,
+        metrics=metrics,
+        history=tuple(history),
+        learning_rates=(),
+        baselines=(),
+        findings=(),
+        exact={"recipe": recipe_of(case.settings_of(variant))},
+        close={},
+        stream=f"seed {seed}",
+        data="generated",
+        **fields,
+    )
 
 
 def not_finite(row: Mapping[str, float]) -> str | None:

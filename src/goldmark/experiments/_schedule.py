@@ -51,7 +51,8 @@ class Schedule:
             Missing(variant=variant, seed=seed, why=why, path=store_path(session, case, variant, seed))
             for variant, seed, why in (reversed(missing) if session.reverse else missing)
         ]
-        self._n_lanes = min(session.jobs or _n_places(session), _n_places(session), len(missing))
+        n_places = _n_places(session)
+        self._n_lanes = min(session.jobs or n_places, n_places, len(missing))
         self._finished: queue.SimpleQueue[Finished | BaseException] = queue.SimpleQueue()
         self._busy: set[Worker | RemoteWorker] = set()
         self._mutex, self._over = threading.Lock(), threading.Event()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from goldmark.case import Run, UsageError, recipe_of
+from goldmark.experiments._results import run_of
 from goldmark.fingerprint import fingerprint
 from goldmark.runs._ingredients import maker, named_files, versions_of
 
@@ -85,7 +86,7 @@ class Worker:
         except BaseException:  # an interrupt: the answer that is still to come would be taken for the next one's
             self.close()
             raise
-        run = self._run(variant, seed, settings, reply)
+        run = self._run(variant, seed, reply)
         if reply.get("dead"):
             self.close()
         return run
@@ -119,27 +120,19 @@ class Worker:
         status = _killed(self._process) if self._end.alive else self._process.wait()
         return {"error": _last_words(status), "dead": True}
 
-    def _run(self, variant: str, seed: int, settings: Mapping[str, Any], reply: Mapping[str, Any]) -> Run:
+    def _run(self, variant: str, seed: int, reply: Mapping[str, Any]) -> Run:
         error = reply.get("error")
         ingredients = {"function": {maker(self._case.place, self._root): ""}, **reply.get("ingredients", {})}
         if "imported" in reply:
             ingredients["versions"] = versions_of(reply["imported"], self._root)
-        return Run(
-            case=self._case.name,
-            scale=self._case.scale,
-            variant=variant,
-            seed=seed,
-            metrics=reply.get("metrics", {}),
-            history=tuple(reply.get("history", ())),
-            learning_rates=(),
-            baselines=(),
-            findings=(),
-            exact={"recipe": settings},
-            close={},
-            stream=f"seed {seed}",
+        return run_of(
+            self._case,
+            variant,
+            seed,
+            reply.get("metrics", {}),
+            reply.get("history", ()),
             fingerprint=reply.get("fingerprint") or fingerprint(),
             sources=named_files(ingredients),
-            data="generated",
             seconds=reply.get("seconds", 0.0),
             ingredients=ingredients,
             error=error,

@@ -52,7 +52,7 @@ def trained_and_compared(variant: Variant, session: GoldenSession, *, recording:
         if not comparison.next_seeds:
             break
     if session.guards:
-        comparison = with_drifts(comparison, _on_trial(case, name, session))
+        comparison = _with_drifts(comparison, _on_trial(case, name, session))
     return result_of(runs, name, case), comparison
 
 
@@ -91,7 +91,7 @@ def _unseen(golden: Golden, guard: str, n: int) -> Drift:
     return Drift(tier="rule", key=guard, golden="fails", got="passes", size=float("inf"), text=text)
 
 
-def with_drifts(comparison: Comparison, drifts: Sequence[Drift]) -> Comparison:
+def _with_drifts(comparison: Comparison, drifts: Sequence[Drift]) -> Comparison:
     """Return a comparison that fails by further drifts."""
     if not drifts:
         return comparison
