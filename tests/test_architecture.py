@@ -34,7 +34,8 @@ PUBLIC = {
         "training",
         "trajectory",
     ),
-    *("training.batchnorm", "training.cells", "training.draws", "training.recurrent"),  # what models are built of
+    # what models are built of
+    *(f"training.{part}" for part in ("batchnorm", "cells", "convolution", "draws", "recurrent")),
     "training.checkpoint_file",
 }
 ROOMS = [

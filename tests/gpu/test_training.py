@@ -112,6 +112,21 @@ def test_draws_are_the_same_bits():
     torch.testing.assert_close(here, there, rtol=1e-12, atol=1e-12)
 
 
+def test_dropout_of_a_stack_is_that_of_the_cpu():
+    """By a kernel on the GPU, by torch's operations on the CPU: the same bits, forward and backward."""
+    keys, shares = draws.step_key(torch.arange(3), 5), torch.tensor([0.1, 0.3, 0.75], dtype=torch.float64)
+    x = torch.randn(3, 5, 13)
+    sides = []
+    for device in ("cpu", "cuda"):
+        own = x.to(device).requires_grad_()
+        kept = torch.func.vmap(lambda k, one, p: draws.Draws(k).dropped("site", one, p))(
+            keys.to(device), own, shares.to(device)
+        )
+        sides.append([t.cpu() for t in (kept, *torch.autograd.grad(kept.square().sum(), [own]))])
+    for here, there in zip(*sides, strict=True):
+        assert torch.equal(here, there)
+
+
 @pytest.fixture
 def limited():
     """Set how much memory this process may take, until the end of the test."""

@@ -92,7 +92,7 @@ def calls(monkeypatch):
         "CUDAGraph": lambda: Recording(seen),
         "graph_pool_handle": lambda: (0, 7),
         "current_stream": Stream,
-        "Stream": Stream,
+        "Stream": lambda device: seen.append("stream") or Stream(),
         "stream": lambda stream: contextlib.nullcontext(),
         "current_device": lambda: 0,
         "synchronize": lambda: seen.append("synchronize"),
@@ -102,10 +102,12 @@ def calls(monkeypatch):
     for name in ("_cuda_endAllocateToPool", "_cuda_releasePool"):
         left = functools.partial(lambda name, device, pool: seen.append(f"{name} {pool}"), name)
         monkeypatch.setattr(f"torch._C.{name}", left, raising=False)
-    return seen
+    graph._side_stream.cache_clear()  # noqa: SLF001
+    yield seen
+    graph._side_stream.cache_clear()  # noqa: SLF001
 
 
-GIVEN_UP = ["reset", "synchronize", "_cuda_endAllocateToPool (0, 7)", "_cuda_releasePool (0, 7)"]
+GIVEN_UP = ["stream", "reset", "synchronize", "_cuda_endAllocateToPool (0, 7)", "_cuda_releasePool (0, 7)"]
 
 
 def failing_at(call, error):
@@ -125,7 +127,15 @@ def test_recording_is_replayed_and_the_warm_up_undone(calls):
     """The state is as before the warm-up but for the step that was captured; calls replay."""
     step, state = failing_at(0, None)
     graph.replayed(step, [state])()
-    assert (["captured into (0, 7)", "replay"], 1.0) == (calls, float(state))
+    assert (["stream", "captured into (0, 7)", "replay"], 1.0) == (calls, float(state))
+
+
+def test_all_recordings_are_warmed_up_on_one_stream(calls):
+    """For a stream of its own each stack would leave a workspace of cuBLAS behind."""
+    for _ in range(3):
+        step, state = failing_at(0, None)
+        graph.replayed(step, [state])
+    assert 1 == calls.count("stream")
 
 
 def test_capture_without_memory_raises_that_and_leaves_the_pool(calls):
@@ -156,7 +166,7 @@ def test_pool_that_was_left_already_is_not_released_twice(calls, monkeypatch):
     step, state = failing_at(4, TypeError("no such operation"))
     with pytest.warns(RuntimeWarning):
         graph.replayed(step, [state])
-    assert ["reset", "synchronize"] == calls
+    assert ["stream", "reset", "synchronize"] == calls
 
 
 def test_on_a_cpu_the_step_is_its_own_recording():

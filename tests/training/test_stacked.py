@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import pytest
 import torch
@@ -45,6 +45,7 @@ def test_stack_is_the_plain_loop_in_float64(name):
             assert (run.stream, run.exact) == (stacked.stream, stacked.exact)
             assert run.learning_rates == stacked.learning_rates
             assert largest_difference(run, stacked) < 1e-9, (run.variant, run.seed)
+            assert pytest.approx(run.metrics, rel=1e-9, abs=1e-9) == stacked.metrics
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -205,6 +206,37 @@ def test_batch_statistics_are_each_runs_own():
     """BatchNorm's counter has seen every step once, and its running mean differs from run to run."""
     runs = train_stacked([Job(LINE, "fit", seed) for seed in (0, 1)])
     assert [6.0, 6.0] == [run.metrics["batches"] for run in runs]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratingCase(LineCase):
+    """The line, and what it answers to its own answers."""
+
+    calls: list[str] = field(default_factory=list)
+
+    def generate(self, model, data, settings):
+        """Three answers, each to the one before."""
+        self.calls.append("generate")
+        answers = [data["val_x"]]
+        for _ in range(3):
+            answers.append(model(answers[-1]))
+        return {"answers": torch.stack(answers)}
+
+    def evaluate_trained(self, model, data, settings):
+        """Their sum."""
+        return {"answers": float(data["answers"].sum())}
+
+
+def test_what_models_generate_is_made_by_all_of_a_stack_at_once():
+    """One call for three runs, and each is scored on its own; in the plain loop a call for each run."""
+    declared = {field.name: getattr(LINE, field.name) for field in fields(LINE)}
+    metrics = (*LINE.metrics, Metric(name="answers", says="their sum"))
+    case = GeneratingCase(**declared | {"metrics": metrics})
+    jobs = [Job(case, name, 0, dtype="float64") for name in ("fit", "steep", "slow")]
+    together = [run.metrics["answers"] for run in train_stacked(jobs)]
+    assert (["generate"], 3) == (case.calls, len(set(together)))
+    assert pytest.approx(together, rel=1e-12) == [train_single(job).metrics["answers"] for job in jobs]
+    assert 4 == len(case.calls)
 
 
 def test_stack_that_does_not_fit_is_halved(monkeypatch):

@@ -117,6 +117,13 @@ class ModelCase(Case[R]):
     def examine(self, fresh: nn.Module, trained: nn.Module, data: Data, settings: R) -> tuple[Finding, ...]:
         """Return what the checks see of a model before and after its training."""
 
+    def generate(self, model: nn.Module, data: Data, settings: R) -> Data:
+        """Return tensors that a trained model makes step by step: a stack makes those of all its models at once.
+
+        `evaluate_trained` finds them in its data.
+        """
+        return {}
+
     def evaluate_trained(self, model: nn.Module, data: Data, settings: R) -> dict[str, float]:
         """Return the metrics that are slow to take, of the trained model alone."""
         return {}

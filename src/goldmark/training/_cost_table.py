@@ -14,7 +14,7 @@ from pathlib import Path
 from goldmark.fingerprint import sha256
 from goldmark.runs import Job, files_of
 from goldmark.training import _cost as cost
-from goldmark.training import batchnorm, cells, draws, recurrent
+from goldmark.training import batchnorm, cells, convolution, draws, recurrent
 from goldmark.training._cost import Cost, counted_cost
 from goldmark.training._plan import shape_of
 
@@ -59,5 +59,5 @@ def _key(job: Job) -> str:
 @cache
 def _hash_of(files: tuple[Path, ...]) -> str:
     """Hash the files of a case, those of the parts that cases are made of, and the one that counts."""
-    parts = [Path(module.__file__ or "") for module in (batchnorm, cells, cost, draws, recurrent)]
+    parts = [Path(module.__file__ or "") for module in (batchnorm, cells, convolution, cost, draws, recurrent)]
     return sha256(b"".join(path.read_bytes() for path in (*files, *parts)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -67,13 +68,19 @@ def _close(pool: tuple[int, int]) -> None:
 
 def _warm_up(step: Callable[[], None], state: Sequence[Tensor], before: Sequence[Tensor]) -> None:
     """Take some steps on a side stream and undo them, the counter too: so they stay within the tables of the steps."""
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side = _side_stream(torch.cuda.current_device())
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(_WARM_UPS):
             step()
             _restore(state, before)
     torch.cuda.current_stream().wait_stream(side)
+
+
+@cache
+def _side_stream(device: int) -> torch.cuda.Stream:
+    """Return the stream of all warm-ups: cuBLAS keeps a workspace for each stream that it has seen, 32 MiB a stack."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _restore(state: Sequence[Tensor], before: Sequence[Tensor]) -> None:

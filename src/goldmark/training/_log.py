@@ -5,7 +5,6 @@ Nothing here touches the run: a logged one ends with the same bits as one that i
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Mapping
@@ -33,6 +32,7 @@ from goldmark.training._log_rows import (
 )
 from goldmark.training._prepare import Prepared, of_step
 from goldmark.training._schedule import evaluated_epochs, n_epochs, steps_per_epoch, train_size
+from goldmark.training.recurrent import copied
 
 WORK = 0.02  # share of the work of training that is spent on each of: looks at the validation half, gradients of terms
 STEPS = 20  # from one description of the inputs to the next, or more
@@ -194,7 +194,7 @@ def _components(run: Prepared, log: Log, look: Look | None) -> list[Row]:
     epoch = len(run.history)
     rows = [component_row(epoch, "val", look)]
     if log.due(epoch, log.cadence.terms):
-        model = copy.deepcopy(run.model).train()  # cuDNN has a backward pass for an LSTM in training alone
+        model = copied(run.model).train()  # cuDNN has a backward pass for an LSTM in training alone
         shared = [parameter for name, parameter in model.named_parameters() if run.case.shares_parameter(name)]
         with torch.enable_grad():
             trained = run.case.look(model, run.data, "train", slice(_batch(run)), run.settings)

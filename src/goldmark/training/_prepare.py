@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from goldmark.fingerprint import fingerprint
 from goldmark.runs import Engine, Job, ingredients_of, is_of_catalogue, sources_of
 from goldmark.training import draws
 from goldmark.training._schedule import Batch, evaluated_epochs, train_size
+from goldmark.training.recurrent import copied
 
 if TYPE_CHECKING:
     from goldmark.training._log import Log
@@ -81,7 +81,7 @@ def prepare(job: Job) -> Prepared:
         settings=settings,
         data=data,
         model=model,
-        fresh=copy.deepcopy(model),
+        fresh=copied(model),
         baselines=baselines,
         close={"baselines": scores, **case.close(data64, settings)},
         stream=hashlib.sha256(repr(shapes).encode()),
@@ -125,12 +125,16 @@ def update_stream(run: Prepared, batch: Batch, used: set[tuple[str, tuple[int, .
     run.n_steps = batch.step + 1
 
 
-def as_run(trained: Prepared, engine: Engine, seconds: float) -> Run:
-    """Return the run of a trained model: examined, scored where that is slow, and told whole."""
+def as_run(trained: Prepared, engine: Engine, seconds: float, generated: Data | None = None) -> Run:
+    """Return the run of a trained model: examined, scored where that is slow, and told whole.
+
+    What it generates is made here, unless a stack has made it.
+    """
     case, data, settings = trained.case, trained.data, trained.settings
     with torch.no_grad():
         findings = case.examine(trained.fresh.eval(), trained.model.eval(), data, settings)
-        slow_metrics = case.evaluate_trained(trained.model, data, settings)
+        generated = case.generate(trained.model, data, settings) if generated is None else generated
+        slow_metrics = case.evaluate_trained(trained.model, {**data, **generated}, settings)
         evaluations = case.evaluations(trained.model, data, settings) if trained.job.evaluate else {}
     job = trained.job
     return Run(

@@ -36,10 +36,10 @@ def train_model(job: Job, on_epoch: OnEpoch = lambda epoch, n, train_loss: None)
 
 def _fit(run: Prepared, on_epoch: OnEpoch) -> None:
     """Take the steps that are left, in place."""
-    optimizer, losses, n = _optimizer(run), [], n_epochs(run.settings, train_size(run.data))
+    optimizer, losses, n = optimizer_of(run), [], n_epochs(run.settings, train_size(run.data))
     for batch in islice(batches(run.settings, train_size(run.data), run.job.seed), run.n_steps, None):
         step_draws = draws.Draws.at(run.job.seed, batch.step, run.job.device)
-        losses.append(_step(run, optimizer, batch, step_draws))
+        losses.append(take_step(run, optimizer, batch, step_draws))
         update_stream(run, batch, step_draws.used)
         if batch.ends_epoch:
             rates = tuple(group["lr"] for group in optimizer.param_groups)
@@ -51,7 +51,7 @@ def _fit(run: Prepared, on_epoch: OnEpoch) -> None:
                 keep_state(run, _moments(run, optimizer))
 
 
-def _optimizer(run: Prepared) -> torch.optim.Optimizer:
+def optimizer_of(run: Prepared) -> torch.optim.Optimizer:
     """Build AdamW with a group for every peak learning rate and the moments of a checkpoint.
 
     Without weight decay it is Adam.
@@ -73,7 +73,7 @@ def _moments(run: Prepared, optimizer: torch.optim.Optimizer) -> dict[str, Tenso
     return {f"{name}.{moment}": tensor for name, state in states.items() for moment, tensor in state.items()}
 
 
-def _step(run: Prepared, optimizer: torch.optim.Optimizer, batch: Batch, step_draws: draws.Draws) -> Tensor:
+def take_step(run: Prepared, optimizer: torch.optim.Optimizer, batch: Batch, step_draws: draws.Draws) -> Tensor:
     """Take one optimiser step and return the detached loss."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * run.case.rate_factor(run.settings, batch.step)

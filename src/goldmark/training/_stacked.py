@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from goldmark.case import Run
+from goldmark.case import Data, ModelCase, Run
 from goldmark.runs import Job
 from goldmark.training import draws
 from goldmark.training._adamw import Segment, bias_corrections, clipped, flat, moments, segment, update
@@ -29,7 +28,7 @@ from goldmark.training._schedule import (
     steps_per_epoch,
     train_size,
 )
-from goldmark.training.recurrent import unroll
+from goldmark.training.recurrent import copied, unroll
 
 Tensors = Mapping[str, Tensor]
 
@@ -45,8 +44,9 @@ def train_stacked(jobs: Sequence[Job]) -> list[Run]:
         runs = [begin(job) for job in jobs]
         for n_steps in sorted({run.n_steps for run in runs}):
             _fit_together([run for run in runs if run.n_steps == n_steps])
+        made = generated(runs)
         shared_s = (time.perf_counter() - started) / len(jobs)
-        return [_finished(run, shared_s) for run in runs]
+        return [_finished(run, shared_s, of_run) for run, of_run in zip(runs, made, strict=True)]
 
 
 def _fit_together(runs: Sequence[Prepared]) -> None:
@@ -58,11 +58,40 @@ def _fit_together(runs: Sequence[Prepared]) -> None:
     _fit([*runs, *copies])
 
 
-def _finished(run: Prepared, shared_s: float) -> Run:
+def _finished(run: Prepared, shared_s: float, generated: Data) -> Run:
     """Return the run of a trained model; its time is its share of the stack's and what is done for it alone."""
     began = time.perf_counter()
-    finished = as_run(run, "stacked", shared_s)
+    finished = as_run(run, "stacked", shared_s, generated)
     return replace(finished, seconds=shared_s + time.perf_counter() - began)
+
+
+class _Generation(nn.Module):
+    """What the case has a model generate, as a module, so that `functional_call` can put a run's own tensors in."""
+
+    def __init__(self, run: Prepared) -> None:
+        super().__init__()
+        self.case, self.settings, self.model = run.case, run.settings, copied(run.model).eval()
+        unroll(self.model)
+
+    def forward(self, data: Data) -> Data:
+        return self.case.generate(self.model, data, self.settings)
+
+
+def generated(runs: Sequence[Prepared]) -> list[Data]:
+    """Return what each run's trained model generates, made by all of them at once; a single one beside its copy."""
+    if type(runs[0].case).generate is ModelCase.generate:
+        return [{} for _ in runs]
+    together = runs if len(runs) > 1 else [*runs, *runs]
+    tensors = _side_by_side([{f"model.{name}": t for name, t in _tensors_of(run).items()} for run in together])
+    data, generation = _side_by_side([run.data for run in together]), _Generation(runs[0])
+    with torch.no_grad():
+        made: Data = vmap(lambda own, of_run: functional_call(generation, own, (of_run,)))(tensors, data)
+    return [{name: tensor[place] for name, tensor in made.items()} for place in range(len(runs))]
+
+
+def _tensors_of(run: Prepared) -> dict[str, Tensor]:
+    """Return the parameters and buffers of a run's model by name."""
+    return dict(run.model.named_parameters()) | dict(run.model.named_buffers())
 
 
 class _Loss(nn.Module):
@@ -70,7 +99,7 @@ class _Loss(nn.Module):
 
     def __init__(self, run: Prepared) -> None:
         super().__init__()
-        self.case, self.settings, self.model = run.case, run.settings, copy.deepcopy(run.model)
+        self.case, self.settings, self.model = run.case, run.settings, copied(run.model)
         unroll(self.model)
 
     def forward(self, data: Tensors, rows: Tensor, step_draws: draws.Draws) -> Tensor:
@@ -153,7 +182,7 @@ def _side_by_side(many: Sequence[Tensors]) -> dict[str, Tensor]:
 
 def _reached(run: Prepared, batch: Batch) -> set[str]:
     """Return the names of the parameters that the loss has a gradient for; AdamW leaves the others alone."""
-    model, data = copy.deepcopy(run.model), of_step(run.data, batch.step)
+    model, data = copied(run.model).train(), of_step(run.data, batch.step)
     step_draws = draws.Draws.at(run.job.seed, batch.step, run.job.device)
     loss = run.case.loss(model, data, batch.rows.to(run.job.device), step_draws, run.settings)
     names, parameters = zip(*model.named_parameters(), strict=True)
@@ -237,6 +266,6 @@ def _write_back(runs: Sequence[Prepared], stack: Stack) -> None:
     stacked = {**stack.trained, **stack.buffers}
     with torch.no_grad():
         for place, run in enumerate(runs):
-            own = dict(run.model.named_parameters()) | dict(run.model.named_buffers())
+            own = _tensors_of(run)
             for name, tensor in stacked.items():
                 own[name].copy_(tensor[place])

@@ -54,11 +54,11 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
         """Do a stack of models at once, its axis in front."""
-        tensors = _in_front(info.batch_size, in_dims[:3], inputs[:3])
+        tensors = in_front(info.batch_size, in_dims[:3], inputs[:3])
         return cast("Tensor", _Affine.apply(*tensors, inputs[3])), 0  # type: ignore[no-untyped-call]
 
 
-def _in_front(n: int, dims: Sequence[int | None], tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+def in_front(n: int, dims: Sequence[int | None], tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Return tensors with the axis of the stack, of n models, in front; what all models share is repeated."""
     return [
         tensor if tensor is None else tensor.expand(n, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
@@ -74,7 +74,7 @@ class Product:
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         self.weight, self.bias, self.uses, self.used = weight, bias, _Uses(), False
-        self.alone = weight.dim() == 2 and not _under_vmap(weight)
+        self.alone = weight.dim() == 2 and not under_vmap(weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return (B, F) for x (B, E)."""
@@ -87,7 +87,8 @@ class Product:
         return y
 
 
-def _under_vmap(tensor: Tensor) -> bool:
+def under_vmap(tensor: Tensor) -> bool:
+    """Return whether a tensor stands for those of a whole stack."""
     return torch._C._functorch.is_batchedtensor(tensor)  # noqa: SLF001  # torch has no public way to ask
 
 
@@ -122,7 +123,7 @@ def run(cell: Cell, length: int, inputs: Tensor | None, weight: Tensor, bias: Te
 
     What the gates of a step are computed from is h W^T + b, with `inputs` (B, T, ...) added where there are any.
     """
-    if _under_vmap(weight):
+    if under_vmap(weight):
         stacked: Tensor = _Run.apply(cell, length, inputs, weight, bias, *state)  # type: ignore[no-untyped-call]
         return stacked
     return _run(cell, length, inputs, weight, bias, *state)
@@ -151,5 +152,5 @@ class _Run(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], cell: Cell, length: int, *tensors: Any) -> tuple[Tensor, int]:
         """Take the steps with the axis of the stack in front."""
-        inputs, weight, bias, *state = _in_front(info.batch_size, in_dims[2:], tensors)
+        inputs, weight, bias, *state = in_front(info.batch_size, in_dims[2:], tensors)
         return _run(cell, length, inputs, *cast("list[Tensor]", [weight, bias, *state])), 0

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, TypeVar
 
 import torch
@@ -57,8 +60,30 @@ def key(seed: int | Tensor, step: int | Tensor, site: str) -> Tensor:
     return _mix(step_key(seed, step) ^ site_number(site))
 
 
+@cache
+def _kernels() -> ModuleType | None:
+    """Return the kernels that draw on a GPU, after a trial; None where there is none, or no Triton that works."""
+    if not torch.cuda.is_available() or find_spec("triton") is None:
+        return None
+    from goldmark.training import _kernels as kernels
+
+    try:
+        kernels.bits(torch.zeros(1, dtype=torch.int64, device="cuda"), 1)
+    except Exception as error:  # noqa: BLE001 - no compiler, an old driver: torch draws the same bits
+        warnings.warn(f"draws take more passes over memory: Triton fails ({error})", RuntimeWarning, stacklevel=2)
+        return None
+    return kernels
+
+
+def _kernels_of(tensor: Tensor) -> ModuleType | None:
+    """Return the kernels for the device of a tensor, or None where torch's own operations draw."""
+    return _kernels() if tensor.is_cuda else None
+
+
 def bits(keys: Tensor, n: int) -> Tensor:
     """Return n int64 of random bits for every key: shape (*keys.shape, n)."""
+    if (kernels := _kernels_of(keys)) is not None:
+        return kernels.bits(keys, n)  # type: ignore[no-any-return]
     counters = _kept_counters if n <= _LARGEST_KEPT else _counters
     return _mix(keys[..., None] + counters(n, keys.device))
 
@@ -73,6 +98,8 @@ _kept_counters = lru_cache(maxsize=256)(_counters)  # the sites of a run draw th
 
 def uniform(keys: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return float64 in (0, 1), shape (*keys.shape, *shape): the middles of 2^52 equal cells."""
+    if (kernels := _kernels_of(keys)) is not None:
+        return kernels.uniform(keys, shape)  # type: ignore[no-any-return]
     cells = (bits(keys, math.prod(shape)) >> 12) & (2**52 - 1)
     return ((cells.double() + 0.5) * 2.0**-52).reshape((*keys.shape, *shape))
 
@@ -125,10 +152,21 @@ class Draws:
         Each 64 random bits make four of them: dropout of attention draws more numbers than all else together.
         """
         n = math.prod(shape)
-        lowest_kept = (p * 2.0**16 - 2.0**15).round().short()  # the bits are signed: a share p of them lies below this
         words = bits(self._key(site, shape), (n + 3) // 4)
         quarters: Tensor = _Quarters.apply(words)  # type: ignore[no-untyped-call]
-        return quarters[..., :n].reshape(shape) >= lowest_kept
+        return quarters[..., :n].reshape(shape) >= _lowest_kept(p)
+
+    def dropped(self, site: str, x: Tensor, p: Tensor) -> Tensor:
+        """Return x with a share p of its entries, a float64 scalar, set to 0 and the rest scaled by 1 / (1 - p)."""
+        shape, scale = tuple(x.shape), (1 / (1 - p)).to(x.dtype)
+        if (kernels := _kernels_of(x)) is not None:
+            return kernels.dropped(x, self._key(site, shape), _lowest_kept(p), scale)  # type: ignore[no-any-return]
+        return torch.where(self.kept(site, shape, p), x, 0.0) * scale  # the backward pass keeps bools, not floats
+
+
+def _lowest_kept(p: Tensor) -> Tensor:
+    """Return the int16 below which a share p of all int16 lies."""
+    return (p * 2.0**16 - 2.0**15).round().short()
 
 
 class _Quarters(torch.autograd.Function):
@@ -167,9 +205,7 @@ class Dropout(nn.Module):
         """Return x with a share of its entries dropped; without draws, in evaluation, x itself."""
         if draws is None or not self.drops:
             return x
-        p = self.get_buffer("p")
-        kept = draws.kept(self.site, tuple(x.shape), p)
-        return torch.where(kept, x, 0.0) * (1 / (1 - p)).to(x.dtype)  # the backward pass keeps bools, not floats
+        return draws.dropped(self.site, x, self.get_buffer("p"))
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def everything_measured(fresh, trained, data, settings):
     """The loss and all numbers of scores, baselines and findings, by name."""
     with torch.no_grad():
         loss = float(CASE.loss(trained, data, torch.arange(8), Draws.at(0, 0), settings))
-        measured = {"loss": loss, **score(trained, data), **score_generation(trained, data, settings)}
+        measured = {"loss": loss, **score(trained, data), **score_generation(generate_f(trained, data, settings), data)}
         for finding in examine(fresh, trained, data):
             measured |= {f"{finding.name} {name}": value for name, value in finding.numbers.items()}
     for baseline in baselines(data):
@@ -141,7 +141,7 @@ def test_generation_scores_equal_a_second_implementation(generated_steps):
     data, model = ready(settings, 1)
     with torch.no_grad():
         curves = generate_f(model, data, settings).double().numpy()
-        actual = score_generation(model, data, settings)
+        actual = score_generation(generate_f(model, data, settings), data)
     true, n_valid = data["val_temp_f"].double().numpy(), data["val_valid"].sum(dim=1).tolist()
     assert min(n_valid) < (generated_steps or 47) + 1 < max(n_valid) + 1  # some curves end before, some after
     own = [curves[i, 1:n] for i, n in enumerate(n_valid)]
@@ -162,7 +162,7 @@ def test_a_collapsed_model_generates_a_flat_curve():
     nn.init.zeros_(model.output.weight)
     nn.init.constant_(model.output.bias, 7.0)
     with torch.no_grad():
-        actual = score_generation(model, data, CASE.settings_of("raw_fahrenheit"))
+        actual = score_generation(generate_f(model, data, CASE.settings_of("raw_fahrenheit")), data)
     assert (0.0, 1.0) == (actual["generated_variance"], actual["distinct_values"])
     true = data["val_temp_f"][:, 1:][data["val_valid"][:, 1:]].double()
     assert pytest.approx(float((true - 7).mean()), rel=1e-9) == actual["generation_mae_f"]

@@ -31,18 +31,18 @@ def record_s_signal(curves_f, model, data, settings):
 
 def variance_without_start(curves_f, model, data, settings):
     """A control: the variance that goldmark reports, held against the record's limit."""
-    return score_generation(model, data, settings)["generated_variance"] > VARYING
+    return score_generation(generate_f(model, data, settings), data)["generated_variance"] > VARYING
 
 
 def distinct_without_start(curves_f, model, data, settings):
     """A control: the distinct values that goldmark reports."""
-    return score_generation(model, data, settings)["distinct_values"] >= DISTINCT
+    return score_generation(generate_f(model, data, settings), data)["distinct_values"] >= DISTINCT
 
 
 def skill_and_spread(curves_f, model, data, settings):
     """What goldmark judges by: predictions vary as their targets do, and beat the mean."""
     valid, true_f = data["val_valid"][:, 1:], data["val_temp_f"][:, 1:]
-    error_f = score_generation(model, data, settings)["generation_mae_f"]
+    error_f = score_generation(generate_f(model, data, settings), data)["generation_mae_f"]
     mean_error_f = float((data["temp_mean_f"] - true_f)[valid].abs().mean())
     collapsed = check_collapsed_output(curves_f[:, 1:][valid], true_f[valid])
     return not collapsed.trouble and not check_no_skill(error_f, mean_error_f).trouble

@@ -10,7 +10,7 @@ import torch
 
 from goldmark.cases.roast import CASE
 from goldmark.cases.roast.data import halves
-from goldmark.cases.roast.scores import baseline_rmses_f, next_steps, score, score_generation
+from goldmark.cases.roast.scores import baseline_rmses_f, generate_f, next_steps, score, score_generation
 from goldmark.checks import check_padding_counted
 from goldmark.training.draws import Draws
 
@@ -44,7 +44,7 @@ RIGHT = {
     "the validation loss": lambda model, data, settings: score(model, data)["val_loss"],
     "the RMSE": lambda model, data, settings: score(model, data)["rmse_f"],
     "the MAE": lambda model, data, settings: score(model, data)["teacher_forced_mae_f"],
-    "the error of free-running curves": lambda *run: score_generation(*run)["generation_mae_f"],
+    "the error of free-running curves": lambda *run: score_generation(generate_f(*run), run[1])["generation_mae_f"],
     "the baselines": lambda model, data, settings: sum(baseline_rmses_f(data).values()),
     "the mean of the targets": training_mean,
 }

@@ -34,7 +34,7 @@ RIGHT = {
     "training": training_f,
     "evaluation": lambda model, data, settings: score(model, data)["rmse_f"],
     "generation": lambda model, data, settings: float(generate_f(model, data, settings)[:, 1:].mean()),
-    "scores of generation": lambda *run: score_generation(*run)["generation_mae_f"],
+    "scores of generation": lambda *run: score_generation(generate_f(*run), run[1])["generation_mae_f"],
     "findings": lambda model, data, settings: spread(examine(model, model, data)),
 }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from goldmark.training.convolution import Conv1d
 from goldmark.training.draws import Draws, Dropout
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class CompactRT(nn.Module):
     ) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(n_in, n_out, kernel, stride=1 if max_pool else 2, padding=kernel // 2)
+            Conv1d(n_in, n_out, kernel, stride=1 if max_pool else 2, padding=kernel // 2)
             for (n_in, n_out), kernel in zip(pairwise([channels, *widths]), kernels, strict=True)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths)

@@ -38,6 +38,7 @@ from goldmark.cases.roast.scores import (
     METRICS,
     baselines,
     examine,
+    generate_f,
     loss_reduction,
     next_steps,
     score,
@@ -120,9 +121,13 @@ class RoastCase(ModelCase[RoastSettings]):
         """Return the teacher-forced metrics of the validation half."""
         return score(model, data)
 
+    def generate(self, model: nn.Module, data: Data, settings: RoastSettings) -> Data:
+        """Return free-running validation curves in F."""
+        return {"generated_f": generate_f(cast("RoastFormer", model), data, settings)}
+
     def evaluate_trained(self, model: nn.Module, data: Data, settings: RoastSettings) -> dict[str, float]:
         """Return the metrics of free-running curves."""
-        return score_generation(cast("RoastFormer", model), data, settings)
+        return score_generation(data["generated_f"], data)
 
     def finish(self, history: Sequence[Mapping[str, float]]) -> dict[str, float]:
         """Return the reduction of the validation loss from the first epoch to the last."""

@@ -122,9 +122,9 @@ def score(model: nn.Module, data: Data) -> dict[str, float]:
     }
 
 
-def score_generation(model: RoastFormer, data: Data, settings: RoastSettings) -> dict[str, float]:
-    """Return the metrics of free-running validation curves, their given start left out."""
-    generated_f = generate_f(model, data, settings).double()[:, 1:]
+def score_generation(curves_f: Tensor, data: Data) -> dict[str, float]:
+    """Return the metrics of free-running validation curves (N, 1 + steps) in F, their given start left out."""
+    generated_f = curves_f.double()[:, 1:]
     true_f, valid = (data[f"val_{name}"][:, 1 : 1 + generated_f.shape[1]] for name in ("temp_f", "valid"))
     curves = [curve[cells] for curve, cells in zip(generated_f, valid, strict=True)]
     return {
