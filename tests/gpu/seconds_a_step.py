@@ -1,7 +1,8 @@
 """Print what a step of every shape takes on a GPU, and what all runs would: python tests/gpu/seconds_a_step.py.
 
 Each shape is timed first as the matrix would train it, which is what the total follows from, then in stacks of 1, 16
-and 64 for as long as the budget lasts. The largest shapes come first, so that what is left out is small.
+and 64 for as long as the budget lasts. The largest shapes come first, so that what is left out is small. Beside them
+stands a step of one run in the plain loop, and how many times as fast as that loop the stack trains its runs.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from goldmark.cases import CASES, case_at
-from goldmark.runs import Task, plan_jobs
+from goldmark.runs import Task, ingredients_of, plan_jobs, sources_of
 from goldmark.training import _prepare as prepare
+from goldmark.training import _single as single
 from goldmark.training import _stacked as stacked
+from goldmark.training import draws
 from goldmark.training._cost import Cost, largest_stack
 from goldmark.training._cost_table import cost_of
 from goldmark.training._graph import replayed
@@ -28,7 +31,10 @@ from goldmark.training._schedule import batches, train_size
 
 SIZES = (1, 16, 64)  # runs of a stack
 REPLAYS = 5  # timed, after one that is not
-COLUMNS = ("case", "first variant", "runs", "stack", "eager s", "recorded s", "record s", "GB", "estimated GB")
+COLUMNS = (
+    *("case", "first variant", "runs", "stack", "alone s", "eager s", "recorded s", "gain", "record s"),
+    *("GB", "estimated GB"),
+)
 
 
 @dataclass
@@ -38,6 +44,8 @@ class Shape:
     task: Task
     cost: Cost
     around_s: float = 0.0  # of a run: data and weights, three evaluations, the result
+    generating_s: float = 0.0  # of a stack at the size that the matrix would train
+    alone_s: float = math.nan  # a step of the plain loop
     steps_s: dict[int, float] = field(default_factory=dict)  # size of the stack -> seconds of a recorded step
 
     @property
@@ -51,10 +59,19 @@ class Shape:
         return len(self.task) * self.cost.n_steps * self.cost.flops_per_step
 
     @property
+    def n_stacks(self) -> int:
+        """Stacks that the matrix would cut the runs into."""
+        return math.ceil(len(self.task) / self.size)
+
+    @property
+    def in_steps_s(self) -> float:
+        """Of the steps of all runs, from what was timed at the size that the matrix would train."""
+        return self.n_stacks * self.cost.n_steps * self.steps_s[self.size]
+
+    @property
     def total_s(self) -> float:
-        """Of all runs, from what was timed at the size that the matrix would train."""
-        n_stacks = math.ceil(len(self.task) / self.size)
-        return n_stacks * self.cost.n_steps * self.steps_s[self.size] + len(self.task) * self.around_s
+        """Of all runs, one stack after another."""
+        return self.in_steps_s + self.n_stacks * self.generating_s + len(self.task) * self.around_s
 
 
 def seconds(work, n):
@@ -81,9 +98,29 @@ def prepared(shape):
     ready = synchronized()
     prepare.end_epoch(run, 0, 1.0, ())
     evaluated = synchronized()
-    prepare.as_run(run, "stacked", 0.0)
-    shape.around_s = (ready - started) + 3 * (evaluated - ready) + (synchronized() - evaluated)
+    generated = stacked.generated([run] * shape.size)
+    made = synchronized()
+    prepare.as_run(run, "stacked", 0.0, generated[0])
+    shape.around_s = (ready - started) + 3 * (evaluated - ready) + (synchronized() - made)
+    shape.generating_s, shape.alone_s = made - evaluated, seconds_alone(run)
     return run
+
+
+def few_batches(run):
+    """As many batches as are timed, with some to warm up."""
+    return list(itertools.islice(batches(run.settings, train_size(run.data), run.job.seed), REPLAYS + 2))
+
+
+def seconds_alone(run):
+    """Time a step of the plain loop."""
+    run.model.train()
+    optimizer, left = single.optimizer_of(run), itertools.cycle(few_batches(run))
+
+    def step():
+        batch = next(left)
+        single.take_step(run, optimizer, batch, draws.Draws.at(run.job.seed, batch.step, run.job.device))
+
+    return seconds(step, REPLAYS)
 
 
 def timed(shape, run, size):
@@ -91,7 +128,7 @@ def timed(shape, run, size):
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    few = list(itertools.islice(batches(run.settings, train_size(run.data), run.job.seed), REPLAYS + 2))
+    few = few_batches(run)
     stack = stacked.lay_out([run] * size, [few] * size)
 
     def step():
@@ -104,8 +141,9 @@ def timed(shape, run, size):
     record_s = synchronized() - started
     shape.steps_s[size] = seconds(take_step, min(REPLAYS, len(few) - 1))
     peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else math.nan
-    times = (f"{s:.4f}" for s in (eager_s, shape.steps_s[size], record_s))
-    return *times, f"{peak / 1e9:.2f}", f"{size * shape.cost.n_bytes / 1e9:.2f}"
+    times = (f"{s:.4f}" for s in (shape.alone_s, eager_s, shape.steps_s[size]))
+    gain = size * shape.alone_s / shape.steps_s[size]
+    return *times, f"{gain:.1f}", f"{record_s:.4f}", f"{peak / 1e9:.2f}", f"{size * shape.cost.n_bytes / 1e9:.2f}"
 
 
 def rows(shapes, until):
@@ -119,10 +157,10 @@ def rows(shapes, until):
             if n in shape.steps_s or n > largest_stack(shape.cost, shape.task[0].device):
                 continue
             try:
-                run = runs.get(place) or prepared(shape)
-                cells = timed(shape, run, n)
+                runs[place] = runs.get(place) or prepared(shape)
+                cells = timed(shape, runs[place], n)
             except RuntimeError as error:
-                cells = (f"{type(error).__name__}: {str(error).splitlines()[0][:60]}", "", "", "", "")
+                cells = (f"{type(error).__name__}: {str(error).splitlines()[0][:60]}", *[""] * 6)
             yield shape.task[0].case.name, shape.task[0].variant, str(len(shape.task)), str(n), *cells
 
 
@@ -133,9 +171,12 @@ def rows(shapes, until):
 @click.option("--budget", type=float, default=120.0, show_default=True, help="Seconds after which no more is timed.")
 def main(names, device, scale, budget):
     """Print the table and the extrapolated total, of all cases by default."""
-    until = time.perf_counter() + budget
     cases = [case_at(name, scale) for name in names or CASES]
     groups = [group for case in cases for group in group_jobs(plan_jobs(case, None, None, device))]
+    for case in cases:  # what a process finds out once is no run's
+        sources_of(case, "stacked")
+        ingredients_of(case, "stacked")
+    until = time.perf_counter() + budget
     shapes = sorted((Shape(group, cost_of(group[0])) for group in groups), key=lambda s: s.operations, reverse=True)
     card = torch.cuda.get_device_name() if device == "cuda" else "a CPU"
     console, table = Console(width=140), Table(*COLUMNS, title=f"torch {torch.__version__} on {card}")
@@ -152,10 +193,10 @@ def summary(shapes):
     share = sum(shape.operations for shape in done) / sum(shape.operations for shape in shapes)
     if not done:
         return "nothing was timed"
-    total_s, around_s = sum(s.total_s for s in done), sum(len(s.task) * s.around_s for s in done)
+    total_s, steps_s = (sum(times) for times in zip(*((s.total_s, s.in_steps_s) for s in done), strict=True))
     return (
         f"{n_done} of {n_all} runs, {share:.0%} of all operations: {total_s:.0f} s in one process, "
-        f"{around_s:.0f} s of it outside the steps; all runs, at that speed: {total_s / share:.0f} s"
+        f"{total_s - steps_s:.0f} s of it outside the steps; all runs, at that speed: {total_s / share:.0f} s"
     )
 
 

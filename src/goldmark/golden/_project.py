@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 # Nothing of the project is run to read its configuration, and nothing of this process is changed for it: no conftest
 # files, no rewriting of assertions, no capturing.
-_READ_ONLY = ("-p", "goldmark", "--noconftest", "--assert=plain", "--capture=no")
+_READ_ONLY = ("--noconftest", "--assert=plain", "--capture=no")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +94,17 @@ def find_project() -> Project:
     import pytest  # loaded here: the command line starts without it
 
     try:
-        config = pytest.Config.fromdictargs({}, list(_READ_ONLY))
+        config = pytest.Config.fromdictargs({}, ["-p", _plugin(), *_READ_ONLY])
         given = _golden_dir_of_addopts(config)
         return project_of(config, Path.cwd() / given if given else config.rootpath / config.getini("golden_dir"))
     except (pytest.UsageError, ImportError) as error:  # a plugin that the environment names may be missing
         raise UsageError(f"pytest cannot read its configuration for '{Path.cwd()}': {error}") from error
+
+
+def _plugin() -> str:
+    """Return what pytest knows goldmark's plugin by: its entry point, or its module where goldmark is not installed."""
+    installed = entry_points(group="pytest11", name="goldmark")
+    return "goldmark" if installed else "goldmark.plugin"
 
 
 def project_of(config: pytest.Config, folder: Path) -> Project:
