@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from goldmark.cases import CASES
+from goldmark.cases import CASES, case_at
 from goldmark.golden._ask.status import doubts, gating_metrics
 from goldmark.golden._compare.rounding import repeats
 from goldmark.golden._files.folder import find_golden, golden_names
@@ -88,3 +88,21 @@ def test_guard_is_far_enough_to_be_seen(name):
     golden = find_golden(FOLDER, name)
     assert golden is not None
     assert [] == [metric for metric in gating_metrics(golden) if metric.guard and not metric.effects_away >= 1.5]
+
+
+MATRIX = FOLDER.parent / "golden-matrix"
+
+
+def test_goldens_of_full_matrices_are_in_no_doubt():
+    """Each file is whole, sees what it must and states what its values give."""
+    assert [] == doubts(MATRIX)
+
+
+@pytest.mark.parametrize("case_name", sorted({name.partition("/")[0] for name in golden_names(MATRIX)}))
+def test_every_variant_of_a_recorded_matrix_has_a_golden_with_the_guards_of_the_code(case_name):
+    """A matrix is recorded whole, on a GPU, and what is guarded there is guarded in the code."""
+    guards = {variant.name: variant.guards for variant in case_at(case_name, "full").variants}
+    names = [name for name in golden_names(MATRIX) if name.startswith(f"{case_name}/")]
+    goldens = {name.partition("/")[2].removesuffix("@cuda"): find_golden(MATRIX, name) for name in names}
+    recorded = {name: gating_metrics(golden) for name, golden in goldens.items()}
+    assert guards == {name: {m.metric: m.guard for m in metrics if m.guard} for name, metrics in recorded.items()}

@@ -73,7 +73,7 @@ VARIANTS = (
         name="normalized_countdown",
         says="a strong cue, countdown targets mapped from [-20, 20] to [0, 1] (option 2)",
         role="fixed",
-        guards={"countdown_share_gradient": "clipped_countdown"},
+        guards={"separation": "plain_sum"},  # ten seeds do not see 'clipped_countdown' in it: about 15 would
     ),
     Variant(
         name="clipped_countdown",
@@ -89,7 +89,7 @@ VARIANTS = (
         role="broken",
         of="clipped_countdown",
         changes={"weighting": "sum"},
-        seen_by="countdown_share_gradient",
+        seen_by="separation",
     ),
     Variant(
         name="no_countdown",
