@@ -28,15 +28,15 @@ def test_every_shape_is_known():
 
 @pytest.mark.parametrize("name", CHEAP)
 def test_known_cost_is_the_counted_one(name):
-    """Of one shape of a case; all of them are counted again among the slow tests."""
+    """Of one shape of a case; more of them are counted again among the slow tests."""
     job = full_job(name, CHEAP[name])
     assert table.counted_cost(job) == table.known_cost(job)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", first_jobs(), ids=lambda job: f"{job.case.scale}-{job.case.name}-{job.variant}")
-def test_every_known_cost_is_the_counted_one(job):
-    """Every scale, every shape."""
+@pytest.mark.parametrize("job", first_jobs()[::5], ids=lambda job: f"{job.case.scale}-{job.case.name}-{job.variant}")
+def test_known_costs_of_all_scales_are_the_counted_ones(job):
+    """One shape in five."""
     assert table.counted_cost(job) == table.known_cost(job)
 
 

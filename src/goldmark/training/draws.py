@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import is_fake
 
 G = TypeVar("G", int, str)
 
@@ -76,8 +77,8 @@ def _kernels() -> ModuleType | None:
 
 
 def _kernels_of(tensor: Tensor) -> ModuleType | None:
-    """Return the kernels for the device of a tensor, or None where torch's own operations draw."""
-    return _kernels() if tensor.is_cuda else None
+    """Return the kernels for a tensor on a GPU; None for others, and for one that only says so, as in a dry run."""
+    return _kernels() if tensor.is_cuda and not is_fake(tensor) else None
 
 
 def bits(keys: Tensor, n: int) -> Tensor:
