@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -65,16 +65,16 @@ def _finished(run: Prepared, shared_s: float, generated: Data) -> Run:
     return replace(finished, seconds=shared_s + time.perf_counter() - began)
 
 
-class _Generation(nn.Module):
-    """What the case has a model generate, as a module, so that `functional_call` can put a run's own tensors in."""
+class _Asked(nn.Module):
+    """A method of the case as a module, so that `functional_call` can put a run's own tensors into its model."""
 
-    def __init__(self, run: Prepared) -> None:
+    def __init__(self, run: Prepared, method: Callable[..., Any]) -> None:
         super().__init__()
-        self.case, self.settings, self.model = run.case, run.settings, copied(run.model).eval()
+        self.method, self.settings, self.model = method, run.settings, copied(run.model)
         unroll(self.model)
 
-    def forward(self, data: Data) -> Data:
-        return self.case.generate(self.model, data, self.settings)
+    def forward(self, *given: Any) -> Any:
+        return self.method(self.model, *given, self.settings)
 
 
 def generated(runs: Sequence[Prepared]) -> list[Data]:
@@ -83,7 +83,7 @@ def generated(runs: Sequence[Prepared]) -> list[Data]:
         return [{} for _ in runs]
     together = runs if len(runs) > 1 else [*runs, *runs]
     tensors = _side_by_side([{f"model.{name}": t for name, t in _tensors_of(run).items()} for run in together])
-    data, generation = _side_by_side([run.data for run in together]), _Generation(runs[0])
+    data, generation = _side_by_side([run.data for run in together]), _Asked(runs[0], runs[0].case.generate).eval()
     with torch.no_grad():
         made: Data = vmap(lambda own, of_run: functional_call(generation, own, (of_run,)))(tensors, data)
     return [{name: tensor[place] for name, tensor in made.items()} for place in range(len(runs))]
@@ -94,23 +94,11 @@ def _tensors_of(run: Prepared) -> dict[str, Tensor]:
     return dict(run.model.named_parameters()) | dict(run.model.named_buffers())
 
 
-class _Loss(nn.Module):
-    """The case's loss as a module, so that `functional_call` can put a run's own tensors into the model."""
-
-    def __init__(self, run: Prepared) -> None:
-        super().__init__()
-        self.case, self.settings, self.model = run.case, run.settings, copied(run.model)
-        unroll(self.model)
-
-    def forward(self, data: Tensors, rows: Tensor, step_draws: draws.Draws) -> Tensor:
-        return self.case.loss(self.model, data, rows, step_draws, self.settings)
-
-
 @dataclass(frozen=True)
 class Stack:
     """What a step reads and writes, all on the device: no step waits for the host."""
 
-    loss: _Loss
+    loss: _Asked
     segments: Sequence[Segment]  # parameters that the loss reaches
     idle: Tensors  # the others, which keep their values
     buffers: Tensors
@@ -159,7 +147,7 @@ def lay_out(runs: Sequence[Prepared], schedules: Sequence[Sequence[Batch]]) -> S
     clips, taken = [run.settings.clip for run in runs], runs[0].n_steps
     seeds = torch.tensor([run.job.seed for run in runs])
     return Stack(
-        loss=_Loss(first).train(),
+        loss=_Asked(first, first.case.loss).train(),
         segments=_segments(runs, {name: parameters[name] for name in parameters if name in reached}),
         idle={name: tensor for name, tensor in parameters.items() if name not in reached},
         buffers=_side_by_side([dict(run.model.named_buffers()) for run in runs]),
