@@ -271,6 +271,18 @@ def test_diff_of_unchanged_code_is_empty(invoke_recorded):
     assert (0, "nothing would change") == (done.exit_code, done.output.splitlines()[-1])
 
 
+def test_diff_names_what_an_update_would_confirm(recorded, invoke_recorded):
+    """Other code that gives the same values is no difference."""
+    path = recorded[0] / "tests" / "golden" / "line" / "slow.json"
+    before, golden = path.read_bytes(), find_golden(recorded[0] / "tests" / "golden", "line/slow")
+    (origin,) = golden.provenance
+    path.write_bytes(to_bytes(replace(golden, provenance=(replace(origin, sources={"line.py": "00"}),))))
+    done = invoke_recorded("diff", "line", "--jobs", "1")
+    path.write_bytes(before)
+    expected = ["nothing would change", "1 would be confirmed as they are, their sources noted: line/slow"]
+    assert (0, expected) == (done.exit_code, done.output.splitlines()[-2:])
+
+
 def test_diff_tells_a_change_and_writes_nothing(recorded, invoke_recorded, tmp_path):
     """Another learning rate: exit status 1, the recipe named, the golden as it was."""
     written = ("--json", str(tmp_path / "diff.json"))

@@ -29,7 +29,7 @@ from goldmark.golden._files.folder import find_golden
 from goldmark.golden._project import Project
 from goldmark.golden._record.entry import golden_from
 from goldmark.golden._record.repetition import unrepeated, with_repetition
-from goldmark.golden._update.apply import apply_update, move, would_write
+from goldmark.golden._update.apply import apply_update, move, would_confirm, would_write
 from goldmark.golden._update.migrate import migrate
 from goldmark.golden._update.review import HEADER, Row, changes, markdown_table, terminal_table
 from goldmark.runs import by_variant
@@ -108,6 +108,7 @@ def diff_command(
             changes=[asdict(row) for row in difference.rows],
             weaker=difference.weaker,
             reasons=difference.reasons,
+            confirmed=difference.confirmed,
         )
     raise SystemExit(1 if difference.rows else 0)
 
@@ -115,7 +116,7 @@ def diff_command(
 def _diff_trained(project: Project, names: Sequence[str], json_file: Path | None, jobs: int) -> NoReturn:
     """Train, show what an update would change, and exit."""
     rows: list[Row] = []
-    unchanged = []
+    unchanged, confirmed = [], []
     for case in project.cases(names):
         runs = _trained(case, project, jobs)
         for trained in _recorded(case, runs, project.folder):
@@ -125,26 +126,35 @@ def _diff_trained(project: Project, names: Sequence[str], json_file: Path | None
                 rows += changes(old, golden_from(result, old.provenance if old else ()))
             else:
                 unchanged.append(result.name)
+                confirmed += [result.name] if old is not None and would_confirm(old, result) else []
     for line in terminal_table(rows) if rows else ["nothing would change"]:
         click.echo(line)
+    if confirmed:
+        click.echo(f"{len(confirmed)} would be confirmed as they are, their sources noted: {listed(confirmed)}")
     if json_file is not None:
-        write_json(json_file, changes=[asdict(row) for row in rows], unchanged=unchanged)
+        write_json(json_file, changes=[asdict(row) for row in rows], unchanged=unchanged, confirmed=confirmed)
     raise SystemExit(1 if rows else 0)
 
 
 def _in_plain(difference: Difference) -> list[str]:
     if not difference.rows:
-        return ["no golden differs"]
+        return ["no golden differs", *_confirmed(difference)]
     reasons = [f"reason: {reason}: {listed(names)}" for reason, names in difference.reasons.items()]
     weaker = [f"weaker: {what}" for what in difference.weaker]
-    return [*terminal_table(difference.rows), *weaker, *reasons]
+    return [*terminal_table(difference.rows), *weaker, *reasons, *_confirmed(difference)]
+
+
+def _confirmed(difference: Difference) -> list[str]:
+    """Return a line that names the goldens whose values were seen again, where there are some."""
+    names = difference.confirmed
+    return [f"confirmed as they are, from other sources: {listed(names)}"] if names else []
 
 
 def _in_markdown(difference: Difference) -> list[str]:
     """Return the tables of a difference, with blank lines between what Markdown would join."""
-    if not difference.rows:
-        return ["No golden differs."]
-    lines = markdown_table(HEADER, map(astuple, difference.rows))
+    lines = markdown_table(HEADER, map(astuple, difference.rows)) if difference.rows else ["No golden differs."]
+    if difference.confirmed:
+        lines += ["", *_confirmed(difference)]
     if difference.weaker:
         lines += ["", *markdown_table(("checked less strictly",), [(what,) for what in difference.weaker])]
     if difference.reasons:
@@ -163,6 +173,8 @@ def _in_markdown(difference: Difference) -> list[str]:
 @project_option
 def update_command(names: tuple[str, ...], reason: str, weaken: bool, jobs: int, project: Project) -> None:  # noqa: FBT001
     """Write the goldens of cases (all by default) anew: all of them or none.
+
+    A golden whose values came again keeps them, with their date and reason, and notes the code that gave them now.
 
     Every claim is judged first and every variant is trained twice, the fixed ones that gate also with innocent changes
     (one ulp in one weight, two threads). A failing claim, numbers that do not repeat, a golden that could not see its
@@ -202,8 +214,7 @@ def _repeated(first: Sequence[Result], second: Sequence[Result]) -> dict[str, Re
     differing = [f"{one.name}: {why}" for one, other in pairs for why in unrepeated(one, other)]
     if differing:
         _refuse("a second training gives other results", differing)
-    versions = imported_versions({"goldmark"})
-    return {one.name: replace(with_repetition(one, other), versions=one.versions or versions) for one, other in pairs}
+    return {one.name: with_repetition(one, other) for one, other in pairs}
 
 
 def _refuse(why: str, reasons: Sequence[str]) -> None:
@@ -290,5 +301,6 @@ def _trained(case: Case[Any], project: Project, jobs: int) -> list[Run]:
 
 def _recorded(case: Case[Any], runs: Sequence[Run], folder: Path) -> list[Result]:
     """Return the results of the variants that have goldens, or ought to."""
-    held = held_variants(case, folder)
-    return [result for result in results_of(runs, case) if result.name.partition("/")[2] in held]
+    held, versions = held_variants(case, folder), imported_versions({"goldmark"})
+    results = [result for result in results_of(runs, case) if result.name.partition("/")[2] in held]
+    return [replace(result, versions=result.versions or versions) for result in results]

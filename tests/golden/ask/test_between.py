@@ -115,6 +115,18 @@ def test_what_is_weaker_and_why_is_told(golden: Path) -> None:
     assert {"faster": ("trained", "weaker"), "a new test": ("added",)} == difference.reasons
 
 
+def test_a_golden_that_notes_other_code_is_no_change(golden: Path) -> None:
+    """Its values were seen again, which is told by name; a golden whose entries moved as well is a row."""
+    seen = {name: find_golden(golden, name) for name in ("kept", "weaker")}
+    for name, stored in seen.items():
+        origin = replace(stored.provenance[-1], sources={"a.py": "11"})
+        exact = {"n": 6, "m": 1} if name == "weaker" else stored.exact
+        (golden / f"{name}.json").write_bytes(to_bytes(replace(stored, exact=exact, provenance=(origin,))))
+    difference = between(golden, "first")
+    assert (["weaker"], ("kept",)) == ([row[0] for row in rows(difference)], difference.confirmed)
+    assert {"first": ("weaker",)} == difference.reasons
+
+
 def test_three_dots_leave_out_what_the_other_branch_did(golden: Path) -> None:
     """As in git: from where the two parted."""
     git(golden, "checkout", "-q", "-b", "side")
@@ -213,6 +225,7 @@ class TestCommand:
         changed(golden)
         diff("--against", "first", "--json", str(tmp_path / "diff.json"))
         document = json.loads((tmp_path / "diff.json").read_text())
+        assert [] == document["confirmed"]
         assert [list(row) for row in EXPECTED] == [list(row.values()) for row in document["changes"]]
         assert ["weaker: exact m is gone"] == document["weaker"]
         assert {"faster": ["trained", "weaker"], "a new test": ["added"]} == document["reasons"]

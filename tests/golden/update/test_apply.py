@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from goldmark.case import UsageError
+from goldmark.golden._compare.messages import nothing_changed
 from goldmark.golden._files import transaction
 from goldmark.golden._files.entries import BadGolden, Close, Result
 from goldmark.golden._files.folder import find_golden, golden_names
+from goldmark.golden._files.transaction import replace_files
 from goldmark.golden._record.entry import statistical_entry
+from goldmark.golden._update import apply
 from goldmark.golden._update.apply import apply_update, prune
 
 
@@ -38,6 +41,7 @@ def trained(values: list[float], guard: list[float] | None = None, margin: float
     return Result(name="trained", statistical={"rmse": entry})
 
 
+ORIGIN = {"fingerprint": {"cpu": "one"}}
 VALUES = [1.0, 1.01, 0.99, 1.02, 0.98, 1.0]
 BUG = [3.0, 3.1, 2.9, 3.05, 2.95, 3.0]
 
@@ -105,6 +109,34 @@ class TestWriting:
         assert ("a",) == apply_update(tmp_path, {"a": fine}, "beyond its own tolerance").written
         rule = replace(scaled(1 + 2e-6, margin=0.01 * (1 - 1e-6))["a"], close=fine.close)
         assert ("a",) == apply_update(tmp_path, {"a": rule}, "another rule").written
+
+    def test_notes_the_code_from_which_values_came_again(self, tmp_path: Path, monkeypatch) -> None:
+        """They must repeat again for as long as it stays; date, reason and values stay, and all is one transaction."""
+        first = replace(trained(VALUES, BUG), sources={"a.py": "00"}, versions={"torch": "2.12"}, **ORIGIN)
+        apply_update(tmp_path, {"trained": first, "other": result("other")}, "first", commit="abc")
+        golden, transactions = find_golden(tmp_path, "trained"), []
+        monkeypatch.setattr(apply, "replace_files", lambda *files: transactions.append(replace_files(*files)))
+        edited = replace(trained([value * (1 + 5e-7) for value in VALUES], BUG), sources={"a.py": "11"}, **ORIGIN)
+        edited = replace(edited, versions={"torch": "2.13"})
+        review = apply_update(tmp_path, {"trained": edited, "other": result("other", 2)}, "second", commit="def")
+        assert (("other",), ("trained",), ("trained",)) == (review.written, review.unchanged, review.confirmed)
+        counts = "1 written, 1 unchanged (1 but for rounding), 1 of these confirmed as they are: sources noted"
+        assert (counts, 1, {"other"}) == (review.counts(), len(transactions), {row.golden for row in review.rows})
+        noted = find_golden(tmp_path, "trained")
+        assert [False, True] == [nothing_changed(which, edited) for which in (golden, noted)]
+        (last,) = golden.provenance
+        seen_from = {"commit": "def", "sources": edited.sources, "versions": edited.versions}
+        assert noted == replace(golden, provenance=(replace(last, **seen_from),))
+
+    def test_notes_nothing_where_the_code_is_the_same(self, tmp_path: Path) -> None:
+        """Neither a second time, nor on another machine or commit, nor of a result that does not say what made it."""
+        first = replace(result("a"), sources={"a.py": "00"}, versions={"torch": "2.12"}, **ORIGIN)
+        elsewhere = replace(first, fingerprint={"cpu": "another"}, versions={**first.versions, "more": "1"})
+        apply_update(tmp_path, {"a": first}, "first", commit="abc")
+        before = (tmp_path / "a.json").read_bytes()
+        for again in (first, elsewhere, result("a")):
+            assert () == apply_update(tmp_path, {"a": again}, "again", commit="def").confirmed
+        assert before == (tmp_path / "a.json").read_bytes()
 
     @pytest.mark.parametrize("which", ["guard_values", "first_values"])
     def test_writes_what_a_guard_or_a_frozen_model_scores_now(self, tmp_path: Path, which: str) -> None:

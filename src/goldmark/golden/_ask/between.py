@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goldmark.golden._ask.repository import Repository
@@ -19,11 +19,12 @@ from goldmark.golden._update.unused import renames
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """The entries that differ between two states of a golden folder, what is weaker, and why it was changed."""
+    """What differs between two states of a golden folder: entries, what is weaker, and why it was changed."""
 
     rows: tuple[Row, ...]
     weaker: tuple[str, ...]  # what the new state checks less strictly
     reasons: Mapping[str, tuple[str, ...]]  # the last reason that goldens give -> those that differ
+    confirmed: tuple[str, ...]  # those that differ in their provenance alone: their values were seen again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,9 @@ def between(folder: Path, revisions: str) -> Difference:
         before, after = (_state(repository, folder, revision) for revision in ends)
     changed = [name for name in sorted({*before.files, *after.files}) if _differ(before, after, name)]
     pairs = {name: (before.golden(name), after.golden(name)) for name in changed}
-    return _difference({name: pair for name, pair in pairs.items() if not _equal(*pair)})
+    differing = {name: pair for name, pair in pairs.items() if not _same_content(*pair)}
+    confirmed = tuple(name for name in changed if name not in differing and not _equal(*pairs[name]))
+    return _difference(differing, confirmed)
 
 
 def _differ(before: _State, after: _State, name: str) -> bool:
@@ -67,7 +70,12 @@ def _equal(old: Golden | None, new: Golden | None) -> bool:
     return old is not None and new is not None and to_bytes(old) == to_bytes(new)
 
 
-def _difference(pairs: Mapping[str, tuple[Golden | None, Golden | None]]) -> Difference:
+def _same_content(old: Golden | None, new: Golden | None) -> bool:
+    """Tell whether two goldens are equal but for when, why and from what they have their values."""
+    return old is not None and new is not None and _equal(old, replace(new, provenance=old.provenance))
+
+
+def _difference(pairs: Mapping[str, tuple[Golden | None, Golden | None]], confirmed: tuple[str, ...]) -> Difference:
     gone = {name: old for name, (old, new) in pairs.items() if old is not None and new is None}
     added = {name: as_result(new) for name, (old, new) in pairs.items() if new is not None and old is None}
     moved = {new: old for old, new in renames(added, gone).items()}
@@ -84,7 +92,10 @@ def _difference(pairs: Mapping[str, tuple[Golden | None, Golden | None]]) -> Dif
         if new is not None and new.provenance and name not in moved:
             reasons.setdefault(new.provenance[-1].reason, []).append(name)
     return Difference(
-        rows=tuple(rows), weaker=tuple(weaker), reasons={reason: tuple(names) for reason, names in reasons.items()}
+        rows=tuple(rows),
+        weaker=tuple(weaker),
+        reasons={reason: tuple(names) for reason, names in reasons.items()},
+        confirmed=confirmed,
     )
 
 

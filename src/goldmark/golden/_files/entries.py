@@ -99,11 +99,11 @@ class Statistical:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """When, why and from what a golden was written."""
+    """When and why a golden got its values, and what they were last seen from."""
 
     date: str
     reason: str
-    commit: str | None
+    commit: str | None  # that was checked out when they were last seen
     versions: Mapping[str, str]  # of the distributions that were imported
     fingerprint: Mapping[str, str]
     sources: Mapping[str, str]  # sha256 of files of code and data, by path

@@ -29,7 +29,8 @@ def apply_update(
 ) -> Review:
     """Record results as goldens, all of them or none, and return what changed.
 
-    A result that equals its golden, but for rounding, leaves the file as it is. Otherwise the date, the reason, the
+    A result that equals its golden, but for rounding, leaves entries, date and reason as they are: the golden only
+    notes the code that its values were last seen from, where that is another one. Otherwise the date, the reason, the
     commit (git's HEAD unless one is given), versions, fingerprint and sources are added to its provenance, of which the
     last few entries are kept. Raise `UsageError`, with nothing written, without a reason, for a result that must not be
     recorded, and for one that weakens its golden unless `weaken` is given; `BadGolden` for a stored file that cannot be
@@ -48,12 +49,18 @@ def apply_update(
         news = {
             name: approval.golden(old, results[name]) for name, old in olds.items() if would_write(old, results[name])
         }
-        replace_files(folder, {f"{name}.json": to_bytes(golden) for name, golden in news.items()})
-    unchanged = tuple(name for name in olds if name not in news)
+        unchanged = {name: old for name, old in olds.items() if old is not None and name not in news}
+        confirmed = {
+            name: approval.noted(old, results[name])
+            for name, old in unchanged.items()
+            if would_confirm(old, results[name])
+        }
+        replace_files(folder, {f"{name}.json": to_bytes(golden) for name, golden in {**news, **confirmed}.items()})
     return Review(
         written=tuple(news),
-        unchanged=unchanged,
-        rounded=tuple(name for name in unchanged if not _equal(olds[name], results[name])),
+        unchanged=tuple(unchanged),
+        confirmed=tuple(confirmed),
+        rounded=tuple(name for name, old in unchanged.items() if not _equal(old, results[name])),
         rows=tuple(row for name, golden in news.items() for row in changes(olds[name], golden)),
     )
 
@@ -66,6 +73,19 @@ def need_recordable(folder: Path, results: Mapping[str, Result], *, weaken: bool
 def would_write(old: Golden | None, result: Result) -> bool:
     """Tell whether an update has something to write: other numbers, or a golden that misstates what it can detect."""
     return old is None or not same_but_for_rounding(old, result) or bool(misstated(old))
+
+
+def would_confirm(old: Golden, result: Result) -> bool:
+    """Tell whether an update notes in a golden that has its values which code, data and libraries gave them again.
+
+    It does where these are others than it says: its metrics must repeat for as long as nothing changes from there on.
+    Another machine is no reason, or updates on two of them in turn would write every golden every time.
+    """
+    if not old.provenance or not result.sources:
+        return False
+    last = old.provenance[-1]
+    moved = (last.versions.get(name, version) != version for name, version in result.versions.items())
+    return last.sources != result.sources or any(moved)
 
 
 def prune(folder: Path, unused: Collection[str]) -> list[str]:
@@ -143,8 +163,8 @@ def _nothing_written(what: str, reasons: Sequence[str]) -> str:
     return "\n".join([f"nothing written: {what}:", *(f"  {reason}" for reason in reasons)])
 
 
-def _equal(old: Golden | None, result: Result) -> bool:
-    return old is not None and to_bytes(golden_from(result, old.provenance)) == to_bytes(old)
+def _equal(old: Golden, result: Result) -> bool:
+    return to_bytes(golden_from(result, old.provenance)) == to_bytes(old)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,15 +177,23 @@ class _Approval:
 
     def golden(self, old: Golden | None, result: Result) -> Golden:
         """Return a result as a golden, with this approval added to the provenance of the golden that it replaces."""
-        provenance = Provenance(
-            date=self.date.isoformat(timespec="seconds"),
-            reason=self.reason,
+        provenance = self._provenance(result, self.date.isoformat(timespec="seconds"), self.reason)
+        return golden_from(result, (*(old.provenance if old else ()), provenance)[-KEPT:])
+
+    def noted(self, old: Golden, result: Result) -> Golden:
+        """Return a golden whose values have come again, with what gave them now; when and why it has them stays."""
+        *earlier, last = old.provenance
+        return replace(old, provenance=(*earlier, self._provenance(result, last.date, last.reason)))
+
+    def _provenance(self, result: Result, date: str, reason: str) -> Provenance:
+        return Provenance(
+            date=date,
+            reason=reason,
             commit=self.commit,
             versions=result.versions,
             fingerprint=result.fingerprint,
             sources=result.sources,
         )
-        return golden_from(result, (*(old.provenance if old else ()), provenance)[-KEPT:])
 
 
 def _head(folder: Path) -> str | None:

@@ -35,13 +35,15 @@ class Review:
 
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
+    confirmed: tuple[str, ...]  # those of the unchanged that note other code than before
     rounded: tuple[str, ...]  # those of the unchanged whose new numbers differ by rounding alone
     rows: tuple[Row, ...]
 
     def counts(self) -> str:
         """Return how many goldens were written and how many left alone, in words."""
         rounding = f" ({len(self.rounded)} but for rounding)" if self.rounded else ""
-        return f"{len(self.written)} written, {len(self.unchanged)} unchanged{rounding}"
+        confirmed = f", {len(self.confirmed)} of these confirmed as they are: sources noted" if self.confirmed else ""
+        return f"{len(self.written)} written, {len(self.unchanged)} unchanged{rounding}{confirmed}"
 
 
 def changes(old: Golden | None, new: Golden | None) -> list[Row]:
