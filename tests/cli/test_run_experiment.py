@@ -82,11 +82,17 @@ def test_a_regression_fails_and_names_what_moved(project) -> None:
 
 def test_a_seed_that_fails_is_named_with_its_error(project) -> None:
     """The others are shown all the same, and the command fails."""
-    (project / "cli_model.py").write_text(MODEL.replace("crash_at=-1", "crash_at=1"))
+    crashing = MODEL.replace("crash_at=-1", "crash_at=1").replace(
+        "        raise", "        print(f'at {scale}')\n        raise"
+    )
+    (project / "cli_model.py").write_text(crashing)
     failed = run("--json", "out.json")
     assert 1 == failed.exit_code
-    assert "cli_digits/default seed 1 fails: ValueError: no data" in " ".join(failed.output.split())
-    assert 2 == len(json.loads((project / "out.json").read_text())["cases"]["cli_digits"]["failures"])
+    words = " ".join(failed.output.split())
+    for variant, scale in (("default", 1.0), ("doubled", 2.0)):
+        assert f"cli_digits/{variant} seed 1 fails: ValueError: no data at {scale} Traceback (most" in words
+    failures = json.loads((project / "out.json").read_text())["cases"]["cli_digits"]["failures"]
+    assert [True, True] == ["no data" in failure["output"] for failure in failures]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 MatrixScale = Literal["smoke", "fast", "full"]
 T = TypeVar("T")
+_SHOWN = 12  # lines of what a failed run has printed
 
 
 class UsageError(ValueError):
@@ -79,6 +80,13 @@ class Run:
         by_name = {baseline.name: baseline for baseline in self.baselines}
         return find(by_name, name, f"a run of '{self.variant}' has no baseline")
 
+    @property
+    def failure(self) -> Failure | None:
+        """What stopped it, or None where it came to its end."""
+        if self.error is None:
+            return None
+        return Failure(case=self.case, variant=self.variant, seed=self.seed, error=self.error, output=self.output)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
@@ -88,6 +96,12 @@ class Failure:
     variant: str
     seed: int
     error: str
+    output: str = ""  # the end of what it printed
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The last lines that it printed, as many as a message shows."""
+        return self.output.splitlines()[-_SHOWN:]
 
 
 Runs = Mapping[str, Sequence[Run]]  # variant name -> its runs, by seed

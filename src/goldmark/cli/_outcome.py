@@ -51,11 +51,7 @@ def outcome_of(
 
 def failures_of(runs: Sequence[Run]) -> list[Failure]:
     """Return the runs that came to nothing."""
-    return [
-        Failure(case=run.case, variant=run.variant, seed=run.seed, error=run.error)
-        for run in runs
-        if run.error is not None
-    ]
+    return [failure for run in runs if (failure := run.failure) is not None]
 
 
 def show(console: Console, outcome: Outcome) -> None:

@@ -151,7 +151,8 @@ def golden_lines(comparisons: Sequence[Comparison]) -> Iterator[Text]:
     unchecked: Mapping[str, list[str]] = {}
     for comparison in comparisons:
         if comparison.ok is False:
-            yield Text(f"  {comparison.name} fails: {comparison.reason}", style=_STYLES[False])
+            reason = comparison.reason.partition("\n")[0]  # what a run that failed has printed is shown with that run
+            yield Text(f"  {comparison.name} fails: {reason}", style=_STYLES[False])
         elif comparison.ok is None:
             unchecked = {**unchecked, comparison.reason: [*unchecked.get(comparison.reason, []), comparison.name]}
     for reason, names in unchecked.items():
@@ -159,10 +160,14 @@ def golden_lines(comparisons: Sequence[Comparison]) -> Iterator[Text]:
 
 
 def failure_lines(failures: Sequence[Failure]) -> Iterator[Text]:
-    """Yield a line for each run that came to nothing."""
+    """Yield a line for each run that came to nothing, and of the first of a variant the end of what it printed."""
+    printed = set()
     for failure in failures:
-        name = f"{failure.case}/{failure.variant} seed {failure.seed}"
-        yield Text(f"  {name} fails: {failure.error}", style=_STYLES[False])
+        name = f"{failure.case}/{failure.variant}"
+        yield Text(f"  {name} seed {failure.seed} fails: {failure.error}", style=_STYLES[False])
+        if name not in printed:
+            printed.add(name)
+            yield from (Text(f"    {line}") for line in failure.last_lines)
 
 
 def slowest_line(runs: Sequence[Run]) -> str:

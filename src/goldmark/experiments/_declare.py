@@ -11,11 +11,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
 
-from goldmark.case import LOOKS, Case, Claim, Metric, Run, UsageError, Variant
+from goldmark.case import LOOKS, Case, Claim, Failure, Metric, Run, UsageError, Variant
 from goldmark.experiments._obtain import obtain
 
 DEFAULT = "default"  # the variant of the function's own default arguments
-_SHOWN = 10  # lines of what a failed run has printed
 Function = Callable[..., Any]
 _BY_PLACE = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 _BY_NAME = {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
@@ -38,7 +37,7 @@ class ExperimentVariant(Variant):
     def values(self, metric: str) -> dict[int, float]:
         """Return a metric by seed; raise `UsageError` for a metric that it has not, and where a seed failed."""
         runs = self.runs()
-        failed = next((run for run in runs if run.error is not None), None)
+        failed = next((run.failure for run in runs if run.failure is not None), None)
         if failed is not None:
             raise UsageError(_told(failed))
         if self.case is not None:
@@ -195,10 +194,10 @@ def experiment(
     return declare
 
 
-def _told(failed: Run) -> str:
+def _told(failed: Failure) -> str:
     """Return what stopped a run and the end of what it printed; numbers of such a run would mean nothing."""
     head = f"{failed.case}/{failed.variant}, seed {failed.seed}: {failed.error}"
-    lines = failed.output.splitlines()[-_SHOWN:]
+    lines = failed.last_lines
     return "\n".join([f"{head}; it printed at last:" if lines else head, *(f"  {line}" for line in lines)])
 
 

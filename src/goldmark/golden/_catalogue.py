@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from goldmark.case import Baseline, Case, Metric, ModelCase, Run, Runs, UsageError, first_values
+from goldmark.case import Baseline, Case, Failure, Metric, ModelCase, Run, Runs, UsageError, first_values
 from goldmark.cases import case_at
 from goldmark.golden._compare.drift import Comparison
 from goldmark.golden._compare.tiers import compare
@@ -17,8 +17,6 @@ from goldmark.golden._files.entries import BadGolden, Close, Golden, Result, Sta
 from goldmark.golden._files.folder import find_golden, golden_path
 from goldmark.golden._record.entry import statistical_entry
 from goldmark.runs import by_variant
-
-_SHOWN_OUTPUT = 12  # lines of what a run that failed has printed
 
 
 def check_case(
@@ -110,7 +108,7 @@ def result_of(runs: Sequence[Run], variant: str, case: Case[Any] | None = None) 
         fingerprint=first.fingerprint,
         sources=first.sources,
         versions={} if isinstance(case, ModelCase) else first.ingredients.get("versions", {}),
-        failures={str(run.seed): _failure(run) for run in own if run.error is not None},
+        failures={str(run.seed): _in_words(failure) for run in own if (failure := run.failure) is not None},
     )
 
 
@@ -120,9 +118,9 @@ def _learning_rates(run: Run) -> dict[str, Close]:
     return {"learning_rates": Close(rates)} if rates else {}
 
 
-def _failure(run: Run) -> str:
+def _in_words(failure: Failure) -> str:
     """Return what stopped a run, with the end of what it printed."""
-    return "\n".join([run.error or "", *(f"    {line}" for line in run.output.splitlines()[-_SHOWN_OUTPUT:])])
+    return "\n".join([failure.error, *(f"    {line}" for line in failure.last_lines)])
 
 
 def _statistical(case: Case[Any], variant: str, metric: Metric, runs: Runs) -> Statistical:
