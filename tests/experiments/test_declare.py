@@ -24,6 +24,7 @@ FUNCTIONS = {  # source -> what is said
 }
 DECLARATIONS = (  # arguments that differ from those of a right one -> what is said
     ({"seeds": [1, 2]}, "seeds is [1, 2]; give how many seeds"),
+    ({"metrics": ()}, "metrics=[Metric('val_rmse', margin='2%')]; it was given none"),
     ({"metrics": X}, "metrics takes a list"),
     ({"metrics": None}, "it was given None"),
     ({"metrics": ["x"]}, "it was given ['x']"),
@@ -55,6 +56,32 @@ def test_a_wrong_declaration_is_refused(options, says) -> None:
     with pytest.raises(UsageError) as refused:
         declared(**options)
     assert says in str(refused.value)
+
+
+def test_a_decorator_without_arguments_is_refused() -> None:
+    """With the line to write; one without some of them names what it lacks."""
+    with pytest.raises(
+        UsageError, match=r"write @experiment\(\.\.\.\) with its arguments above the function, such as @"
+    ):
+
+        @experiment
+        def trained(seed):
+            return {"x": seed}
+
+    with pytest.raises(UsageError, match="seeds is 0; give how many seeds"):
+        experiment(metrics=[X])
+
+
+def test_a_variant_has_variants() -> None:
+    """They change what it has changed, and more; one that changes nothing is refused."""
+    case = declared("def f(seed, *, lr=1.0, size=8): pass")
+    small = case.variant("fast", lr=2.0).variant("fast_small", size=4)
+    assert ({"lr": 2.0, "size": 4}, {"size": 4}) == (case.settings_of("fast_small"), small.changes)
+    assert ("fast", "fast with size=4", case) == (small.of, small.says, small.case)
+    with pytest.raises(UsageError, match="variant 'x' of 'fast_small' changes nothing; name the arguments"):
+        small.variant("x")
+    with pytest.raises(UsageError, match="experiment 'f' has no argument 'rate'; it has: lr, size"):
+        small.variant("x", rate=1)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a\\b"])

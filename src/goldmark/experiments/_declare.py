@@ -30,9 +30,21 @@ class ExperimentVariant(Variant):
 
     def runs(self) -> list[Run]:
         """Return its runs, a seed each: those that are there, and where something has changed, newly trained ones."""
+        return obtain(self._experiment(), [self.name]).runs
+
+    def variant(self, name: str, says: str = "", /, **changes: Any) -> ExperimentVariant:
+        """Declare a variant that departs from this one, and return it.
+
+        Raise `UsageError` without an argument to change, and where `Experiment.variant` would.
+        """
+        if not changes:
+            raise UsageError(f"variant '{name}' of '{self.name}' changes nothing; name the arguments that it changes")
+        return _declared(self._experiment(), self.name, name, says, changes)
+
+    def _experiment(self) -> Experiment:
         if self.case is None:
             raise UsageError(f"variant '{self.name}' belongs to no experiment; take it from one: digits.variant(...)")
-        return obtain(self.case, [self.name]).runs
+        return cast("Experiment", self.case)
 
     def values(self, metric: str) -> dict[int, float]:
         """Return a metric by seed; raise `UsageError` for a metric that it has not, and where a seed failed."""
@@ -40,8 +52,7 @@ class ExperimentVariant(Variant):
         failed = next((run.failure for run in runs if run.failure is not None), None)
         if failed is not None:
             raise UsageError(_told(failed))
-        if self.case is not None:
-            self.case.metric(metric)
+        self._experiment().metric(metric)
         return {run.seed: run.metrics[metric] for run in runs}
 
     def mean(self, metric: str) -> float:
@@ -91,33 +102,8 @@ class Experiment(Case[Mapping[str, Any]]):
         Raise `UsageError` for a name that is taken, or unknown, and for an argument that the function has not.
         """
         if changes:
-            self._declare(name, says, changes)
+            return _declared(self, DEFAULT, name, says, changes)
         return cast("ExperimentVariant", super().variant(name))  # all its variants are
-
-    def _declare(self, name: str, says: str, changes: Mapping[str, Any]) -> None:
-        if not name or name.startswith(".") or {"/", "\\"} & set(name):
-            raise UsageError(f"a variant cannot be named {name!r}: folders of its runs and goldens have that name")
-        taken = [variant.name for variant in self.variants]
-        if name in taken:
-            raise UsageError(f"experiment '{self.name}' has a variant '{name}' already; give this one another name")
-        unknown = sorted(set(changes) - set(self.settings))
-        if unknown:
-            raise UsageError(
-                f"experiment '{self.name}' has no argument '{unknown[0]}'; it has: {', '.join(self.settings) or 'none'}"
-            )
-        _need_json(self.name, changes)
-        guards = {metric.guard for metric in self.metrics if isinstance(metric.guard, str)}
-        arguments = ", ".join(f"{argument}={value!r}" for argument, value in changes.items())
-        declared = ExperimentVariant(
-            name=name,
-            says=says or f"with {arguments}",
-            role="broken" if name in guards else "option",
-            of=DEFAULT,
-            changes=dict(changes),
-            gates=self.variants[0].gates,
-            seen_by=next((metric.name for metric in self.metrics if metric.guard == name), "none"),
-        )
-        object.__setattr__(self, "variants", (*self.variants, declared))  # they are declared one by one
 
     def runs(self) -> list[Run]:
         """Return the runs of the function with its own arguments, a seed each."""
@@ -133,9 +119,9 @@ class Experiment(Case[Mapping[str, Any]]):
 
 
 def experiment(
-    *,
-    seeds: int,
-    metrics: Sequence[Metric],
+    *function: Function,
+    seeds: int = 0,
+    metrics: Sequence[Metric] = (),
     data: Iterable[str] = (),
     environment: Iterable[str] = (),
     claims: Iterable[Claim] = (),
@@ -155,16 +141,16 @@ def experiment(
     `os.scandir` tells the size. Times, networks, the number of cores, edits of an installed library that leave its
     version, and docstrings that another file reads cannot be seen at all: train with `--fresh` after they changed.
 
-    Raise `UsageError` where the function is not one of a module, or an argument has no default, or one that JSON cannot
-    hold.
+    Raise `UsageError` without `seeds` or `metrics`, without parentheses, where the function is not one of a module, and
+    where an argument has no default, or one that JSON cannot hold.
     """
-    rules, files, variables = _metrics(metrics), _names("data", data), _names("environment", environment)
-    if type(seeds) is not int or seeds < 1:
-        raise UsageError(f"seeds is {seeds!r}; give how many seeds the experiment trains with, such as 12")
-    if sequential and seeds < LOOKS[-1]:
+    if function:
         raise UsageError(
-            f"seeds is {seeds}; a sequential check looks at up to {LOOKS[-1]}: give as many, or leave it out"
+            "write @experiment(...) with its arguments above the function, "
+            "such as @experiment(seeds=12, metrics=[Metric('val_rmse', margin='2%')])"
         )
+    rules, files, variables = _metrics(metrics), _names("data", data), _names("environment", environment)
+    _need_seeds(seeds, sequential=sequential)
 
     def declare(function: Function) -> Experiment:
         name, says = _name(function), (inspect.getdoc(function) or "").partition("\n")[0]
@@ -194,11 +180,48 @@ def experiment(
     return declare
 
 
+def _declared(case: Experiment, of: str, name: str, says: str, changes: Mapping[str, Any]) -> ExperimentVariant:
+    """Give an experiment another variant, which departs from one that it has, and return it."""
+    if not name or name.startswith(".") or {"/", "\\"} & set(name):
+        raise UsageError(f"a variant cannot be named {name!r}: folders of its runs and goldens have that name")
+    if name in [variant.name for variant in case.variants]:
+        raise UsageError(f"experiment '{case.name}' has a variant '{name}' already; give this one another name")
+    unknown = sorted(set(changes) - set(case.settings))
+    if unknown:
+        raise UsageError(
+            f"experiment '{case.name}' has no argument '{unknown[0]}'; it has: {', '.join(case.settings) or 'none'}"
+        )
+    _need_json(case.name, changes)
+    guarded = [metric.name for metric in case.metrics if metric.guard == name]
+    arguments = ", ".join(f"{argument}={value!r}" for argument, value in changes.items())
+    variant = ExperimentVariant(
+        name=name,
+        says=says or f"{'' if of == DEFAULT else f'{of} '}with {arguments}",
+        role="broken" if guarded else "option",
+        of=of,
+        changes=dict(changes),
+        gates=case.variants[0].gates,
+        seen_by=guarded[0] if guarded else "none",
+    )
+    object.__setattr__(case, "variants", (*case.variants, variant))  # they are declared one by one
+    return case.variant(name)
+
+
 def _told(failed: Failure) -> str:
     """Return what stopped a run and the end of what it printed; numbers of such a run would mean nothing."""
     head = f"{failed.case}/{failed.variant}, seed {failed.seed}: {failed.error}"
     lines = failed.last_lines
     return "\n".join([f"{head}; it printed at last:" if lines else head, *(f"  {line}" for line in lines)])
+
+
+def _need_seeds(seeds: int, *, sequential: bool) -> None:
+    """Raise `UsageError` for what is no number of seeds, and for fewer than a sequential check looks at."""
+    if type(seeds) is not int or seeds < 1:
+        raise UsageError(f"seeds is {seeds!r}; give how many seeds the experiment trains with, such as 12")
+    if sequential and seeds < LOOKS[-1]:
+        raise UsageError(
+            f"seeds is {seeds}; a sequential check looks at up to {LOOKS[-1]}: give as many, or leave it out"
+        )
 
 
 def _metrics(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
