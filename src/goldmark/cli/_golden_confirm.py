@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from goldmark.case import UsageError
-from goldmark.cli._golden_project import need_golden, project_option
+from goldmark.cli._golden_project import jobs_option, need_golden, need_no_seeds, project_option
 from goldmark.cli._progress import training_progress
 from goldmark.cli._tables import amount
+from goldmark.golden._ask.behind import device_behind, nodeid_behind
 from goldmark.golden._ask.confirm import Confirmation, Confirmed, confirm, confirm_test, fresh_seeds, guards_of
 from goldmark.golden._compare.drift import show_interval
-from goldmark.golden._files.entries import Golden
 from goldmark.golden._project import Project
 from goldmark.statistics import Shift
+from goldmark.training import default_jobs
 
 _UNDECIDED = 3  # exit status
 
@@ -30,14 +28,14 @@ _UNDECIDED = 3  # exit status
 @click.option(
     "--seeds", type=click.IntRange(min=5), metavar="N", help="Train so many fresh seeds; by default as many as it has."
 )
-@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count(), show_default="the cores")
+@jobs_option
 @project_option
-def confirm_command(name: str, against: str | None, seeds: int | None, jobs: int, project: Project) -> None:
+def confirm_command(name: str, against: str | None, seeds: int | None, jobs: int | None, project: Project) -> None:
     """Try an alarm again, to find out whether the shift is real and whether it is the guarded bug.
 
     Trains the code that wrote the golden, from git, and the code of now on the same seeds, which the golden has never
     seen, and compares them in pairs. Where the old code is not there, the golden's stored values stand for it, which
-    sees less. The golden of a test is tried on the seeds that the test has.
+    sees less. The golden of a test is tried on the seeds that the test has, and one of a GPU (NAME@cuda) on a GPU.
 
     Exit status 1 where a shift is real, 0 where there is none, and 3 where more seeds would be needed to tell.
 
@@ -46,31 +44,18 @@ def confirm_command(name: str, against: str | None, seeds: int | None, jobs: int
     goldmark golden confirm roast/normalized --against main --seeds 40
     """
     golden = need_golden(project, name)
-    if _is_of_a_test(project, golden):
-        if seeds is not None:
-            raise UsageError(f"golden '{name}' is of a test, which trains the seeds that it has; leave --seeds out")
-        confirmed = confirm_test(project, golden, against=against)
+    test, processes = nodeid_behind(project, golden), jobs or default_jobs(device_behind(golden))
+    if test is not None:
+        need_no_seeds(name, seeds)
+        confirmed = confirm_test(project, golden, test, against=against)
     else:
         total = len(fresh_seeds(golden, seeds)) * (2 + len(guards_of(golden)))
         with training_progress(name, total) as on_run:
-            confirmed = confirm(project, golden, against=against, count=seeds, jobs=jobs, on_run=on_run)
+            confirmed = confirm(project, golden, against=against, count=seeds, jobs=processes, on_run=on_run)
     for line in _lines(name, confirmed):
         click.echo(line)
     judgements = {confirmation.judgement for confirmation in confirmed.metrics}
     raise SystemExit(1 if "changed" in judgements else _UNDECIDED if "undecided" in judgements else 0)
-
-
-def _is_of_a_test(project: Project, golden: Golden) -> bool:
-    """Tell whether a golden is of a test; raise `UsageError` where it is of neither a test nor a variant of a case."""
-    name, _, variant = golden.name.partition("/")
-    try:
-        (case,) = project.cases([name])
-    except UsageError:
-        if golden.recorded_by is None:
-            raise
-        return True
-    case.variant(variant)
-    return False
 
 
 def _lines(name: str, confirmed: Confirmed) -> list[str]:

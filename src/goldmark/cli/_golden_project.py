@@ -28,6 +28,14 @@ project_option = click.option(
     help="Folder of the goldens; by default that of the project's pytest configuration.",
 )
 
+jobs_option = click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: the cores; on a GPU: 1]")
+
+
+def need_no_seeds(name: str, seeds: int | None) -> None:
+    """Raise `UsageError` where seeds are asked for of a golden that a test trains."""
+    if seeds is not None:
+        raise UsageError(f"golden '{name}' is of a test, which trains the seeds that it has; leave --seeds out")
+
 
 def shown(folder: Path) -> str:
     """Return a folder as it is called from here: relative where it lies below."""

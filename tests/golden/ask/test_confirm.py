@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ import pytest
 from goldmark.case import UsageError
 from goldmark.cli import _golden_confirm
 from goldmark.golden import Golden
+from goldmark.golden._ask import behind
 from goldmark.golden._ask import confirm as confirming
 from goldmark.golden._ask.confirm import confirm, fresh_seeds
 from goldmark.golden._ask.trees import DoesNotRunError, TrainedRun
+from goldmark.golden._files.entries import Provenance
+from goldmark.golden._files.format import to_bytes
 from goldmark.golden._project import Project
 from goldmark.golden._record.entry import statistical_entry
 
@@ -57,12 +61,15 @@ class Code:
     """A tree whose training is a function of the seed for each variant, or an error."""
 
     name = "1234567 (First)"
+    devices: ClassVar = []  # that were asked for, of all trees
 
     def __init__(self, **variants):
         self.variants = variants
 
-    def train(self, case, variants, seeds, *, jobs, on_run):
-        """The runs of those variants."""
+    def train(self, case, variants, seeds, *, device, jobs, on_run):
+        """The runs of those variants, of this case alone."""
+        assert "line" == case
+        self.devices.append(device)
         runs = [self.run(variant, seed) for variant in variants for seed in seeds]
         for run in runs:
             on_run(run)
@@ -216,6 +223,40 @@ def test_old_code_that_does_not_run_is_as_no_old_code(confirmed):
         confirmed(buggy, gone, against="main")
 
 
+ON_A_GPU = replace(
+    GOLDEN,
+    name="line/fitted@cuda",
+    provenance=(Provenance(date="", reason="", commit=None, versions={}, fingerprint={"device": "cuda"}, sources={}),),
+)
+
+
+def test_a_golden_of_a_gpu_is_trained_on_one(confirmed, monkeypatch):
+    """Both sides, and the variant that its name stands for."""
+    monkeypatch.setattr(behind, "resolve_device", lambda device: device)
+    Code.devices.clear()
+    assert "equal" == confirmed(healthy, golden=ON_A_GPU).judgement
+    assert ["cuda", "cuda"] == Code.devices
+
+
+def test_a_golden_of_a_gpu_is_refused_where_there_is_none(tmp_path, monkeypatch, goldmark):
+    """In a line, before anything is trained; a golden of no case and no test is refused as before."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    name = "test_it/test_loss@cuda"
+    for command in (("golden", "confirm", name), ("bisect", "HEAD", "HEAD", name)):
+        for recorded_by, says in (
+            ("test_it.py::test_loss", "was trained on a GPU, and device 'cuda' is not there: torch sees no CUDA GPU"),
+            (None, "has no cases"),
+        ):
+            golden = replace(ON_A_GPU, name=name, recorded_by=recorded_by)
+            path = tmp_path / "golden" / f"{name}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(to_bytes(golden))
+            done = goldmark(*command)
+            assert (2, True, 1) == (done.exit_code, says in done.output, done.output.count("\n")), done.output
+
+
 def test_a_golden_that_gates_on_nothing_is_refused(confirmed):
     """It raises no alarm that could be confirmed."""
     shown = replace(GOLDEN.statistical["error"], margin=None)
@@ -267,7 +308,7 @@ def test_the_command_says_what_it_is_and_exits_so(trained, monkeypatch, tmp_path
     trained(new, old)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_golden_confirm, "need_golden", lambda project, name: GOLDEN)
-    monkeypatch.setattr(_golden_confirm, "_is_of_a_test", lambda project, golden: False)
+    monkeypatch.setattr(_golden_confirm, "nodeid_behind", lambda project, golden: None)
     done = goldmark("golden", "confirm", "line/fitted")
     against = "its stored values" if old is None else "1234567 (First)"
     assert f"line/fitted on the fresh seeds 1000 ... 1019: the working tree against {against}:" in done.output

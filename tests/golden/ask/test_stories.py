@@ -170,7 +170,7 @@ FACTOR = 1.0
 
 @pytest.mark.slow
 def test_the_golden_of_a_test_is_tried_on_its_own_seeds(tell, goldmark):
-    """Which is said; without the code that wrote it, it is refused with the way out."""
+    """Confirmed and bisected; without the code that wrote it, it is refused with the way out."""
     story = tell()
     story.commit("Test it", test_train=TEST)
     record = ["--golden-update", "--golden-reason", "first", "-p", "no:randomly", "test_train.py"]
@@ -184,9 +184,16 @@ def test_the_golden_of_a_test_is_tried_on_its_own_seeds(tell, goldmark):
     done = goldmark("golden", "confirm", name)
     assert (1, True) == (done.exit_code, "loss: REAL: 10 %, 10 % to 10 % (99 %)" in done.output), done.output
     assert f"{name} on the golden's own seeds, for a test has no others: the working tree against" in done.output
+    fault = story.git("rev-parse", "HEAD")
+    story.commit("Say more", test_train=TEST.replace("FACTOR = 1.0", "FACTOR = 1.1  # of each loss"))
+    before = story.state()
+    told = goldmark("bisect", "HEAD~2", "HEAD", name)
+    assert 0 == told.exit_code, told.output
+    assert f"first bad commit: {fault[:7]} (Tidy up)" == told.output.splitlines()[-2]
     assert before == story.state()
-    seeds = goldmark("golden", "confirm", name, "--seeds", "20")
-    assert (2, True) == (seeds.exit_code, "leave --seeds out" in seeds.output)
+    for command in (("golden", "confirm"), ("bisect", "HEAD~2", "HEAD")):
+        seeds = goldmark(*command, name, "--seeds", "20")
+        assert (2, True) == (seeds.exit_code, "leave --seeds out" in seeds.output)
     shutil.rmtree(story.root / ".git")
     refused = goldmark("golden", "confirm", name)
     assert (2, True) == (refused.exit_code, "let the test hold the runs of an experiment" in refused.output)

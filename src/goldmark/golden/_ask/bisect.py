@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from goldmark.case import UsageError
+from goldmark.golden._ask.behind import device_behind, variant_behind
 from goldmark.golden._ask.confirm import failure, gating_entries, paired_shift
 from goldmark.golden._ask.repository import Repository, environment
 from goldmark.golden._ask.trees import DoesNotRunError, TrainedRun, started, tree_of
@@ -61,6 +62,7 @@ class _Task:
     root: str  # of the project
     folder: str  # of the goldens
     name: str  # of the golden
+    test: str | None  # that trains it; None: the variant of a case does, with these seeds
     seeds: list[int]
     jobs: int
     good: list[dict[str, Any]]  # runs of the good commit
@@ -72,22 +74,24 @@ def bisect(
     golden: Golden,
     ends: tuple[str, str],
     *,
+    test: str | None = None,
     count: int | None = None,
     jobs: int = 1,
     say: Callable[[str], None] = lambda line: None,
 ) -> Bisected:
     """Return the first commit between a good and a bad revision whose runs do not hold against those of the good one.
 
-    The runs are of a case's golden, on its own seeds or on the first `count`. The working tree, its index and HEAD are
-    left as they are. Raise `UsageError` for unknown revisions, a good one that does not run, a bad one that holds, and
-    where git cannot go on.
+    The runs are those of the variant that the golden is of, on its own seeds or on the first `count`, or of a `test`,
+    on the seeds that it has. The working tree, its index and HEAD are left as they are. Raise `UsageError` for unknown
+    revisions, a good one that does not run, a bad one that holds, and where git cannot go on.
     """
     repository = Repository.around(root)
     good, bad = (repository.commit(revision) for revision in ends)
     with TemporaryDirectory(prefix="goldmark-bisect-", ignore_cleanup_errors=True) as temporary:
-        seeds = _seeds(golden, count)
-        task = _Task(root=str(root), folder=str(folder), name=golden.name, seeds=seeds, jobs=jobs, good=[])
-        say(f"training {repository.title(good)}, the good commit, with {len(seeds)} seeds")
+        seeds = _seeds(golden, count) if test is None else []
+        task = _Task(root=str(root), folder=str(folder), name=golden.name, test=test, seeds=seeds, jobs=jobs, good=[])
+        with_seeds = f"{len(seeds)} seeds" if test is None else "the seeds of the test"
+        say(f"training {repository.title(good)}, the good commit, with {with_seeds}")
         task = replace(task, good=[asdict(run) for run in _good_runs(repository, task, golden, good)])
         judged = _judged(repository, task, golden, bad)
         say(str(judged))
@@ -107,7 +111,7 @@ def _seeds(golden: Golden, count: int | None) -> list[int]:
 
 def _good_runs(repository: Repository, task: _Task, golden: Golden, commit: str) -> list[TrainedRun]:
     """Return the runs that others are judged by; raise `UsageError` where one of them came to nothing."""
-    runs = _trained(repository, task, commit)
+    runs = _trained(repository, task, golden, commit)
     for run in runs:
         for metric, entry in gating_entries(golden).items():
             why = failure(run, metric, entry.scale)
@@ -117,17 +121,22 @@ def _good_runs(repository: Repository, task: _Task, golden: Golden, commit: str)
     return runs
 
 
-def _trained(repository: Repository, task: _Task, commit: str) -> list[TrainedRun]:
-    case, _, variant = task.name.partition("/")
+def _trained(repository: Repository, task: _Task, golden: Golden, commit: str) -> list[TrainedRun]:
+    case, variant = variant_behind(golden)
     with tree_of(repository, Path(task.root), commit) as tree:
-        return tree.train(case, [variant], task.seeds, jobs=task.jobs)
+        if task.test is None:
+            return tree.train(case, [variant], task.seeds, device=device_behind(golden), jobs=task.jobs)
+        values = tree.values_of_test(task.test, golden.name)
+    seeds = dict.fromkeys(seed for of_metric in values.values() for seed in of_metric)
+    metrics = {seed: {metric: by_seed[seed] for metric, by_seed in values.items() if seed in by_seed} for seed in seeds}
+    return [TrainedRun(variant=variant, seed=seed, metrics=of_seed) for seed, of_seed in metrics.items()]
 
 
 def _judged(repository: Repository, task: _Task, golden: Golden, commit: str) -> Judged:
     """Return what a commit's runs say; one that cannot be trained, or some of whose seeds crash, does not run."""
     title = repository.title(commit)
     try:
-        runs = _trained(repository, task, commit)
+        runs = _trained(repository, task, golden, commit)
     except DoesNotRunError as error:
         return Judged(commit=commit, title=title, state="does not run", metrics=(str(error).splitlines()[-1].strip(),))
     crashed = [f"seed {run.seed}: {run.error}" for run in runs if run.error is not None and not run.metrics]

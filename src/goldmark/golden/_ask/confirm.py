@@ -10,8 +10,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 from goldmark.case import Scale, UsageError
+from goldmark.golden._ask.behind import device_behind, variant_behind
 from goldmark.golden._ask.repository import Repository
 from goldmark.golden._ask.trees import DoesNotRunError, TrainedRun, tree_of, working_tree
 from goldmark.golden._compare.rounding import REPEAT
@@ -101,23 +103,25 @@ def confirm(
     """Train the variant of a case's golden on fresh seeds, with the code of the golden and with that of now.
 
     The first is that of the commit which last wrote the golden's file, or of the revision `against`. Where there is
-    none, or it does not run, the golden's stored values stand for it, and are compared as a group. Raise `UsageError`
-    for a golden that gates on nothing, a revision that cannot be trained, and code of now that does not run.
+    none, or it does not run, the golden's stored values stand for it, and are compared as a group. Both train on the
+    kind of device that the golden was trained on. Raise `UsageError` where this machine has none, for a golden that
+    gates on nothing, a revision that cannot be trained, and code of now that does not run.
     """
     entries, seeds = gating_entries(golden), fresh_seeds(golden, count)
-    case, _, variant = golden.name.partition("/")
+    case, variant = variant_behind(golden)
+    how: dict[str, Any] = {"device": device_behind(golden), "jobs": jobs, "on_run": on_run}
     guards = guards_of(golden)
     name, why = "its stored values", ""
     old: list[TrainedRun] = []
     try:
         repository, commit = _origin(project, golden, against)
         with tree_of(repository, project.root, commit) as tree:
-            old, name = tree.train(case, [variant], seeds, jobs=jobs, on_run=on_run), tree.name
+            old, name = tree.train(case, [variant], seeds, **how), tree.name
     except UsageError as error:
         if against is not None:
             raise
         why = _in_one_line(error)
-    new = working_tree(project.root).train(case, [variant, *guards], seeds, jobs=jobs, on_run=on_run)
+    new = working_tree(project.root).train(case, [variant, *guards], seeds, **how)
     metrics = [
         _confirmation(
             metric,
@@ -135,26 +139,24 @@ def confirm(
     return Confirmed(seeds=words, against=name, metrics=tuple(metrics))
 
 
-def confirm_test(project: Project, golden: Golden, *, against: str | None = None) -> Confirmed:
+def confirm_test(project: Project, golden: Golden, test: str, *, against: str | None = None) -> Confirmed:
     """Run the test of a golden with the code that wrote it and with that of now, and compare the seeds that it has.
 
-    A test says itself which seeds it trains, so that no others can be asked for. Raise `UsageError` for a golden of no
-    test or without metrics that gate, and where one of the two does not run.
+    A test says itself which seeds it trains, so that no others can be asked for. Raise `UsageError` for a golden
+    without metrics that gate, and where one of the two does not run.
     """
-    entries, nodeid = gating_entries(golden), golden.recorded_by
-    if nodeid is None:
-        raise UsageError(f"golden '{golden.name}' is one of no case of this project, and no test recorded it")
+    entries = gating_entries(golden)
     try:
         repository, commit = _origin(project, golden, against)
         with tree_of(repository, project.root, commit) as tree:
-            old, name = tree.values_of_test(nodeid, golden.name), tree.name
+            old, name = tree.values_of_test(test, golden.name), tree.name
     except UsageError as error:
         raise UsageError(
             f"{error}\ngolden '{golden.name}' is of a test, which has no other seeds than its own, so that only the "
             "code that wrote it can confirm it: name a revision that runs (--against), or let the test hold the runs "
             "of an experiment, which trains any seeds"
         ) from None
-    new = working_tree(project.root).values_of_test(nodeid, golden.name)
+    new = working_tree(project.root).values_of_test(test, golden.name)
     metrics = [
         _confirmation(metric, entry, new=new.get(metric, {}), old=old.get(metric, {}), why=f"{name} has no such metric")
         for metric, entry in entries.items()

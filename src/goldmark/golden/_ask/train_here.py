@@ -63,6 +63,7 @@ def _case(name: str) -> Any:
 
 def _runs(case: Any, job: Mapping[str, Any], tell: Any) -> list[Any]:
     variants, seeds, jobs = job["variants"], job["seeds"], job["jobs"]
+    on = {} if job["device"] == "cpu" else {"device": job["device"]}  # which goldmark has not always known
     try:
         from goldmark._session import Session
         from goldmark.experiments import obtain
@@ -70,9 +71,9 @@ def _runs(case: Any, job: Mapping[str, Any], tell: Any) -> list[Any]:
         from goldmark.training import train
 
         processes: dict[str, Any] = {"jobs" if "jobs" in inspect.signature(train).parameters else "processes": jobs}
-        return train(case, variants, seeds, on_run=tell, **processes)
+        return train(case, variants, seeds, on_run=tell, **processes, **on)
     session = Session(root=Path(job["root"]), folder=Path(job["store"]), fresh=True, jobs=jobs)
-    return obtain(case, variants, seeds, session=session, on_run=tell).runs
+    return obtain(case, variants, seeds, session=session, on_run=tell, **on).runs
 
 
 def _test(job: Mapping[str, Any]) -> int:

@@ -36,7 +36,7 @@ class TrainedRun:
     """One training in another process."""
 
     variant: str
-    seed: int
+    seed: int | str  # of a test as its golden has it
     metrics: Mapping[str, float]
     error: str | None = None
 
@@ -57,6 +57,7 @@ class Tree:
         variants: Sequence[str],
         seeds: Sequence[int],
         *,
+        device: str = "cpu",
         jobs: int = 1,
         on_run: Callable[[TrainedRun], None] = lambda run: None,
     ) -> list[TrainedRun]:
@@ -72,7 +73,7 @@ class Tree:
                         runs.append(TrainedRun(**json.loads(row)))
                         on_run(runs[-1])
 
-            wanted = {"case": case, "variants": list(variants), "seeds": list(seeds), "jobs": jobs}
+            wanted = {"case": case, "variants": list(variants), "seeds": list(seeds), "device": device, "jobs": jobs}
             self._process(Path(folder), {**wanted, "test": None, "rows": str(rows)}, look)
             return runs
 
