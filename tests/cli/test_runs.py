@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from goldmark.case import Run
 from goldmark.cli import program
-from goldmark.runs import write_run
+from goldmark.runs import note_outputs, write_run
 
 
 def run_of(variant, seed, **changes):
@@ -96,6 +96,19 @@ def test_clean_deletes_what_is_meant(store, arguments, left):
     root = store / "runs" / "fast" / "line"
     assert left == sorted(path.relative_to(root).as_posix() for path in root.rglob("*.json"))
     assert result.output.startswith(f"{3 - len(left)} runs deleted from")
+
+
+def test_clean_forgets_outputs_of_runs_that_are_gone(store):
+    """What lies beside the outputs of a run that is left is none of its inputs; the rest of the list goes."""
+    for variant, folder in (("slow", "logs"), ("default", "gone")):
+        run = run_of(variant, 0, ingredients={"written": {f"{folder}/{variant}.txt": ""}})
+        write_run(store / "runs" / "fast" / "line" / variant / "0.json", run)
+        note_outputs(store, run)
+    note_outputs(store, run_of("default", 1, ingredients={"written": {"logs/other.txt": "", "gone/x.txt": ""}}))
+    invoke("clean", "line/default")
+    assert ["logs/other.txt", "logs/slow.txt"] == [json.loads(line) for line in (store / "outputs").read_text().split()]
+    invoke("clean")
+    assert "" == (store / "outputs").read_text()
 
 
 def test_empty_store_says_so(tmp_path, monkeypatch):

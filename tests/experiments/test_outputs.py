@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from goldmark._session import Session
+from goldmark.experiments import close_workers, obtain
 from goldmark.experiments._worker import Worker
 from goldmark.runs import note_outputs, outdated
 from goldmark.runs._ingredients import changed
@@ -104,3 +105,31 @@ def test_another_content_of_an_output_that_was_looked_for_is_a_reason(project, s
     """The next training would find it there, and read it."""
     (project.root / "logs" / "version_1" / "best.bin").write_text("1")
     assert "logs/version_1/best.bin changed" == outdated(session, project.runs[1])
+
+
+WALKING = """
+from pathlib import Path
+
+from goldmark import Metric, experiment
+
+
+@experiment(seeds=2, metrics=[Metric("n", margin=None)], data=["."])
+def walking(seed):
+    return {"n": len(list(Path().rglob("*.csv")))}
+"""
+
+
+def test_a_run_store_of_any_name_is_no_input(tmp_path, monkeypatch):
+    """A training that walks through the project, and names all of it as data, does not see the runs that are kept."""
+    (tmp_path / "walking_through.py").write_text(WALKING)
+    (tmp_path / "table.csv").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    case = importlib.import_module("walking_through").walking
+    for read in (0, 2):
+        got = obtain(case, session=Session(root=tmp_path, folder=tmp_path / "kept", jobs=1))
+        assert (read, [1, 1]) == (got.n_read, [run.metrics["n"] for run in got.runs]), got
+    (tmp_path / "more.csv").touch()
+    got = obtain(case, session=Session(root=tmp_path, folder=tmp_path / "kept", jobs=1))
+    assert {"folder . has other files": 2} == got.trained
+    close_workers()
+    del sys.modules["walking_through"]

@@ -17,7 +17,7 @@ from goldmark.case import Run, UsageError
 from goldmark.cli._json_file import json_option, write_json
 from goldmark.cli._tables import number_text, wide_console
 from goldmark.golden._project import find_project
-from goldmark.runs import read_whole
+from goldmark.runs import read_whole, trim_outputs
 
 _SECONDS_A_DAY = 86400.0
 
@@ -102,6 +102,8 @@ def clean_command(names: tuple[str, ...], older: float | None) -> None:
     if unknown:
         raise UsageError(f"the store has no runs of '{unknown[0]}'; it has: {', '.join(known) or 'none'}")
     n = sum(_delete(path, older) for path in chosen.values())
+    left = (read_whole(file) for path in _variant_folders(folder) for file in _files(path))
+    trim_outputs(folder, (run for run in left if run is not None))
     click.echo(f"{n} runs deleted from '{folder}'")
 
 

@@ -27,6 +27,7 @@ from urllib.parse import unquote
 
 from goldmark.fingerprint._code import code_hash
 from goldmark.fingerprint._imports import INSTALLED, is_inside, is_source
+from goldmark.runs import is_store
 from goldmark.runs._ingredients import CLUTTER, kind_of, name_of, names_in
 
 State = list[int]  # of a file: changed, changed or moved, size, number
@@ -69,6 +70,7 @@ class Observer:
         self._noted: set[tuple[str, str]] = set()
         self._sources: dict[tuple[str, str], bool] = {}
         self._folders: dict[str, str] = {}  # outside of the project -> where they lead to
+        self._stores: dict[str, bool] = {}  # folder -> whether it is, or lies in, a run store
         self._paused = threading.local()
         self._looks: dict[str, Callable[..., None]] = {
             "open": self._opened,
@@ -198,7 +200,7 @@ class Observer:
         if isinstance(path, int):
             path = os.path.realpath(f"/proc/self/fd/{path}")
         name = self._named("." if path is None else path)
-        if name is not None and not _called_by(_IMPORTERS, 1):
+        if name is not None and not self._in_store(name) and not _called_by(_IMPORTERS, 1):
             self.note("list", name, names_in(self._root / name))
 
     def _started(self, program: Any) -> None:
@@ -236,7 +238,16 @@ class Observer:
             inside = self._relative(os.path.join(self._folders[folder], name))  # noqa: PTH118 - of texts
         if inside is None or CLUTTER & set(Path(inside).parts) or full.startswith(self._scratch):
             return None
+        if self._in_store(inside.rpartition("/")[0]):
+            return None
         return inside if is_inside(self._root / inside, self._root) else None
+
+    def _in_store(self, folder: str) -> bool:
+        """Tell whether a folder below the root is a run store or lies in one, whatever its name is."""
+        if folder and folder not in self._stores:
+            with self.paused():
+                self._stores[folder] = is_store(self._root / folder) or self._in_store(folder.rpartition("/")[0])
+        return bool(folder) and self._stores[folder]
 
     def _relative(self, full: str) -> str | None:
         for root in self._roots:

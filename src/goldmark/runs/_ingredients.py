@@ -39,6 +39,7 @@ from pathlib import Path
 from goldmark.case import Run
 from goldmark.fingerprint import bytes_hash_of, distributions, fingerprint, hash_of, normalized, sha256
 from goldmark.fingerprint._imports import is_source, own_distribution
+from goldmark.runs._slots import is_store
 
 Ingredients = Mapping[str, Mapping[str, str]]
 SearchPath = tuple[str, ...]  # folders in which modules are looked for
@@ -105,6 +106,9 @@ def data_hash(path: Path) -> str:
         return bytes_hash_of(path) if path.exists() else ""
     digest = hashlib.sha256()
     for folder, folders, files in os.walk(path, followlinks=True):
+        if is_store(folder):
+            folders.clear()
+            continue
         folders[:] = sorted(set(folders) - CLUTTER)
         for name in sorted(set(files) - CLUTTER):
             file = Path(folder, name)

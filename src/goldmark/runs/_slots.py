@@ -39,3 +39,12 @@ def open_store(store: Path) -> None:
     store.mkdir(parents=True, exist_ok=True)
     if not (store / ".gitignore").exists():
         (store / ".gitignore").write_bytes(_GITIGNORE)  # the same, whoever writes it and how many at once
+
+
+def is_store(folder: str | Path) -> bool:
+    """Tell whether a folder is a run store, whatever its name is."""
+    try:
+        with open(f"{folder}/.gitignore", "rb") as file:  # noqa: PTH123 - a text, as for every folder that is looked at
+            return file.read(len(_GITIGNORE)) == _GITIGNORE
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ import pytest
 from goldmark.case import UsageError
 from goldmark.golden._ask.repository import Repository
 from goldmark.golden._ask.trees import DoesNotRunError, tree_of, working_tree
+from goldmark.runs import open_store
 
 
 @pytest.fixture
@@ -15,7 +16,15 @@ def story(tell):
     story = tell()
     (story.root / ".gitignore").write_text("*.npz\n/big/\nenv/\n.goldmark/\n__pycache__/\n.some_cache/\n")
     story.commit("Ignore more")
-    for name in ("data/x.npz", "big/y.txt", "env/pyvenv.cfg", ".goldmark/run.json", ".some_cache/CACHEDIR.TAG"):
+    open_store(story.root / "kept_runs")
+    for name in (
+        "kept_runs/runs/run.json",
+        "data/x.npz",
+        "big/y.txt",
+        "env/pyvenv.cfg",
+        ".goldmark/run.json",
+        ".some_cache/CACHEDIR.TAG",
+    ):
         path = story.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from goldmark.case import UsageError
+from goldmark.runs import is_store
 
 # Ignored files that are no data: environments, caches and stores, which no revision may share with the working tree.
 _NO_DATA = {".goldmark", ".update", ".git", "__pycache__", "node_modules", ".venv", "venv", ".nox", ".tox", ".eggs"}
@@ -120,5 +121,7 @@ def environment() -> dict[str, str]:
 def _is_data(path: Path, name: str) -> bool:
     parts = Path(name).parts
     if _NO_DATA & set(parts) or name.endswith(".pyc") or any(part.endswith(".egg-info") for part in parts):
+        return False
+    if any(is_store(place) for place in (path, *path.parents[: len(parts) - 1])):
         return False
     return not any((path / mark).exists() for mark in _MARKS)
