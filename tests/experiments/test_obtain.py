@@ -19,7 +19,7 @@ from goldmark.case import UsageError, area_under
 from goldmark.experiments import _obtain, obtain
 from goldmark.runs import lock_now, n_cores, store_path
 
-ONE = "one"  # session
+ONE, TWO, THREE = "one", "two", "three"  # sessions
 CHILD = """
 import sys
 from pathlib import Path
@@ -185,6 +185,21 @@ class TestTogether:
         obtained = obtain(digits, ["default"], session=session)
         assert [1, 2, 3, 0] == project.begun()
         assert [1.0, 2.0, 3.0, 4.0] == [run.metrics["x"] for run in obtained.runs]
+
+    def test_a_name_is_of_one_function_in_all_processes_of_a_session(self, project) -> None:
+        """Before another one of that name trains a seed that nobody has trained yet, or reads those of its own."""
+        digits, place = project.load().digits, project.name
+        assert 1 == obtain(digits, ["default"], [0], session=project.session(token=ONE)).trained.total()
+        project.name = f"other_{place}"
+        project.write((project.root / f"{place}.py").read_text())
+        other = project.load().digits
+        with pytest.raises(UsageError, match=f"two experiments are named 'digits', in {place}.py and in other_{place}"):
+            obtain(other, ["default"], [1], session=project.session(token=ONE))
+        assert 1 == obtain(other, ["default"], [1], session=project.session(token=TWO)).trained.total()
+        assert [0, 1] == project.begun()
+        obtain(digits, ["default"], [0], session=project.session(token=THREE))
+        with pytest.raises(UsageError, match="two experiments"):
+            obtain(other, ["default"], [1], session=project.session(token=THREE))
 
 
 class TestEnds:

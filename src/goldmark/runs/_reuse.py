@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from goldmark._session import Session
 from goldmark.case import Case, ModelCase, Run, UsageError, recipe_of
-from goldmark.runs._folder import read_whole
+from goldmark.runs._folder import locked, read_whole
 from goldmark.runs._ingredients import changed, maker, maker_of
 from goldmark.runs._jobs import Job
 from goldmark.runs._outputs import with_outputs
 from goldmark.runs._since import what_changed
-from goldmark.runs._store import run_file
+from goldmark.runs._slots import open_store
+from goldmark.runs._store import run_file, write_whole
 
 NEW = "no run yet"
 
@@ -33,8 +35,8 @@ def reusable(
     another one of the same name, as `replace(case, settings=...)` is: it is looked at in every session.
     """
     path = store_path(session, case, variant, seed)
+    _need_one_function(session, case)
     run = read_whole(path)
-    _need_one_function(session, case, run)
     if run is None:
         return None, "a damaged file" if path.exists() else NEW
     own = run.session == session.token
@@ -65,17 +67,32 @@ def outdated(session: Session, run: Run) -> str | None:
     return changed(replace(run, ingredients=made_of), session.root)
 
 
-def _need_one_function(session: Session, case: Case[Any], run: Run | None) -> None:
-    """Raise `UsageError` where the session has trained another experiment of that name, here or elsewhere."""
+def _need_one_function(session: Session, case: Case[Any]) -> None:
+    """Raise `UsageError` where the session asks for runs of another experiment of that name, here or elsewhere."""
     here = maker(case.place, session.root)
-    there = session.makers.setdefault(case.name, here)
-    if there == here and run is not None and run.session == session.token:
-        there = maker_of(run) or here
+    if case.name not in session.makers:
+        session.makers[case.name] = _first_maker(session, case.name, here)
+    there = session.makers[case.name]
     if there != here:
         raise UsageError(
             f"two experiments are named '{case.name}', in {there} and in {here}; give one function another name: runs "
             "and goldens are kept by it"
         )
+
+
+def _first_maker(session: Session, name: str, here: str) -> str:
+    """Return the file of the function of that name of which the first process of a session asked for runs."""
+    path = session.folder / "makers" / f"{name}.json"
+    try:
+        open_store(session.folder)
+        with locked([path], wait=True):
+            noted = json.loads(path.read_text()) if path.exists() else {}
+            if noted.get("session") != session.token:
+                noted = {"session": session.token, "maker": here}
+                write_whole(path, json.dumps(noted).encode())
+            return str(noted["maker"])
+    except (OSError, ValueError):  # of a store that can only be read, or a damaged file
+        return here
 
 
 def _same_arguments(case: Case[Any], run: Run) -> bool:
