@@ -169,6 +169,12 @@ def test_a_configuration_that_cannot_be_is_named(invoke, ini, says):
     assert (2, True) == (done.exit_code, says in done.output), done.output
 
 
+def test_a_warning_of_pytest_is_no_error_of_a_command(invoke):
+    """Where the project makes errors of warnings, and its `testpaths` are not there: it is read all the same."""
+    done = invoke("status", ini="[pytest]\ntestpaths = nowhere\nfilterwarnings = error\n")
+    assert (2, True) == (done.exit_code, done.output.startswith("goldmark: no goldens in '")), done.output
+
+
 def test_an_unknown_case_is_answered_with_the_known_ones(invoke):
     """Those of the project, not of the catalogue."""
     done = invoke("update", "roast", "--reason", "x")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from goldmark.experiments import _obtain, close_workers
+from goldmark.golden._fixture.training import _Terminal
 
 MODEL = """
 from goldmark import Metric, experiment
@@ -143,3 +145,15 @@ def test_progress_passes_the_capture(run, begun, monkeypatch) -> None:
     result = run("-k", "ratio")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["test_it.py*", "goldmark: training digits: 0 of 3 runs after 0 s"])
+
+
+def test_of_all_workers_of_xdist_one_says_how_far_it_is(tmp_path, capsys) -> None:
+    """On the stream of errors, which is that of the session: they have no terminal. The next line comes later."""
+    manager = SimpleNamespace(get_plugin=lambda name: None)
+    workers = [_Terminal(SimpleNamespace(pluginmanager=manager, workerinput={}), tmp_path) for _ in range(2)]
+    for worker in workers:
+        worker.say("training digits: 1 of 6 runs after 2 s")
+    assert ("", "goldmark: training digits: 1 of 6 runs after 2 s\n") == capsys.readouterr()
+    os.utime(tmp_path / "said", (0, 0))
+    workers[1].say("training digits: 4 of 6 runs after 32 s")
+    assert "goldmark: training digits: 4 of 6 runs after 32 s\n" == capsys.readouterr().err

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pytest
 
 # Nothing of the project is run to read its configuration, and nothing of this process is changed for it: no conftest
-# files, no rewriting of assertions, no capturing.
-_READ_ONLY = ("--noconftest", "--assert=plain", "--capture=no")
+# files, no rewriting of assertions, no capturing; and no warning of pytest's is an error of ours.
+_READ_ONLY = ("--noconftest", "--assert=plain", "--capture=no", "-Wignore")
 
 
 @dataclass(frozen=True, kw_only=True)

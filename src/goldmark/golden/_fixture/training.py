@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from goldmark._session import Session, Tally, use
+from goldmark._session import EVERY_S, Session, Tally, use
 from goldmark.case import UsageError
 
 JOBS = "processes that train experiments, at most one per core (default: all cores; 0: this process, for a debugger)"
@@ -31,31 +32,43 @@ def session_of(config: pytest.Config, *, recording: bool) -> Session:
     It reads no runs of earlier sessions where goldens are recorded, nor where they are trained once more for that.
     """
     option, worker = config.option, getattr(config, "workerinput", None)
+    folder = config.rootpath / config.getini("goldmark_runs_dir")
     return Session(
         root=config.rootpath,
-        folder=config.rootpath / config.getini("goldmark_runs_dir"),
+        folder=folder,
         fresh=option.goldmark_fresh or recording,
         jobs=option.experiment_jobs,
         reverse=bool(option.golden_again),
-        say=_Terminal(config).say,
+        say=_Terminal(config, folder).say,
         # not from the environment: a session within a test would find there the one that it runs in
         **({} if worker is None else {"token": worker["testrunuid"]}),
     )
 
 
 class _Terminal:
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self, config: pytest.Config, folder: Path) -> None:
+        self._config, self._said = config, folder / "said"
 
     def say(self, line: str) -> None:
-        """Print a line of progress past the capture of the test that waits; xdist workers have no terminal."""
+        """Print a line of progress past the capture of the test that waits, of all xdist workers one at a time.
+
+        They have no terminal, but the stream of errors of the process that started them.
+        """
         plugins = self._config.pluginmanager
         terminal, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
-        if terminal is None or hasattr(self._config, "workerinput"):
-            return
         with nullcontext() if capture is None else capture.global_and_fixture_disabled():
-            terminal.write_line(f"goldmark: {line}")
-            terminal.flush()
+            if hasattr(self._config, "workerinput"):
+                self._say_beside_others(line)
+            elif terminal is not None:
+                terminal.write_line(f"goldmark: {line}")
+                terminal.flush()
+
+    def _say_beside_others(self, line: str) -> None:
+        now = time.time()
+        if not self._said.exists() or now - self._said.stat().st_mtime > EVERY_S / 2:
+            self._said.touch()
+            sys.stderr.write(f"goldmark: {line}\n")
+            sys.stderr.flush()
 
 
 class Training:
