@@ -55,11 +55,16 @@ class Tally:
         n_read = sum(address[0] == case for address in self.read - set(self.trained))
         reasons = Counter(why for address, why in sorted(self.trained.items()) if address[0] == case)
         n_failed = sum(address[0] == case for address in self.failed)
-        one = len(reasons) == 1
-        why = ", ".join(reason if one else f"{count} {reason}" for reason, count in reasons.most_common())
-        trained = f"{reasons.total()} trained ({why})"
+        trained = trained_in_words(reasons)
         counts = ((n_read, f"{n_read} runs read"), (reasons.total(), trained), (n_failed, f"{n_failed} failed"))
         return f"{case}: {', '.join(text for count, text in counts if count)}"
+
+
+def trained_in_words(reasons: Counter[str]) -> str:
+    """Return how many runs were trained, and why, as in "12 trained (model.py changed)"."""
+    one = len(reasons) == 1
+    why = ", ".join(reason if one else f"{count} {reason}" for reason, count in reasons.most_common())
+    return f"{reasons.total()} trained" + (f" ({why})" if why else "")
 
 
 def _say_nothing(line: str) -> None:

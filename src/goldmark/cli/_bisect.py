@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from goldmark.cli._golden_project import jobs_option, need_golden, need_no_seeds, project_option
+from goldmark.cli._golden_project import need_golden, need_no_seeds, project_option
+from goldmark.cli._jobs import jobs_option
 from goldmark.golden._ask.behind import device_behind, nodeid_behind
 from goldmark.golden._ask.bisect import bisect
 from goldmark.golden._project import Project

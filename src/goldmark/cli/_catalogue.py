@@ -23,8 +23,13 @@ from goldmark.golden._project import find_project
 
 @click.command("list")
 @click.argument("names", metavar="[CASE]...", nargs=-1)
-@click.option("--golden-dir", type=click.Path(file_okay=False, path_type=Path), default="golden", show_default=True)
-def list_command(names: tuple[str, ...], golden_dir: Path) -> None:
+@click.option(
+    "--golden-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="the project's",
+    help="Where goldens lie.",
+)
+def list_command(names: tuple[str, ...], golden_dir: Path | None) -> None:
     """Show cases, variants and claims with their sources: the catalogue's, those of packages, and the project's own.
 
     Every limit of a claim stands with its distance from the worst seed of the approved runs (the goldens), in sd over
@@ -41,7 +46,7 @@ def list_command(names: tuple[str, ...], golden_dir: Path) -> None:
         console.print(Text(case.says))
         console.print(_variants(case))
         if case.claims:
-            console.print(_claims(case, approved_runs(case, golden_dir)))
+            console.print(_claims(case, approved_runs(case, golden_dir or project.folder)))
     if not names and not installed("torch"):
         console.print(Text(_stories()))
 

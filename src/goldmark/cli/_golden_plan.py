@@ -83,8 +83,7 @@ def plan_command(
 
 
 def _of_golden(project: Project, name: str) -> dict[str, Statistical]:
-    golden = need_golden(project, name)
-    entries = {metric: entry for metric, entry in sorted(golden.statistical.items()) if entry.margin is not None}
+    entries = need_golden(project, name).gating
     if not entries:
         raise UsageError(f"golden '{name}' has no metric with a margin; write its values to a file: --values FILE")
     return entries

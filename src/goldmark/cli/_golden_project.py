@@ -28,8 +28,6 @@ project_option = click.option(
     help="Folder of the goldens; by default that of the project's pytest configuration.",
 )
 
-jobs_option = click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: the cores; on a GPU: 1]")
-
 
 def need_no_seeds(name: str, seeds: int | None) -> None:
     """Raise `UsageError` where seeds are asked for of a golden that a test trains."""

@@ -91,7 +91,7 @@ def _readable(folder: Path, name: str) -> Golden | None:
 
 
 def _as_json(golden: Golden, held: HeldHere) -> dict[str, Any]:
-    last = golden.provenance[-1] if golden.provenance else None
+    last = golden.origin
     return {
         "name": golden.name,
         **{tier: len(getattr(golden, tier)) for tier in ("exact", "close", "statistical")},
@@ -112,7 +112,7 @@ def _contents(goldens: Sequence[Golden], held: Sequence[HeldHere]) -> Table:
     columns = ("golden", "exact", "close", "statistical", "seeds", "age", "versions", "held here")
     table = Table(*columns, title="goldens", title_justify="left")
     for golden, here in zip(goldens, held, strict=True):
-        last = golden.provenance[-1] if golden.provenance else None
+        last = golden.origin
         table.add_row(
             Text(golden.name),
             str(len(golden.exact)),

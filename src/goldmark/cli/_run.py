@@ -15,10 +15,11 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.text import Text
 
-from goldmark._session import Session, is_project
+from goldmark._session import Session, is_project, trained_in_words
 from goldmark.case import Case, ModelCase, Run, UsageError, installed
 from goldmark.cases import CASES
 from goldmark.cli._companions import CommandWithCompanions, given_companions, need_takers
+from goldmark.cli._jobs import jobs_option
 from goldmark.cli._json_file import json_option, write_json
 from goldmark.cli._kept import Means, kept_outcome
 from goldmark.cli._known_cases import cases_named
@@ -41,7 +42,7 @@ _BESIDE_RESUME = {"resume", "jobs", "json_file"}  # what may be other than it wa
 @click.command("run", cls=CommandWithCompanions)
 @click.argument("names", metavar="[CASE]...", nargs=-1)
 @click.option("--seeds", type=click.IntRange(min=1), help="Train with seeds 0 ... N-1 instead of each variant's own.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: the cores; on a GPU: 1]")
+@jobs_option
 @json_option
 @click.option("--data", type=click.Path(path_type=Path), help="Run one case on your own data.")
 @preset_option
@@ -240,7 +241,8 @@ def _outcome(console: Console, case: Case[Any], asked: _Asked, store: Path | Ses
     outcome = outcome_of(case, good, asked.goldens_of(case, obtained.runs), failures_of(obtained.runs))
     show(console, outcome)
     if session is not None:
-        console.print(Text(_read_and_trained(case, obtained)))
+        line = f"{case.name}: {obtained.n_read} runs read, {trained_in_words(obtained.trained)}"
+        console.print(Text(line))
     return outcome
 
 
@@ -267,15 +269,6 @@ def _by_engine(case: ModelCase[Any], asked: _Asked) -> list[Run]:
             evaluate=options.evaluate,
             on_run=on_run,
         )
-
-
-def _read_and_trained(case: Case[Any], obtained: Obtained) -> str:
-    """Return how many runs were there and how many were trained, and why, as in "no run yet"."""
-    reasons = ", ".join(f"{count} {why}" for why, count in obtained.trained.most_common())
-    if len(obtained.trained) == 1:
-        reasons = next(iter(obtained.trained))
-    trained = f"{obtained.trained.total()} trained" + (f" ({reasons})" if reasons else "")
-    return f"{case.name}: {obtained.n_read} runs read, {trained}"
 
 
 def _show_end(console: Console, outcomes: Sequence[Outcome], json_file: Path | None) -> None:

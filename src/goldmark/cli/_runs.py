@@ -96,7 +96,7 @@ def clean_command(names: tuple[str, ...], older: float | None) -> None:
     goldmark runs clean --older 30
     """
     folder = _folder()
-    known = {_name(folder, path): path for path in _variant_folders(folder)}
+    known = _by_name(folder)
     chosen = {name: path for name, path in known.items() if not names or {name, name.partition("/")[0]} & set(names)}
     unknown = [name for name in names if not any(name in (stored, stored.partition("/")[0]) for stored in chosen)]
     if unknown:
@@ -115,6 +115,10 @@ def _folder() -> Path:
 def _variant_folders(folder: Path) -> list[Path]:
     """Return the folders that hold runs: SCALE/CASE/VARIANT."""
     return sorted(path for path in (folder / "runs").glob("*/*/*") if path.is_dir() and _files(path))
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    return {_name(folder, path): path for path in _variant_folders(folder)}
 
 
 def _files(path: Path) -> list[Path]:
@@ -154,7 +158,7 @@ def _table(folder: Path, variants: Sequence[StoredVariant]) -> Table:
 
 
 def _named(folder: Path, name: str, seed: int) -> Run:
-    known = {_name(folder, path): path for path in _variant_folders(folder)}
+    known = _by_name(folder)
     if name not in known:
         raise UsageError(f"the store has no runs of '{name}'; it has: {', '.join(known) or 'none'}")
     run = read_whole(known[name] / f"{seed}.json")

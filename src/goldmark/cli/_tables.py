@@ -148,13 +148,13 @@ def golden_lines(comparisons: Sequence[Comparison]) -> Iterator[Text]:
     counts = {ok: sum(comparison.ok is ok for comparison in comparisons) for ok in (True, False, None)}
     counted = f"goldens: {counts[True]} hold, {counts[False]} fail, {counts[None]} not checked"
     yield Text(counted, style=_STYLES[False if counts[False] else None if counts[None] else True])
-    unchecked: Mapping[str, list[str]] = {}
+    unchecked: dict[str, list[str]] = {}
     for comparison in comparisons:
         if comparison.ok is False:
             reason = comparison.reason.partition("\n")[0]  # what a run that failed has printed is shown with that run
             yield Text(f"  {comparison.name} fails: {reason}", style=_STYLES[False])
         elif comparison.ok is None:
-            unchecked = {**unchecked, comparison.reason: [*unchecked.get(comparison.reason, []), comparison.name]}
+            unchecked.setdefault(comparison.reason, []).append(comparison.name)
     for reason, names in unchecked.items():
         yield Text(f"  not checked ({reason}): {', '.join(names)}")
 

@@ -89,8 +89,8 @@ def _difference(pairs: Mapping[str, tuple[Golden | None, Golden | None]], confir
             rows += changes(old, new)
         if old is not None and new is not None:
             weaker += [f"{name}: {why}" for why in weakenings(old, as_result(new))]
-        if new is not None and new.provenance and name not in moved:
-            reasons.setdefault(new.provenance[-1].reason, []).append(name)
+        if new is not None and new.origin is not None and name not in moved:
+            reasons.setdefault(new.origin.reason, []).append(name)
     return Difference(
         rows=tuple(rows),
         weaker=tuple(weaker),

@@ -71,12 +71,11 @@ class Confirmed:
 
 def gating_entries(golden: Golden) -> dict[str, Statistical]:
     """Return the metrics on which a golden gates; raise `UsageError` where there are none."""
-    entries = {metric: entry for metric, entry in sorted(golden.statistical.items()) if entry.margin is not None}
-    if not entries:
+    if not golden.gating:
         raise UsageError(
             f"golden '{golden.name}' has no metric with a margin, so it raises no alarm that could be confirmed"
         )
-    return entries
+    return golden.gating
 
 
 def guards_of(golden: Golden) -> list[str]:

@@ -63,7 +63,7 @@ def held_here(golden: Golden) -> HeldHere:
     Its metrics repeat only where it was recorded in an environment like this one. What only torch could tell (threads,
     vector capability, GPU) is left out: it is not loaded for this.
     """
-    gating = [entry for entry in golden.statistical.values() if entry.margin is not None]
+    gating = golden.gating.values()
     changed = _changed_here(golden)
     return HeldHere(
         golden=golden.name,
@@ -75,9 +75,9 @@ def held_here(golden: Golden) -> HeldHere:
 
 
 def _changed_here(golden: Golden) -> tuple[str, ...]:
-    if not golden.provenance:
+    last = golden.origin
+    if last is None:
         return ("origin not recorded",)
-    last = golden.provenance[-1]
     device = device_of(golden) or "cpu"
     if device != "cpu":
         return (f"recorded on {device}",)
@@ -118,8 +118,7 @@ def gating_metrics(golden: Golden) -> list[GatingMetric]:
             alpha=entry.alpha,
             sequential=entry.sequential,
         )
-        for metric, entry in sorted(golden.statistical.items())
-        if entry.margin is not None
+        for metric, entry in golden.gating.items()
     ]
 
 
@@ -150,9 +149,9 @@ def false_alarm_rate(metrics: Iterable[GatingMetric]) -> float:
 
 def age_days(golden: Golden, now: datetime | None = None) -> float:
     """Return the days since a golden was last written, NaN where it does not say."""
-    if not golden.provenance:
+    if golden.origin is None:
         return math.nan
-    written = datetime.fromisoformat(golden.provenance[-1].date)
+    written = datetime.fromisoformat(golden.origin.date)
     return ((now or datetime.now(UTC)) - written).total_seconds() / 86400
 
 
@@ -174,5 +173,5 @@ def _doubts(folder: Path, name: str) -> Iterator[str]:
     if golden is None:
         return
     yield from self_test(golden)
-    if not golden.provenance:
+    if golden.origin is None:
         yield "it does not say when and why it was written"

@@ -52,9 +52,9 @@ def attribution(golden: Golden, result: Result) -> str:
 
     Where none did, say what was looked at: the cause is something else.
     """
-    if not golden.provenance or not (result.fingerprint or result.sources):
+    last = golden.origin
+    if last is None or not (result.fingerprint or result.sources):
         return "code and environment were not recorded"
-    last = golden.provenance[-1]
     files = _changed_files(last.sources, result.sources)
     changes = {
         "code": [file for file in files if is_code(file)],
@@ -67,9 +67,9 @@ def attribution(golden: Golden, result: Result) -> str:
 
 def nothing_changed(golden: Golden, result: Result) -> bool:
     """Tell whether code, data and environment are known and are the golden's, so that its numbers must repeat."""
-    if not golden.provenance or not result.fingerprint or not result.sources:
+    last = golden.origin
+    if last is None or not result.fingerprint or not result.sources:
         return False
-    last = golden.provenance[-1]
     return not changed_parts(last, result) and not _changed_files(last.sources, result.sources)
 
 

@@ -9,6 +9,7 @@ from goldmark.case import LOOKS
 from goldmark.golden._compare.drift import MISSING, ComparedMetrics, Drift, difference, rule_drift, show, show_shift
 from goldmark.golden._compare.rounding import REPEAT, repeats, same_rule
 from goldmark.golden._compare.shift import detectable, fewest_seeds, in_looks, shift_drift, shift_of
+from goldmark.golden._files.devices import device_of
 from goldmark.golden._files.entries import Golden, Result, Statistical
 from goldmark.statistics import ENOUGH_P, look_decision
 
@@ -60,7 +61,7 @@ def metrics_compared(
 
 def _device_drift(golden: Golden, result: Result) -> Drift | None:
     """Return the drift of a golden that another kind of device has made: its numbers say nothing about this one's."""
-    made_on = golden.provenance[-1].fingerprint.get("device") if golden.provenance else None
+    made_on = device_of(golden)
     run_on = result.fingerprint.get("device", made_on)
     if made_on in (None, run_on) or not golden.statistical:
         return None

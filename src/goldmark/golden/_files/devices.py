@@ -56,4 +56,4 @@ def name_to_record(folder: Path, name: str, device: str) -> str:
 
 def device_of(golden: Golden) -> str | None:
     """Return the kind of device that made a golden, or None where its origin is not known."""
-    return golden.provenance[-1].fingerprint.get("device") if golden.provenance else None
+    return golden.origin.fingerprint.get("device") if golden.origin else None

@@ -123,6 +123,16 @@ class Golden:
     provenance: tuple[Provenance, ...] = ()  # oldest first
     seal: str = field(default="", compare=False)  # of the file it was read from
 
+    @property
+    def origin(self) -> Provenance | None:
+        """When and why it got its values, and what they were last seen from; None where that was not recorded."""
+        return self.provenance[-1] if self.provenance else None
+
+    @property
+    def gating(self) -> dict[str, Statistical]:
+        """The metrics with a margin, sorted by name: beyond it they fail."""
+        return {metric: entry for metric, entry in sorted(self.statistical.items()) if entry.margin is not None}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
@@ -143,7 +153,7 @@ class Result:
 
 def as_result(golden: Golden) -> Result:
     """Return the entries of a golden as if they were new numbers."""
-    last = golden.provenance[-1] if golden.provenance else None
+    last = golden.origin
     return Result(
         name=golden.name,
         exact=golden.exact,

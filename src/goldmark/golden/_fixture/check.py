@@ -370,7 +370,7 @@ class GoldenCheck:
         if self._result.versions:  # runs of an experiment know what they were made of
             return self._result
         root = self._session.root
-        last = golden.provenance[-1] if golden and golden.provenance else None
+        last = golden.origin if golden else None
         result = replace(self._result, versions=versions_of_test(root, last.versions if last else ()))
         if result.sources:  # runs of the catalogue know their own code
             return result

@@ -81,9 +81,9 @@ def would_confirm(old: Golden, result: Result) -> bool:
     It does where these are others than it says: its metrics must repeat for as long as nothing changes from there on.
     Another machine is no reason, or updates on two of them in turn would write every golden every time.
     """
-    if not old.provenance or not result.sources:
+    last = old.origin
+    if last is None or not result.sources:
         return False
-    last = old.provenance[-1]
     moved = (last.versions.get(name, version) != version for name, version in result.versions.items())
     return last.sources != result.sources or any(moved)
 
