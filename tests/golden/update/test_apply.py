@@ -130,13 +130,22 @@ class TestWriting:
 
     def test_notes_nothing_where_the_code_is_the_same(self, tmp_path: Path) -> None:
         """Neither a second time, nor on another machine or commit, nor of a result that does not say what made it."""
-        first = replace(result("a"), sources={"a.py": "00"}, versions={"torch": "2.12"}, **ORIGIN)
+        first = replace(trained(VALUES), sources={"a.py": "00"}, versions={"torch": "2.12"}, **ORIGIN)
         elsewhere = replace(first, fingerprint={"cpu": "another"}, versions={**first.versions, "more": "1"})
-        apply_update(tmp_path, {"a": first}, "first", commit="abc")
-        before = (tmp_path / "a.json").read_bytes()
-        for again in (first, elsewhere, result("a")):
-            assert () == apply_update(tmp_path, {"a": again}, "again", commit="def").confirmed
-        assert before == (tmp_path / "a.json").read_bytes()
+        apply_update(tmp_path, {"trained": first}, "first", commit="abc")
+        before = (tmp_path / "trained.json").read_bytes()
+        for again in (first, elsewhere, trained(VALUES)):
+            assert () == apply_update(tmp_path, {"trained": again}, "again", commit="def").confirmed
+        assert before == (tmp_path / "trained.json").read_bytes()
+
+    def test_notes_nothing_where_nothing_was_seen_to_repeat(self, tmp_path: Path) -> None:
+        """Exact and close numbers hold whatever the code is, and branches that edit it do not meet in their files."""
+        rmse = trained(VALUES).statistical["rmse"]
+        untried = replace(trained(VALUES), statistical={"rmse": replace(rmse, repeats=None)})
+        for first in (result("trained"), untried):
+            apply_update(tmp_path, {"trained": replace(first, sources={"a.py": "00"}, **ORIGIN)}, "first", weaken=True)
+            edited = replace(first, sources={"a.py": "11"}, **ORIGIN)
+            assert () == apply_update(tmp_path, {"trained": edited}, "again").confirmed
 
     @pytest.mark.parametrize("which", ["guard_values", "first_values"])
     def test_writes_what_a_guard_or_a_frozen_model_scores_now(self, tmp_path: Path, which: str) -> None:

@@ -78,11 +78,12 @@ def would_write(old: Golden | None, result: Result) -> bool:
 def would_confirm(old: Golden, result: Result) -> bool:
     """Tell whether an update notes in a golden that has its values which code, data and libraries gave them again.
 
-    It does where these are others than it says: its metrics must repeat for as long as nothing changes from there on.
-    Another machine is no reason, or updates on two of them in turn would write every golden every time.
+    It does where these are others than it says, and a metric must repeat for as long as nothing changes from there on;
+    exact and close numbers must in any case. Another machine is no reason, or updates on two of them in turn would
+    write every golden every time.
     """
     last = old.origin
-    if last is None or not result.sources:
+    if last is None or not result.sources or not any(entry.repeats for entry in old.statistical.values()):
         return False
     moved = (last.versions.get(name, version) != version for name, version in result.versions.items())
     return last.sources != result.sources or any(moved)
