@@ -126,10 +126,7 @@ def _trained(repository: Repository, task: _Task, golden: Golden, commit: str) -
     with tree_of(repository, Path(task.root), commit) as tree:
         if task.test is None:
             return tree.train(case, [variant], task.seeds, device=device_behind(golden), jobs=task.jobs)
-        values = tree.values_of_test(task.test, golden.name)
-    seeds = dict.fromkeys(seed for of_metric in values.values() for seed in of_metric)
-    metrics = {seed: {metric: by_seed[seed] for metric, by_seed in values.items() if seed in by_seed} for seed in seeds}
-    return [TrainedRun(variant=variant, seed=seed, metrics=of_seed) for seed, of_seed in metrics.items()]
+        return tree.run_test(task.test, golden.name, variant)
 
 
 def _judged(repository: Repository, task: _Task, golden: Golden, commit: str) -> Judged:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 from goldmark.case import Scale, UsageError
@@ -121,21 +120,9 @@ def confirm(
             raise
         why = _in_one_line(error)
     new = working_tree(project.root).train(case, [variant, *guards], seeds, **how)
-    metrics = [
-        _confirmation(
-            metric,
-            entry,
-            new=_values(metric, entry, new, variant),
-            old=_values(metric, entry, old, variant),
-            guard=_values(metric, entry, new, entry.guard),
-            failures=_failures(metric, entry, new, variant),
-            old_failures=_failures(metric, entry, old, variant),
-            why=why or f"the seeds of {name} came to nothing",
-        )
-        for metric, entry in entries.items()
-    ]
+    why = why or f"the seeds of {name} came to nothing"
     words = f"the fresh seeds {seeds[0]} ... {seeds[-1]}"
-    return Confirmed(seeds=words, against=name, metrics=tuple(metrics))
+    return Confirmed(seeds=words, against=name, metrics=_confirmations(entries, variant, new, old, why))
 
 
 def confirm_test(project: Project, golden: Golden, test: str, *, against: str | None = None) -> Confirmed:
@@ -144,23 +131,20 @@ def confirm_test(project: Project, golden: Golden, test: str, *, against: str | 
     A test says itself which seeds it trains, so that no others can be asked for. Raise `UsageError` for a golden
     without metrics that gate, and where one of the two does not run.
     """
-    entries = gating_entries(golden)
+    entries, (_, variant) = gating_entries(golden), variant_behind(golden)
     try:
         repository, commit = _origin(project, golden, against)
         with tree_of(repository, project.root, commit) as tree:
-            old, name = tree.values_of_test(test, golden.name), tree.name
+            old, name = tree.run_test(test, golden.name, variant), tree.name
     except UsageError as error:
         raise UsageError(
             f"{error}\ngolden '{golden.name}' is of a test, which has no other seeds than its own, so that only the "
             "code that wrote it can confirm it: name a revision that runs (--against), or let the test hold the runs "
             "of an experiment, which trains any seeds"
         ) from None
-    new = working_tree(project.root).values_of_test(test, golden.name)
-    metrics = [
-        _confirmation(metric, entry, new=new.get(metric, {}), old=old.get(metric, {}), why=f"{name} has no such metric")
-        for metric, entry in entries.items()
-    ]
-    return Confirmed(seeds="the golden's own seeds, for a test has no others", against=name, metrics=tuple(metrics))
+    new = working_tree(project.root).run_test(test, golden.name, variant)
+    metrics = _confirmations(entries, variant, new, old, f"{name} has no such metric")
+    return Confirmed(seeds="the golden's own seeds, for a test has no others", against=name, metrics=metrics)
 
 
 def _origin(project: Project, golden: Golden, against: str | None) -> tuple[Repository, str]:
@@ -199,15 +183,38 @@ def failure(run: TrainedRun, metric: str, scale: Scale) -> str:
     return "" if math.isfinite(value) and (scale == "identity" or value > 0) else f"{metric} is {value:g}"
 
 
+def _confirmations(
+    entries: Mapping[str, Statistical],
+    variant: str,
+    new: Sequence[TrainedRun],
+    old: Sequence[TrainedRun],
+    why: str,
+) -> tuple[Confirmation, ...]:
+    """Return what runs of now and of the golden's code say of each metric; `why` there are none of the latter."""
+    return tuple(
+        _confirmation(
+            metric,
+            entry,
+            new=_values(metric, entry, new, variant),
+            old=_values(metric, entry, old, variant),
+            guard=_values(metric, entry, new, entry.guard),
+            failures=_failures(metric, entry, new, variant),
+            old_failures=_failures(metric, entry, old, variant),
+            why=why,
+        )
+        for metric, entry in entries.items()
+    )
+
+
 def _confirmation(
     metric: str,
     entry: Statistical,
     *,
     new: Values,
     old: Values,
-    guard: Values = MappingProxyType({}),
-    failures: Mapping[str, str] = MappingProxyType({}),
-    old_failures: Mapping[str, str] = MappingProxyType({}),
+    guard: Values,
+    failures: Mapping[str, str],
+    old_failures: Mapping[str, str],
     why: str,
 ) -> Confirmation:
     """Return what the values of a metric on the same seeds say, or without old ones, what the golden's say."""

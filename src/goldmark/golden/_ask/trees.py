@@ -77,8 +77,8 @@ class Tree:
             self._process(Path(folder), {**wanted, "test": None, "rows": str(rows)}, look)
             return runs
 
-    def values_of_test(self, nodeid: str, golden: str) -> dict[str, dict[str, float]]:
-        """Return the metrics that a test compares with a golden, by seed; raise `DoesNotRunError` where it fails."""
+    def run_test(self, nodeid: str, golden: str, variant: str) -> list[TrainedRun]:
+        """Return what a test compares with a golden, as runs of a variant; raise `DoesNotRunError` where it fails."""
         from goldmark.golden._fixture.again import prepare, staging_of  # loaded here: they import pytest
         from goldmark.golden._fixture.session import staged_results
 
@@ -88,7 +88,13 @@ class Tree:
             results = staged_results(staging_of(folder))
         if golden not in results:
             raise DoesNotRunError(f"test '{nodeid}' of {self.name} does not come to golden '{golden}'")
-        return {metric: dict(entry.values) for metric, entry in results[golden].statistical.items()}
+        entries = results[golden].statistical
+        seeds = dict.fromkeys(seed for entry in entries.values() for seed in entry.values)
+        metrics = {
+            seed: {metric: entry.values[seed] for metric, entry in entries.items() if seed in entry.values}
+            for seed in seeds
+        }
+        return [TrainedRun(variant=variant, seed=seed, metrics=of_seed) for seed, of_seed in metrics.items()]
 
     def _process(self, folder: Path, wanted: Mapping[str, Any], look: Callable[[], None]) -> None:
         """Do what is wanted in a process of this tree, looking now and then, and once at the end."""
