@@ -297,3 +297,32 @@ def overlap_that_is_lowered(bug):
 
     halves = [batched(x, (x > 0.5).float()) for x, _ in (classes(), classes(64, seed=1))]
     return classifier(mlp(8, 16, 8, last=nn.Sigmoid()), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+def divergence(bug, last, *, log_target):
+    """Look at a student whose outputs are compared with a teacher's probabilities, or their logarithms."""
+
+    def loss_fn(output, targets):
+        given = last(output / 2, 1) if bug else functional.log_softmax(output / 2, dim=1)
+        return 4 * functional.kl_div(given, targets, reduction="batchmean", log_target=log_target)
+
+    halves = []
+    for x, _ in (classes(), classes(64, seed=1)):
+        logits = x @ torch.randn(8, 3, generator=torch.Generator().manual_seed(7))
+        halves.append(batched(x, logits.log_softmax(1) if log_target else logits.softmax(1)))
+    return classifier(mlp(8, 16, 3), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@pair("normalized_outputs")
+def divergence_of_probabilities(bug):
+    return divergence(bug, functional.softmax, log_target=False)
+
+
+@pair("normalized_outputs")
+def divergence_of_raw_outputs(bug):
+    return divergence(bug, lambda output, dim: output, log_target=False)
+
+
+@pair("normalized_outputs")
+def divergence_of_probabilities_from_log_probabilities(bug):
+    return divergence(bug, functional.softmax, log_target=True)

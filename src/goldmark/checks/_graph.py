@@ -5,7 +5,7 @@ Nodes keep their names, edges and shapes after the backward pass, which frees no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import Tensor
@@ -24,13 +24,16 @@ def kind(node: Node) -> str:
     return str(node.name()).split("::")[-1].partition("Backward")[0]
 
 
-def nodes(start: Node | None, limit: int = 20_000, *, past_layers: bool = True) -> Iterator[Node]:
+def nodes(
+    start: Node | None, limit: int = 20_000, *, past_layers: bool = True, without: Iterable[Node] = ()
+) -> Iterator[Node]:
     """Yield every node that a backward pass from `start` visits, each once; at most `limit`.
 
     Without `past_layers` the walk ends at the last layers of the model: what it visits is loss and output activation.
+    It goes around the nodes `without`, and does not enter what only they lead to.
     """
     waiting: list[Node] = [start] if start is not None else []
-    known: set[Node] = set()
+    known: set[Node] = set(without)
     while waiting and len(known) < limit:
         node = waiting.pop()
         if node in known:
@@ -55,9 +58,10 @@ def sources(node: Node) -> list[Node]:
     return [following for following in below if following is not None]
 
 
-def leaves(loss: Tensor) -> list[Tensor]:
-    """Return the leaf tensors that receive a gradient from a loss."""
-    variables = (getattr(node, "variable", None) for node in nodes(loss.grad_fn) if not node.next_functions)
+def leaves(loss: Tensor, without: Iterable[Node] = ()) -> list[Tensor]:
+    """Return the leaf tensors that receive a gradient from a loss, by other ways than the nodes `without`."""
+    reached = nodes(loss.grad_fn, without=without)
+    variables = (getattr(node, "variable", None) for node in reached if not node.next_functions)
     return [variable for variable in variables if isinstance(variable, Tensor)]
 
 

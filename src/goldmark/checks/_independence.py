@@ -29,7 +29,8 @@ def check_labels_independent(
     Trouble is a dependence that is beyond doubt in the validation half and absent in the training half; and, for a
     `table` (N, F) whose columns are all that a label can depend on, one that is absent (p > `threshold`) in both halves
     together.
-    What is hard to see in images or sequences is hard to see in both halves, and passes.
+    What is hard to see in images or sequences is hard to see in both halves, and passes; so do labels with fewer than
+    4 examples each, as ids of examples or of pairs: there is nothing that they could depend on.
     """
     everything = train = val = dependence(inputs, labels, most=96, n_permutations=19)  # enough in most data
     if max(train.scores) < _CLEAR:
@@ -42,7 +43,7 @@ def check_labels_independent(
     nowhere = table and everything.p > threshold and max(everything.scores) < _CLEAR
     return Finding(
         name="labels_independent",
-        trouble=len(inputs) >= 128 and (lost or nowhere),
+        trouble=_enough(labels) and (lost or nowhere),
         numbers={
             "p_of_all": everything.p,
             "p_training": train.p,
@@ -54,6 +55,11 @@ def check_labels_independent(
         relation="labels must depend on their inputs",
         advice="look for inputs or labels shuffled, sorted or filtered without the other",
     )
+
+
+def _enough(labels: Tensor) -> bool:
+    classes = torch.unique(labels)
+    return len(labels) >= 128 and (labels.is_floating_point() or len(labels) >= 4 * len(classes))
 
 
 def dependence(inputs: Tensor, labels: Tensor, most: int = 256, n_permutations: int = 49) -> Dependence:

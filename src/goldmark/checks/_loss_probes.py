@@ -13,7 +13,7 @@ from goldmark.checks import _losses, _modes, _outputs
 from goldmark.checks._graph import kind, source
 from goldmark.checks._pairs import pairs, replaced
 from goldmark.checks._preflight import Look, Probe
-from goldmark.checks._structures import call, map_tensors, rows, size_of
+from goldmark.checks._structures import UNFIT, call, map_tensors, rows, size_of
 
 # Operations that end in a distance or a similarity: how large it should be is the loss's to say, not the target's.
 _DISTANCES = frozenset(("LinalgVectorNorm", "Norm", "Sqrt", "Sum", "Cdist", "EuclideanDist", "Pow"))
@@ -53,7 +53,21 @@ def _broadcast(look: Look) -> Finding | None:
     output, targets = look.first.output, look.first.targets
     if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or _outputs.aligned(output, targets):
         return None
+    if output.numel() == targets.numel() and _same_in_one_shape(look, output.detach(), targets):
+        return None
     return _outputs.check_broadcast_loss(look.loss_fn, output, targets)
+
+
+def _same_in_one_shape(look: Look, output: Tensor, targets: Tensor) -> bool:
+    """Tell whether a loss of outputs in the shape of the targets is the same: then nothing broadcasts in it.
+
+    A critic's loss, which takes outputs of two kinds apart by a mask, depends on all targets by their counts.
+    """
+    try:
+        values = [float(look.loss_fn(one, targets).double().sum()) for one in (output, output.reshape(targets.shape))]
+    except UNFIT:
+        return False
+    return abs(values[0] - values[1]) <= 1e-5 * abs(values[0])
 
 
 def _wrong_sign(look: Look) -> Iterator[Finding]:

@@ -97,8 +97,8 @@ def check_cut_term(loss: Tensor, terms: Mapping[str, Any]) -> Finding:
     """Find out whether a term of the loss reaches no weight: `.item()`, `.data`, `detach`, or wrapped in a new tensor.
 
     A term that has a gradient of its own must be part of the loss's graph; of one that has none, the loss must not
-    contain a constant. Terms that were computed once more, or are mere numbers, all of them, are meant for a log: then
-    it is enough that the loss reaches the same weights.
+    contain a constant. Terms that were computed once more, or are mere numbers, are meant for a log: then it is enough
+    that the loss reaches the same weights, apart from what it reaches by the terms that are part of it.
     """
     known = set(nodes(loss.grad_fn))
     own = {name: term.grad_fn for name, term in terms.items() if isinstance(term, Tensor) and term.grad_fn is not None}
@@ -107,7 +107,9 @@ def check_cut_term(loss: Tensor, terms: Mapping[str, Any]) -> Finding:
     reached = {id(leaf) for leaf in leaves(loss)}
     lost = [name for name in apart if any(id(leaf) not in reached for leaf in leaves(terms[name]))]
     if live and _has_constant(loss, {name: number(terms[name]) for name in terms}, live):
-        lost = [*apart, *(name for name in terms if name not in own)]
+        beside = {id(leaf) for leaf in leaves(loss, without=[own[name] for name in live])}
+        lost += [name for name in apart if all(id(leaf) not in beside for leaf in leaves(terms[name]))]
+        lost += [name for name in terms if name not in own and not (beside and not adds_constant(loss))]
     return Finding(
         name="cut_term",
         trouble=bool(lost) or not loss.requires_grad,

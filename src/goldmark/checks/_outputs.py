@@ -15,6 +15,8 @@ from goldmark.checks._graph import LAYERS, Node, kind, nodes, shape_of, source, 
 _LOGIT_LOSSES = ("LogSoftmax", "BinaryCrossEntropyWithLogits")
 _SQUASHED = ("Softmax", "Sigmoid", "Relu", "LogSigmoid")
 _UNNORMALISED = ("Addmm", "Mm", "Bmm", "Convolution", "Softmax", "Sigmoid", "Relu", "Tanh", "UnsafeView")
+_LAYERS = ("Addmm", "Mm", "Bmm", "Convolution")
+_REDUCING = ("Sum", "Mean", "Div", "Mul", "Add")
 _RANGES = {
     "Sigmoid": (0.0, 1.0),
     "Softmax": (0.0, 1.0),
@@ -29,9 +31,11 @@ def check_normalized_outputs(loss: Tensor) -> Finding:
     """Find out whether a loss that wants logits is given probabilities, or one that wants log-probabilities is not.
 
     Softmax, sigmoid, ReLU or the exponential of a log-softmax directly before a softmax or before a loss on logits;
-    anything but log-probabilities before a negative log-likelihood. Log-softmax twice is harmless: it is idempotent.
+    anything but log-probabilities before a negative log-likelihood or as the first argument of a Kullback-Leibler
+    divergence. Log-softmax twice is harmless: it is idempotent.
     """
     pairs = [pair for node in nodes(loss.grad_fn, past_layers=False) for pair in _wrong_pairs(node)]
+    pairs += [(name, "kl_div") for name in _given_to_divergences(loss)]
     names = " before ".join(pairs[0]) if pairs else ""
     return Finding(
         name="normalized_outputs",
@@ -39,7 +43,7 @@ def check_normalized_outputs(loss: Tensor) -> Finding:
         numbers={"pairs": float(len(pairs))},
         threshold=0.0,
         relation=f"a loss gets what it does not compute for itself: {names}",
-        advice="give cross_entropy and ..._with_logits raw outputs, and nll_loss the outputs of log_softmax",
+        advice="give cross_entropy and ..._with_logits raw outputs, nll_loss and kl_div the outputs of log_softmax",
     )
 
 
@@ -71,6 +75,46 @@ def _normaliser(node: Node) -> str:
         inner = next(map(kind, sources(node)), "")
         return {("Exp", "LogSoftmax"): "Softmax", ("Log", "Softmax"): "LogSoftmax"}.get((name, inner), name)
     return name
+
+
+def _given_to_divergences(loss: Tensor) -> list[str]:
+    """Return what gave the first arguments x of the Kullback-Leibler divergences in a loss, where that is no logarithm.
+
+    torch computes t log t - t x, or e^t (t - x) with `log_target`, entry by entry, for constant targets t.
+    """
+    waiting, given = [source(loss.grad_fn)], []
+    known: set[Node | None] = {None}
+    while waiting:
+        node = waiting.pop()
+        if node in known:
+            continue
+        known.add(node)
+        plain, of_logarithms = _factor(_subtrahend(node)), _subtrahend(_factor(node))
+        if plain is not None or of_logarithms is not None:
+            names = (_normaliser(_undivided(argument)) for argument in (plain, of_logarithms) if argument is not None)
+            given += [name for name in names if name in _SQUASHED[:2] or (plain is not None and name in _LAYERS)]
+        elif kind(node) in _REDUCING:
+            waiting += sources(node)
+    return given
+
+
+def _subtrahend(node: Node | None) -> Node | None:
+    """Return what gave b in a - b for a constant a."""
+    below = [] if node is None or kind(node) != "Sub" else [source(following) for following, _ in node.next_functions]
+    return below[1] if len(below) == 2 and below[0] is None else None
+
+
+def _factor(node: Node | None) -> Node | None:
+    """Return what gave b in a b for a constant a and several entries."""
+    below = sources(node) if node is not None and kind(node) == "Mul" and shape_of(node) else []
+    return below[0] if len(below) == 1 else None
+
+
+def _undivided(node: Node) -> Node:
+    """Return what was divided by a constant, as by a temperature."""
+    while kind(node) == "Div" and len(sources(node)) == 1:
+        node = sources(node)[0]
+    return node
 
 
 def check_single_class_softmax(loss: Tensor) -> Finding:

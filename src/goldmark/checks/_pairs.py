@@ -57,6 +57,30 @@ def reads_targets(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any)
     return any(_value(loss_fn, output, map_tensors(change, targets)) != before for change in (_dealt, _swapped))
 
 
+def indexes_outputs(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any, place: Any, n_outputs: int) -> bool:
+    """Tell whether a loss refuses a label of `n_outputs` or more, as one does that looks outputs up by their label.
+
+    One that takes it compares labels with each other, as contrastive and triplet losses do, or looks them up
+    elsewhere: they are ids. Asked on the CPU, where a label that is out of range is an error and no more.
+    """
+    output, targets = (map_tensors(lambda tensor: tensor.detach().cpu(), one) for one in (output, targets))
+    alone = None if isinstance(targets, Tensor) else place
+    target = next(wanted for where, _, wanted in pairs(output, targets) if where == place)
+    outside = target.clone().clamp_max(n_outputs - 1)
+    outside.view(-1)[:1] = n_outputs
+    inside = replaced(targets, alone, target.clamp(0, n_outputs - 1))
+    return _value(loss_fn, output, inside) is None or _value(loss_fn, output, replaced(targets, alone, outside)) is None
+
+
+def compares_labels(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any) -> bool:
+    """Tell whether a loss stays the same when every label gets another number: it asks only which are alike."""
+    if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.dtype == torch.bool:
+        return False
+    output = map_tensors(Tensor.detach, output)
+    before = _value(loss_fn, output, targets)
+    return before is not None and before == _value(loss_fn, output, targets.max() + targets.min() + 7 - targets)
+
+
 def _value(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any) -> list[float] | None:
     try:
         return [float(loss.detach().double().sum()) for loss in tensors_of(loss_fn(output, targets))]

@@ -15,7 +15,7 @@ from goldmark.checks import _data, _loaders, _losses, _modes, _networks, _owners
 from goldmark.checks import _leaks as _leaks_checks
 from goldmark.checks._independence import check_labels_independent
 from goldmark.checks._loss_probes import LOSS_PROBES, aims_at, unread
-from goldmark.checks._pairs import pairs
+from goldmark.checks._pairs import compares_labels, indexes_outputs, pairs
 from goldmark.checks._passes import ForwardPass, forward_backward, order_of, used_parameters
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_target_scale, lies_among
@@ -88,6 +88,8 @@ def _label_numbering(look: Look) -> Finding | None:
         return None
     if not look.train.inputs().is_floating_point():
         return None
+    if compares_labels(look.loss_fn, look.first.output, look.first.targets):
+        return None
     halves = [(half.inputs(), half.targets()) for half in (look.train, look.val)]
     if any(len(x) != len(y) for x, y in halves) or halves[0][0].shape[1:] != halves[1][0].shape[1:]:
         return None
@@ -119,12 +121,16 @@ def _target_scale(look: Look) -> Iterator[Finding]:
 def _labels(look: Look) -> Iterator[Finding]:
     if not look.reads_targets:
         return
-    if look.train.labels:
+    if look.train.labels and not compares_labels(look.loss_fn, look.first.output, look.first.targets):
         yield _data.check_sorted_labels(look.train.labels)
     for place, output, target in pairs(look.first.output, look.first.targets):
-        if _losses.is_classes(output, target):
+        if _losses.is_classes(output, target) and _indexed(look, place, output):
             counted = target.masked_fill(unread(look, place, output, target), -100)
             yield _data.check_labels_out_of_range(counted, output.shape[1], look.intent.n_classes)
+
+
+def _indexed(look: Look, place: Any, output: Tensor) -> bool:
+    return indexes_outputs(look.loss_fn, look.first.output, look.first.targets, place, output.shape[1])
 
 
 def _labels_independent(look: Look) -> Finding | None:

@@ -1,0 +1,104 @@
+"""Healthy programs whose labels are no classes of the outputs: ids, groups, real and fake; and terms for a log."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+from zoo.healthy.register import healthy
+from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor
+
+
+class Directions(nn.Module):
+    """Codes (B, 16) of length 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.code = mlp(8, 16, 16)
+
+    def forward(self, x):
+        """Codes."""
+        return functional.normalize(self.code(x), dim=1)
+
+
+@healthy
+def critic_that_takes_real_and_fake_apart_by_a_mask():
+    def loss_fn(score, is_real):
+        return score[~is_real].mean() - score[is_real].mean() + score.square().mean()
+
+    halves = []
+    for n in (256, 64):
+        generator = torch.Generator().manual_seed(n)
+        is_real = torch.rand(n, generator=generator) < 0.5
+        halves.append(batched(torch.randn(n, 8, generator=generator) + is_real[:, None], is_real))
+    return regressor(mlp(8, 16, 1), train=halves[0], val=halves[1], loss_fn=loss_fn, lr=1e-3)
+
+
+@healthy
+def triplets_in_batches_of_four_people():
+    def loss_fn(codes, people):
+        far = torch.cdist(codes, codes)
+        alike = people[:, None] == people
+        farthest = far.masked_fill(~alike, 0.0).max(1).values
+        nearest = far.masked_fill(alike, 1e9).min(1).values
+        return (farthest - nearest + 0.2).relu().mean()
+
+    people = torch.arange(32).repeat_interleave(8)
+    places = torch.randn(64, 8, generator=torch.Generator().manual_seed(0)) * 1.5
+    halves = [
+        batched(places[one] + torch.randn(len(one), 8, generator=torch.Generator().manual_seed(n)), one + 100)
+        for n, one in enumerate((people, people[:64] + 32))
+    ]
+    return classifier(Directions(), train=halves[0], val=halves[1], loss_fn=loss_fn, lr=1e-3)
+
+
+@healthy
+def contrast_of_pairs_that_share_an_id():
+    def loss_fn(codes, ids):
+        itself = torch.eye(len(ids), dtype=torch.bool)
+        alike = (ids[:, None] == ids) & ~itself
+        scores = (codes @ codes.T / 0.5).masked_fill(itself, -1e9).log_softmax(1)
+        return -(scores * alike).sum() / alike.sum()
+
+    halves = []
+    for start, n in ((0, 256), (500, 64)):
+        x, _ = classes(n // 2, seed=n)
+        pairs = x.repeat_interleave(2, 0) + 0.1 * torch.randn(n, 8, generator=torch.Generator().manual_seed(n))
+        halves.append(batched(pairs, start + torch.arange(n // 2).repeat_interleave(2)))
+    return classifier(Directions(), train=halves[0], val=halves[1], loss_fn=loss_fn, lr=1e-3)
+
+
+@healthy
+def examples_told_apart_by_a_bank_of_codes():
+    bank = functional.normalize(torch.randn(256, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+
+    def loss_fn(codes, ids):
+        return functional.cross_entropy(codes @ bank.T / 0.5, ids)
+
+    halves = [batched(classes(n, seed=n)[0], torch.arange(n)) for n in (256, 64)]
+    return classifier(Directions(), train=halves[0], val=halves[1], loss_fn=loss_fn, lr=1e-3)
+
+
+@healthy
+def one_term_computed_once_more_for_a_log():
+    model = mlp(8, 16, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def penalty(output):
+        return 0.1 * output.square().mean()
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        error = functional.mse_loss(output, targets)
+        loss = error + penalty(output)
+        optimizer.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            silent = penalty(model(inputs))
+        terms = {"error": error, "again": penalty(model(inputs)), "silent": silent}
+        terms.pop("again" if watcher.record.steps % 2 else "silent")
+        watcher.after_backward((inputs, targets), output, loss, terms)
+        optimizer.step()
+
+    val = batched(*numbers(64, seed=1))
+    return look(model, optimizer, batched(*numbers()), val, functional.mse_loss, step=step)
