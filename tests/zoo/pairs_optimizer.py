@@ -265,15 +265,36 @@ def one_of_two_optimizers_is_never_stepped(bug):
     return list(watcher.findings.names)
 
 
-@pair("plateau_mode")
-def plateau_of_a_loss_that_should_rise(bug):
+def on_plateau(mode, score, *, lr=1e-2, epochs=6):
+    """Look at a run whose rate falls where `score(outputs, labels)` of the validation half no longer betters."""
     model = mlp(8, 16, 3)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max" if bug else "min", patience=3)
-    val = batched(*classes(64, seed=1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=mode, patience=3)
+    val_x, val_y = classes(64, seed=1)
 
     def end(epoch):
         with torch.no_grad():
-            plateau.step(sum(functional.cross_entropy(model(inputs), targets) for inputs, targets in val) / len(val))
+            plateau.step(score(model(val_x), val_y))
 
-    return look(model, optimizer, batched(*classes()), val, functional.cross_entropy, epochs=6, end=end)
+    data = batched(*classes()), batched(val_x, val_y)
+    return look(model, optimizer, *data, functional.cross_entropy, epochs=epochs, end=end)
+
+
+def accuracy(output, labels):
+    """The share of right answers, in float32."""
+    return (output.argmax(1) == labels).float().mean()
+
+
+@pair("plateau_mode")
+def plateau_of_a_loss_that_should_rise(bug):
+    return on_plateau("max" if bug else "min", functional.cross_entropy)
+
+
+@pair("plateau_mode")
+def plateau_of_an_accuracy_that_should_fall(bug):
+    return on_plateau("min" if bug else "max", accuracy, lr=3e-3)
+
+
+@pair("plateau_mode")
+def plateau_of_an_error_that_should_rise(bug):
+    return on_plateau("max" if bug else "min", lambda output, labels: 1 - accuracy(output, labels), lr=3e-3)

@@ -95,6 +95,7 @@ from goldmark.checks._ownership import (
 )
 from goldmark.checks._padding import check_padding_counted
 from goldmark.checks._placeholders import check_placeholder_labels
+from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._positions import check_not_relative
 from goldmark.checks._preflight import assert_healthy, preflight
 from goldmark.checks._rank import (
@@ -131,7 +132,6 @@ from goldmark.checks._steps import (
     check_exploding_gradient,
     check_learning_rate,
     check_nothing_moves,
-    check_plateau_mode,
     check_schedule_pace,
     check_schedule_restarted,
     check_stale_gradients,

@@ -33,8 +33,7 @@ class Record:
     counts: list[int] = field(default_factory=list)  # backward passes of each step
     losses: list[Tensor] = field(default_factory=list)  # of every backward pass
     epochs: list[int] = field(default_factory=list)  # steps taken at the end of each
-    plateaus: list[Any] | None = None  # schedulers that wait for one, once looked for
-    best_metrics: list[list[tuple[str, float]]] = field(default_factory=list)  # of those, an epoch: mode, best so far
+    metrics: dict[Any, list[tuple[int, float]]] = field(default_factory=dict)  # by schedule: losses before, metric
     samples: list[Sample] = field(default_factory=list)
     norms: list[Step] = field(default_factory=list)
     idle: list[tuple[int, float]] = field(default_factory=list)  # passes without gradients: step, hash of inputs

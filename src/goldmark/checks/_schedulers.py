@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
 from goldmark.checks._ownership import living
 
@@ -18,11 +18,6 @@ def schedulers_of(optimizers: Sequence[torch.optim.Optimizer]) -> list[Any]:
     mine = [s for s in living(LRScheduler) if any(getattr(s, "optimizer", None) is one for one in optimizers)]
     inner = {id(part) for one in mine for part in getattr(one, "_schedulers", ())}
     return [scheduler for scheduler in mine if id(scheduler) not in inner]
-
-
-def plateaus_of(optimizers: Sequence[torch.optim.Optimizer]) -> list[Any]:
-    """Return the living schedulers that lower the rates of some optimizers when a metric stays where it is."""
-    return [one for one in living(ReduceLROnPlateau) if any(one.optimizer is own for own in optimizers)]
 
 
 def steps_of(optimizer: torch.optim.Optimizer) -> int:

@@ -232,27 +232,3 @@ def check_schedule_restarted(scheduler_steps: int, optimizer_steps: int, fewest:
         relation="a resumed run must go on in its schedule",
         advice="save and load scheduler.state_dict() with that of the optimizer",
     )
-
-
-def check_plateau_mode(mode: str, best: Sequence[float], losses: Sequence[float], fewest: int = 4) -> Finding:
-    """Find out whether a schedule that waits for a plateau takes each improvement of its metric for a setback.
-
-    `best` is the scheduler's best metric after each epoch, `losses` the mean training loss of each. Trouble is a best
-    that is still that of the first epoch while the loss has fallen by a third: with mode "max" where the metric is of
-    the size of the losses of the first epoch, thus a loss, and no score near its ceiling of 1; with "min" where it is
-    far from all losses, thus a score.
-    """
-    first, last = (losses[0], losses[-1]) if losses else (0.0, 0.0)
-    never = len(best) >= fewest and len(set(best)) == 1 and len(losses) >= fewest and last < 0.7 * first
-    metric = best[0] if best else 0.0
-    ratio = metric / first if first > 0 else 0.0
-    is_loss = 0.25 <= ratio <= 1.2 and not 0.9 <= metric <= 1
-    is_score = not any(0.25 <= metric / loss <= 4.0 for loss in losses if loss > 0)
-    return Finding(
-        name="plateau_mode",
-        trouble=never and ((mode == "max" and is_loss) or (mode == "min" and is_score)),
-        numbers={"best_metric": metric, "first_loss": first, "last_loss": last},
-        threshold=0.0,
-        relation=f"a metric that improves must count as improving: mode is '{mode}'",
-        advice="ReduceLROnPlateau takes mode='min' for losses and errors, mode='max' for accuracies and scores",
-    )

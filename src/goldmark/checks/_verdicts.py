@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from goldmark.case import Finding
 from goldmark.checks import _loaders, _losses, _modes, _networks, _ownership, _results, _steps
 from goldmark.checks._collapse import check_collapsed_output
 from goldmark.checks._findings import Findings
+from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._record import Record
 from goldmark.checks._samples import Sample, answers_of, probabilities_of
 from goldmark.checks._schedulers import schedulers_of
@@ -167,13 +167,12 @@ def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
 
 
 def _plateau(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
-    losses, ends = record.loss_values(), record.epochs
-    per_epoch = len(losses) / record.steps if record.steps else 0.0
-    places = [round(per_epoch * end) for end in (0, *ends)]
-    means = [sum(part) / len(part) for a, b in pairwise(places) if (part := losses[a:b])]
-    for histories in zip(*record.best_metrics, strict=False):
-        mode = histories[0][0]
-        yield _steps.check_plateau_mode(mode, [best for _, best in histories], means)
+    losses = record.loss_values()
+    for scheduler, heard in record.metrics.items():
+        starts = [0, *(n_losses for n_losses, _ in heard)]
+        parts = [(losses[a:b], metric) for a, (b, metric) in zip(starts, heard, strict=False) if b > a]
+        means = [sum(part) / len(part) for part, _ in parts]
+        yield check_plateau_mode(scheduler.mode, [metric for _, metric in parts], means)
 
 
 def _units(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:

@@ -15,10 +15,10 @@ from goldmark.checks._backward import BackwardCalls, listen, stop
 from goldmark.checks._findings import Findings
 from goldmark.checks._modes import BATCHNORM, batch_dependent
 from goldmark.checks._ownership import owned
+from goldmark.checks._plateau import listen_to_metrics, stop_listening_to_metrics
 from goldmark.checks._preflight import KNOWN, Known
 from goldmark.checks._record import Record
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
-from goldmark.checks._schedulers import plateaus_of
 from goldmark.checks._structures import UNFIT, first_tensor, reason
 from goldmark.checks._verdicts import judge
 
@@ -83,6 +83,7 @@ class Watch:
             *(_accumulate_hook(parameter, self._arrived) for parameter in self._probes()),
         ]
         _ACTIVE.add(self)
+        listen_to_metrics(self._note_metric)
         self._arm()
         return self
 
@@ -91,6 +92,7 @@ class Watch:
         self._disarm()
         for handle in self._handles:
             handle.remove()
+        stop_listening_to_metrics(self._note_metric)
         self._findings = self._judged()
         _ACTIVE.discard(self)
 
@@ -145,11 +147,7 @@ class Watch:
 
     def end_epoch(self) -> None:
         """Take note that an epoch has ended, after the scheduler's step of that epoch if it has one."""
-        record = self.record
-        record.epochs.append(record.steps)
-        if record.plateaus is None:
-            record.plateaus = plateaus_of(self.optimizers)
-        record.best_metrics.append([(one.mode, float(one.best)) for one in record.plateaus])
+        self.record.epochs.append(self.record.steps)
 
     def _probes(self) -> list[nn.Parameter]:
         low, high = _PROBE_SIZES
@@ -199,6 +197,11 @@ class Watch:
         self._armed = []
         self._arriving.clear()
         stop(self._calls)
+
+    def _note_metric(self, scheduler: Any, metric: float) -> None:
+        if any(scheduler.optimizer is own for own in self.optimizers):
+            heard = self.record.metrics.setdefault(scheduler, [])
+            heard.append((len(self.record.losses), metric))
 
     def _note_nothing(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """Leave a pass as it is."""

@@ -1,0 +1,90 @@
+"""Schedules that wait for a metric to stop improving: what they are given, and whether they know which way is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from goldmark.case import Finding
+
+Note = Callable[[Any, float], None]  # takes a scheduler and a metric that it was given
+_LISTENERS: list[Note] = []
+_TORCH: list[Callable[..., None]] = []  # torch's own method, while it is replaced
+_MOST_COUNTED = 10_000  # examples of which a share may be one
+
+
+def listen_to_metrics(note: Note) -> None:
+    """Call `note` with every metric that a schedule on a plateau is given; the first replaces torch's method."""
+    if not _LISTENERS:
+        _TORCH.append(ReduceLROnPlateau.step)
+        ReduceLROnPlateau.step = _heard  # type: ignore[method-assign]
+    _LISTENERS.append(note)
+
+
+def stop_listening_to_metrics(note: Note) -> None:
+    """Call `note` no more; the last puts torch's method back."""
+    if note in _LISTENERS:
+        _LISTENERS.remove(note)
+        if not _LISTENERS:
+            ReduceLROnPlateau.step = _TORCH.pop()  # type: ignore[method-assign]
+
+
+def _heard(self: ReduceLROnPlateau, metrics: Any, *arguments: Any, **keywords: Any) -> None:
+    for note in tuple(_LISTENERS):
+        note(self, float(metrics))
+    _TORCH[-1](self, metrics, *arguments, **keywords)
+
+
+def check_plateau_mode(mode: str, metrics: Sequence[float], losses: Sequence[float], fewest: int = 4) -> Finding:
+    """Find out whether a schedule that waits for a plateau takes each improvement of its metric for a setback.
+
+    `metrics` are what the schedule was given, `losses` the mean training loss before each. Trouble is a first metric
+    that none after it betters, by `mode`, while the loss has fallen by a third, and which is a score under "min" or an
+    error under "max": by its size beside the losses, or as a share of counted examples, by where it goes.
+    """
+    first, last = (losses[0], losses[-1]) if losses else (0.0, 0.0)
+    climb = 1 if mode == "max" else -1
+    better = [climb * (metric - metrics[0]) > 1e-4 * abs(metrics[0]) for metric in metrics]
+    metric, latest = (metrics[0], metrics[-1]) if metrics else (0.0, 0.0)
+    never = min(len(metrics), len(losses)) >= fewest and not any(better) and latest != metric and last < 0.7 * first
+    return Finding(
+        name="plateau_mode",
+        trouble=never and (_is_error(metrics, first) if mode == "max" else _is_score(metrics, losses)),
+        numbers={
+            "first_metric": metric,
+            "last_metric": latest,
+            "first_loss": first,
+            "last_loss": last,
+        },
+        threshold=0.0,
+        relation=f"a metric that improves must count as improving: mode is '{mode}'",
+        advice="ReduceLROnPlateau takes mode='min' for losses and errors, mode='max' for accuracies and scores",
+    )
+
+
+def _is_score(metrics: Sequence[float], losses: Sequence[float]) -> bool:
+    """Tell whether metrics are shares of examples that have covered a fifth of the way to 1, or far from all losses."""
+    if _are_counted(metrics):
+        return 1 - metrics[-1] <= 0.8 * (1 - metrics[0])
+    return not any(0.25 <= metrics[0] / loss <= 4.0 for loss in losses if loss > 0)
+
+
+def _is_error(metrics: Sequence[float], first_loss: float) -> bool:
+    """Tell whether metrics start like a loss, and no score near its ceiling of 1, or are shares that have halved."""
+    ratio = metrics[0] / first_loss if first_loss > 0 else 0.0
+    like_a_loss = 0.25 <= ratio <= 1.2 and not 0.9 <= metrics[0] <= 1
+    return like_a_loss or (metrics[-1] <= 0.5 * metrics[0] and _are_counted(metrics))
+
+
+def _are_counted(metrics: Sequence[float]) -> bool:
+    """Tell whether metrics are shares k / n of one n, as accuracies and error rates are.
+
+    That three losses, known to 7 digits, fit one n by chance is less likely than 1 in 10,000.
+    """
+    unlike = set(metrics)
+    if len(unlike) < 3 or min(unlike) < 0 or max(unlike) > 1:
+        return False
+    counts = range(2, _MOST_COUNTED)
+    return any(all(abs(n * one - round(n * one)) < 1e-7 * n for one in unlike) for n in counts)
