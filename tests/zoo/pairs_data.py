@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset, TensorDataset, get_worker_info
 from zoo.loops import batched, classes, classifier, mlp, numbers, pair, regressor
 
 
@@ -100,6 +101,9 @@ def generator_seeded_every_epoch(bug):
     return classifier(mlp(8, 16, 3), train=loader)
 
 
+GENERATOR = np.random.default_rng(0)
+
+
 class Noisy(Dataset):
     """Examples with noise on their inputs, from a generator of its own or torch's."""
 
@@ -121,13 +125,49 @@ class Noisy(Dataset):
         return self.x[index] + self.level * noise, self.y[index]
 
 
+def in_workers(dataset, init_fn=None):
+    """Look at the loader of a dataset with two workers before training; the loop itself would start many more."""
+    from goldmark import preflight
+
+    model = mlp(8, 16, 3)
+    loader = DataLoader(dataset, batch_size=32, num_workers=2, worker_init_fn=init_fn)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    return list(preflight(model, optimizer, loader, None, functional.cross_entropy).names)
+
+
 @pair("worker_randomness")
 def workers_that_augment_alike(bug):
-    # the loop itself is not run: worker processes would cost more than all else here
-    from goldmark.checks import check_worker_randomness
+    return in_workers(Noisy(own=bug))
 
-    finding = check_worker_randomness(Noisy(own=bug))
-    return [finding.name] if finding.trouble else []
+
+@pair("worker_randomness")
+def a_generator_of_the_module_in_every_worker(bug):
+    class Shifted(Noisy):
+        """Examples with noise of a generator that the module keeps, or of numpy's own."""
+
+        def __getitem__(self, index):
+            """An example with fresh noise."""
+            noise = GENERATOR.standard_normal(8) if bug else np.random.standard_normal(8)  # noqa: NPY002
+            return self.x[index] + 0.1 * torch.from_numpy(noise).float(), self.y[index]
+
+    return in_workers(Shifted(own=False))
+
+
+@pair("worker_randomness")
+def workers_seeded_with_one_number(bug):
+    def init_fn(worker):
+        info = get_worker_info()
+        info.dataset.generator = np.random.default_rng(0 if bug else info.seed)
+
+    return in_workers(Noisy(own=True), init_fn)
+
+
+@pair("worker_randomness")
+def workers_seeded_alike_in_every_epoch(bug):
+    def init_fn(worker):
+        torch.manual_seed(worker if bug else get_worker_info().seed)
+
+    return in_workers(Noisy(own=False), init_fn)
 
 
 @pair("augmentation_without_effect")

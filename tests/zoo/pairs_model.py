@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
-from zoo.loops import batched, classes, classifier, images, look, mlp, pair, regressor, tokens
+from zoo.loops import batched, classes, classifier, look, mlp, pair, regressor, tokens
 
 
 class Transformer(nn.Module):
@@ -271,43 +271,6 @@ def a_bias_that_silences_a_layer_unseen_by_preflight(bug):
 @pair("affine_network")
 def layers_without_an_activation(bug):
     return regressor(mlp(8, 32, 32, 1, activation=nn.Identity if bug else nn.Tanh))
-
-
-@pair("narrow_output")
-def output_layer_fed_by_too_few_units(bug):
-    class Decoder(nn.Module):
-        """A code of two, and a decoder of some width, for 24 numbers."""
-
-        def __init__(self):
-            super().__init__()
-            self.code, self.wide, self.last = (
-                nn.Linear(24, 2),
-                nn.Linear(2, 4 if bug else 64),
-                nn.Linear(4 if bug else 64, 24),
-            )
-
-        def forward(self, x):
-            """The inputs (B, 24), again."""
-            return self.last(self.wide(self.code(x)).relu())
-
-    x, val_x = (torch.randn(n, 24, generator=torch.Generator().manual_seed(n)) for n in (256, 64))
-    return regressor(Decoder(), train=batched(x, x), val=batched(val_x, val_x))
-
-
-@pair("batchnorm_of_one")
-def batches_of_one_picture(bug):
-    x, y = images(24 if bug else 96)
-    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 2))
-    return classifier(model, train=batched(x, y, 1 if bug else 8), val=batched(*images(32, seed=1)), epochs=1)
-
-
-@pair("statistics_gap")
-def momentum_of_another_library(bug):
-    x, y = classes()
-    val_x, val_y = classes(64, seed=1)
-    norm = nn.BatchNorm1d(32, momentum=0.001 if bug else 0.1)
-    model = nn.Sequential(nn.Linear(8, 32), norm, nn.ReLU(), nn.Linear(32, 3))
-    return classifier(model, train=batched(x + 5, y, 16), val=batched(val_x + 5, val_y), epochs=5, lr=1e-3)
 
 
 @pair("vanishing_gradient")

@@ -16,12 +16,24 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from zoo import pairs_data, pairs_loop, pairs_loss, pairs_measured, pairs_model, pairs_optimizer, pairs_results
+from zoo import (
+    pairs_data,
+    pairs_layers,
+    pairs_loop,
+    pairs_loss,
+    pairs_measured,
+    pairs_model,
+    pairs_optimizer,
+    pairs_results,
+)
 from zoo.healthy import losses, metric, plain, unusual
 from zoo.healthy.register import HEALTHY
 from zoo.loops import PAIRS
 
-_FILES = (pairs_data, pairs_model, pairs_loss, pairs_optimizer, pairs_loop, pairs_results, pairs_measured)
+_FILES = (
+    *(pairs_data, pairs_model, pairs_layers, pairs_loss, pairs_optimizer, pairs_loop, pairs_results),
+    pairs_measured,
+)
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
 _HEALTHY = {"plain": plain, "unusual": unusual, "unusual losses": losses, "unusual labels": metric}
 HEALTHY_GROUPS = {f"healthy, {name}": file.__name__ for name, file in _HEALTHY.items()}

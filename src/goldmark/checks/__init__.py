@@ -35,7 +35,6 @@ from goldmark.checks._loaders import (
     check_augmentation_without_effect,
     check_fixed_order,
     check_one_batch,
-    check_worker_randomness,
 )
 from goldmark.checks._losses import (
     check_constant_loss,
@@ -52,6 +51,7 @@ from goldmark.checks._losses import (
 from goldmark.checks._mixup import check_wrong_mixup, read_mixing
 from goldmark.checks._modes import (
     check_batch_mixing,
+    check_batchnorm_momentum,
     check_batchnorm_of_one,
     check_dropout_in_eval,
     check_dropout_on_output,
@@ -145,6 +145,7 @@ from goldmark.checks._threshold import BestThreshold, best_threshold, check_misp
 from goldmark.checks._uncertainty import check_weights_without_time, settled_log_sigma, simulated_log_sigma
 from goldmark.checks._watch import Watch, watch
 from goldmark.checks._windows import check_overlapping_windows, overlap_share
+from goldmark.checks._workers import check_worker_randomness
 
 __all__ = [
     "BestThreshold",
@@ -158,6 +159,7 @@ __all__ = [
     "check_affine_network",
     "check_augmentation_without_effect",
     "check_batch_mixing",
+    "check_batchnorm_momentum",
     "check_batchnorm_of_one",
     "check_broadcast_loss",
     "check_clipped_targets",

@@ -195,6 +195,30 @@ def check_batchnorm_of_one(model: nn.Module, batch_sizes: Iterable[int]) -> Find
     )
 
 
+def check_batchnorm_momentum(model: nn.Module, n_batches: int, threshold: float = 0.9) -> Finding:
+    """Find out whether running statistics in training are those of the last of several batches: a momentum near 1.
+
+    In torch the momentum is the weight of the new batch (0.1), in Keras that of the old ones (0.99).
+    """
+    norms = [module for module in model.modules() if isinstance(module, BATCHNORM) and module.training]
+    momenta = [float(norm.momentum) for norm in norms if norm.running_mean is not None and norm.momentum is not None]
+    highest = max(momenta, default=0.0)
+    return Finding(
+        name="batchnorm_momentum",
+        trouble=highest >= threshold and n_batches > 1,
+        numbers={"highest_momentum": highest, "batches": float(n_batches)},
+        threshold=threshold,
+        relation="running statistics must be those of many batches, or evaluation depends on which came last",
+        advice="torch's momentum is the weight of the new batch (0.1): write 1 - momentum where it was Keras's",
+    )
+
+
+def initial_weight(norm: nn.Module) -> float:
+    """Return how much of a BatchNorm layer's running statistics is what they started from: (1 - momentum)^batches."""
+    momentum, batches = getattr(norm, "momentum", None), getattr(norm, "num_batches_tracked", None)
+    return 0.0 if momentum is None or batches is None else float((1 - momentum) ** int(batches))
+
+
 def check_statistics_gap(norm: nn.Module, inputs: Tensor, threshold: float = 1.0) -> Finding:
     """Find out whether a BatchNorm layer's running statistics are not those of the batches that it has trained on.
 
@@ -212,7 +236,7 @@ def check_statistics_gap(norm: nn.Module, inputs: Tensor, threshold: float = 1.0
         numbers={"shift": shift, "stretch": stretch},
         threshold=threshold,
         relation="running statistics must have become those of the training batches, or evaluation sees another model",
-        advice="torch's momentum is the weight of the new batch (0.1), not of the old ones; train longer or raise it",
+        advice="raise the momentum, which in torch is the weight of the new batch (0.1 by default), or train longer",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from goldmark.case import Finding
 from goldmark.checks import _data, _loaders, _losses, _modes, _networks, _ownership, _steps
@@ -22,6 +23,7 @@ from goldmark.checks._scale import check_target_scale, lies_among
 from goldmark.checks._sequence_probes import future_leak, padding, target_lag
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
 from goldmark.checks._windows import check_overlapping_windows
+from goldmark.checks._workers import check_worker_randomness
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)  # noqa: SLF001
 _MATRICES = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.Bilinear)  # noqa: SLF001
@@ -152,9 +154,17 @@ def _loader(look: Look) -> Iterator[Finding]:
         second = order_of(loader, len(look.train.keys))
         yield _loaders.check_fixed_order(look.train.keys[: len(second)], second, shuffled=True)
     if dataset is not None and _loaders.workers_of(loader) > 0:
-        yield _loaders.check_worker_randomness(dataset)
+        yield _worker_randomness(loader)
     if dataset is not None and look.intent.augmented:
         yield _loaders.check_augmentation_without_effect(dataset, range(min(8, len(dataset))))
+
+
+def _worker_randomness(loader: Any) -> Finding:
+    ordered = not _loaders.shuffles(loader) and not loader.persistent_workers
+    collate_fn = default_collate if loader.batch_sampler is None else loader.collate_fn
+    return check_worker_randomness(
+        loader.dataset, init_fn=loader.worker_init_fn, collate_fn=collate_fn, ordered=ordered
+    )
 
 
 # model
@@ -165,6 +175,7 @@ def _modes_of(look: Look) -> Iterator[Finding]:
     yield _modes.check_dropout_rate(look.model)
     look.model.train()
     yield _modes.check_batchnorm_of_one(look.model, [size_of(inputs) for inputs, _ in look.train.batches])
+    yield _modes.check_batchnorm_momentum(look.model, len(look.train.batches))
 
 
 def _batch_mixing(look: Look) -> Finding | None:

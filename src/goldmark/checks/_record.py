@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from goldmark.case import Finding
-from goldmark.checks._modes import check_statistics_gap
+from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._samples import Sample, Step
 from goldmark.checks._schedulers import schedule_state, steps_of
 from goldmark.checks._steps import check_stale_gradients
 
 _SETTLED = 30  # steps after which running statistics with the usual momentum of 0.1 are those of the data
+_GAP, _EARLY_GAP = 1.0, 0.25  # of running statistics; the second where they are still those of the start
+_STAYED, _SLOW = 0.5, 0.01  # weight of the start; momentum
 _MOST_FOLLOWED = 64  # gradients of a parameter between two steps
 
 
@@ -80,16 +82,24 @@ class Record:
         """Compare the running statistics of BatchNorm layers with their last batch, where a step has one."""
         if self.steps >= _SETTLED:
             self.gaps = [
-                check_statistics_gap(norm, inputs[0])
+                check_statistics_gap(norm, inputs[0], threshold=_EARLY_GAP if self._has_stayed(norm) else _GAP)
                 for norm, inputs in self.normalised.items()
-                if len(inputs) == 1 and _large(inputs[0]) and self._has_settled(norm)
+                if len(inputs) == 1 and _large(inputs[0]) and (self._has_settled(norm) or self._has_stayed(norm))
             ]
         self.normalised.clear()
 
+    def _has_stayed(self, norm: nn.Module) -> bool:
+        """Tell whether after two epochs most of a layer's statistics is still what they started from.
+
+        A momentum of 0.01 is common in long runs, of which a short one may be an excerpt.
+        """
+        slow = (getattr(norm, "momentum", None) or 1.0) < _SLOW
+        return slow and len(self.epochs) >= 2 and initial_weight(norm) > _STAYED
+
     def _has_settled(self, norm: nn.Module) -> bool:
-        """Tell whether a layer's statistics should be those of the data; below 0.01, hundreds of steps are too many."""
+        """Tell whether a layer's statistics should be those of the data, which must not take hundreds of steps."""
         momentum = getattr(norm, "momentum", None) or 1.0
-        return bool(momentum < 0.01 or self.steps * momentum >= 3)
+        return bool(momentum < _SLOW or self.steps * momentum >= 3)
 
     def loss_values(self) -> list[float]:
         """Return the losses of all backward passes."""

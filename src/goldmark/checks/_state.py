@@ -116,7 +116,7 @@ def _source(source: Any, depth: int, known: set[int]) -> Iterator[Restore]:
     if id(source) in known or isinstance(source, _LEFT_ALONE):
         return
     known.add(id(source))
-    restore = _generator(source)
+    restore = generator_state(source)
     if restore is not None:
         yield restore
         return
@@ -157,7 +157,8 @@ def _is_order(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iu"
 
 
-def _generator(source: Any) -> Restore | None:
+def generator_state(source: Any) -> Restore | None:
+    """Return what puts a generator back to where it stands now; None where the source is no generator."""
     if isinstance(source, torch.Generator):
         state = source.get_state()
         return lambda: _discard(source.set_state(state))
