@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from zoo.loops import batched, classes, classifier, images, pair, regressor
+from zoo.loops import batched, classes, classifier, images, mlp, pair, regressor
 
 
 @pair("narrow_output")
@@ -26,6 +26,24 @@ def output_layer_fed_by_too_few_units(bug):
 
     x, val_x = (torch.randn(n, 24, generator=torch.Generator().manual_seed(n)) for n in (256, 64))
     return regressor(Decoder(), train=batched(x, x), val=batched(val_x, val_x))
+
+
+@pair("activation_rank")
+def a_decoder_without_its_activation(bug):
+    encoder = nn.Sequential(nn.Linear(24, 32), nn.Tanh(), nn.Linear(32, 3))
+    decoder = nn.Sequential(nn.Linear(3, 64), nn.Identity() if bug else nn.ReLU(), nn.Linear(64, 24))
+    x, val_x = (torch.randn(n, 24, generator=torch.Generator().manual_seed(n)) for n in (256, 64))
+    return regressor(nn.Sequential(encoder, decoder), train=batched(x, x), val=batched(val_x, val_x))
+
+
+@pair("narrow_output")
+def a_regression_of_many_numbers_through_three(bug):
+    mixing = torch.randn(12, 20, generator=torch.Generator().manual_seed(7)) / 12**0.5
+    halves = []
+    for n in (256, 64):
+        x, noise = torch.randn(n, 32, generator=torch.Generator().manual_seed(n)).split((12, 20), dim=1)
+        halves.append(batched(x, (x + 0.3 * x.sin()) @ mixing + 0.1 * noise))
+    return regressor(mlp(12, 64, 3 if bug else 32, 20), train=halves[0], val=halves[1])
 
 
 @pair("batchnorm_of_one")

@@ -26,7 +26,7 @@ from zoo import (
     pairs_optimizer,
     pairs_results,
 )
-from zoo.healthy import losses, metric, plain, unusual
+from zoo.healthy import losses, metric, plain, unusual, widths
 from zoo.healthy.register import HEALTHY
 from zoo.loops import PAIRS
 
@@ -35,7 +35,13 @@ _FILES = (
     pairs_measured,
 )
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
-_HEALTHY = {"plain": plain, "unusual": unusual, "unusual losses": losses, "unusual labels": metric}
+_HEALTHY = {
+    "plain": plain,
+    "unusual": unusual,
+    "unusual losses": losses,
+    "unusual labels": metric,
+    "narrow layers": widths,
+}
 HEALTHY_GROUPS = {f"healthy, {name}": file.__name__ for name, file in _HEALTHY.items()}
 
 

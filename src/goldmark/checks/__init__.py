@@ -67,7 +67,6 @@ from goldmark.checks._networks import (
     check_hidden_parameters,
     check_inputs_ignored,
     check_missing_sharing,
-    check_narrow_output,
     check_silent_units,
     check_symmetric_units,
     check_undeclared_sharing,
@@ -144,6 +143,7 @@ from goldmark.checks._structures import row_keys
 from goldmark.checks._threshold import BestThreshold, best_threshold, check_misplaced_threshold, f1_above
 from goldmark.checks._uncertainty import check_weights_without_time, settled_log_sigma, simulated_log_sigma
 from goldmark.checks._watch import Watch, watch
+from goldmark.checks._width import check_activation_rank, check_narrow_output
 from goldmark.checks._windows import check_overlapping_windows, overlap_share
 from goldmark.checks._workers import check_worker_randomness
 
@@ -156,6 +156,7 @@ __all__ = [
     "best_threshold",
     "check_accumulation_count",
     "check_accumulation_undivided",
+    "check_activation_rank",
     "check_affine_network",
     "check_augmentation_without_effect",
     "check_batch_mixing",

@@ -16,7 +16,7 @@ _ORDER = (
     # model
     "future_leak padding_changes_output dropout_in_eval dropout_rate dropout_on_output batch_mixing missing_sharing",
     "undeclared_sharing half_tied hidden_parameters symmetric_units dead_units silent_units affine_network",
-    "narrow_output batchnorm_of_one batchnorm_momentum vanishing_gradient",
+    "narrow_output activation_rank batchnorm_of_one batchnorm_momentum vanishing_gradient",
     # loss
     "normalized_outputs single_class_softmax unreachable_targets shape_broadcast broadcast_loss",
     "misaligned_targets wrong_sign target_distribution ignored_class initial_outputs summed_loss cut_term",

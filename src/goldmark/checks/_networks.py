@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from goldmark.case import Finding
-from goldmark.checks._rank import r2_ceiling
 from goldmark.checks._structures import tensors_of
 
 Tie = Sequence[Any] | str  # names of parameters, or the parameters themselves
@@ -206,23 +204,6 @@ def check_affine_network(outputs: Mapping[str, Tensor], hidden_layers: int, thre
     )
 
 
-def check_narrow_output(tokens: Tensor, width: int, narrowest: int, threshold: float = 0.9) -> Finding:
-    """Find out whether the layer before the output is too narrow for the targets (N, D): R^2 below `threshold`.
-
-    Outputs affine in `width` units reach at most the share of variance of the first `width` principal components. A
-    layer that is the narrowest of all is a code, and passes.
-    """
-    ceiling = r2_ceiling(tokens, width)
-    return Finding(
-        name="narrow_output",
-        trouble=width < tokens.shape[-1] and not ceiling >= threshold and width > narrowest,
-        numbers={"r2_ceiling": ceiling, "width": float(width), "target_dimensions": float(tokens.shape[-1])},
-        threshold=threshold,
-        relation="the layer before the output must have the dimensions that the targets vary in",
-        advice="widen the layer before the output: no training, and no other layer, lifts this ceiling",
-    )
-
-
 def check_vanishing_gradient(sizes: Sequence[float], threshold: float = 1e-5) -> Finding:
     """Find out whether the gradient of the first layer is lost beside that of the last; largest entries, in order."""
     ratio = sizes[0] / sizes[-1] if len(sizes) > 1 and sizes[-1] > 0 else 1.0
@@ -257,11 +238,6 @@ def inner_bottleneck(widths: Sequence[tuple[int, int]]) -> int:
         return 0
     narrow = min(widths[0][0], widths[-1][1])
     return sum(out >= narrow for _, out in widths[:-1])
-
-
-def flat(tokens: Tensor) -> Tensor:
-    """Return tokens (..., D) as (N, D)."""
-    return torch.flatten(tokens, 0, -2)
 
 
 def check_silent_units(dead: Mapping[str, Tensor], threshold: float = 0.9) -> Finding:

@@ -22,6 +22,7 @@ from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_target_scale, lies_among
 from goldmark.checks._sequence_probes import future_leak, padding, target_lag
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
+from goldmark.checks._width_probes import width
 from goldmark.checks._windows import check_overlapping_windows
 from goldmark.checks._workers import check_worker_randomness
 
@@ -246,18 +247,6 @@ def _affine_network(look: Look) -> Finding | None:
     return _networks.check_affine_network(known, _networks.inner_bottleneck(widths) if chained else 0)
 
 
-def _narrow_output(look: Look) -> Finding | None:
-    targets, output = first_tensor(look.first.targets), look.first.first_output
-    layers = [module for module in look.first.calls if isinstance(module, nn.Linear)]
-    if not layers or targets is None or not targets.is_floating_point() or targets.shape != output.shape:
-        return None
-    widths = [layer.in_features for layer in layers] + [layer.out_features for layer in layers[:-1]]
-    if layers[-1].out_features != targets.shape[-1] or targets.dim() < 2:
-        return None
-    tokens = _networks.flat(look.train.targets())
-    return _networks.check_narrow_output(tokens, layers[-1].in_features, min(widths))
-
-
 # optimizer
 
 
@@ -339,5 +328,5 @@ PROBES: tuple[Probe, ...] = (
         _labels,
     ),
     *(_labels_independent, _loader, target_lag, padding, future_leak, _batch_mixing, _modes_of, _sharing),
-    *(_units, _inputs_ignored, _affine_network, _narrow_output, *LOSS_PROBES, _ownership_of, _frozen, _first_steps),
+    *(_units, _inputs_ignored, _affine_network, width, *LOSS_PROBES, _ownership_of, _frozen, _first_steps),
 )
