@@ -37,7 +37,8 @@ def width(look: Look) -> Iterator[Finding]:
     narrowest = min((min(layer.in_features, layer.out_features) for layer in layers.values()), default=0)
     for place, output, target in pairs(look.first.output, look.first.targets):
         tail = affine_tail(output, layers) if output.dim() > 1 else []
-        fits = tail and target.is_floating_point() and target.numel() == output.numel()
+        narrow = any(layer.in_features < tail[0].out_features for layer in tail)
+        fits = narrow and target.is_floating_point() and target.numel() == output.numel()
         wanted = wanted_of(look, target, tail[0].out_features) if fits and aims_at(look, place, target) else None
         if wanted is None:
             continue
