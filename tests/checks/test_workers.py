@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from goldmark.checks import check_worker_randomness
+from goldmark.checks import check_worker_randomness, check_worker_shards
 
 OUTER = np.random.default_rng(0)
 DRAWS = {
@@ -88,3 +88,56 @@ def test_randomness_of_a_collate_function_is_a_workers_too():
         return torch.tensor(items) + kept.random()
 
     assert check_worker_randomness(Drawing("none"), collate_fn=collate).trouble
+
+
+class Stream(IterableDataset):
+    """Numbers from 0 on, or a share of them."""
+
+    def __init__(self, *, shared):
+        self.shared, self.start, self.step = shared, 0, 1
+
+    def __iter__(self):
+        """Numbers."""
+        info = get_worker_info()
+        start, step = (info.id, info.num_workers) if self.shared and info else (self.start, self.step)
+        return iter(range(start, 1000, step))
+
+
+def deal(worker):
+    """Give a worker its share of the stream."""
+    info = get_worker_info()
+    info.dataset.start, info.dataset.step = worker, info.num_workers
+
+
+@pytest.mark.parametrize(
+    ("shared", "init_fn", "trouble"), [(False, None, True), (True, None, False), (False, deal, False)]
+)
+def test_a_stream_must_be_dealt_to_workers(shared, init_fn, trouble):
+    """By itself, or by the init function; the stream that the program has is left as it was."""
+    stream = Stream(shared=shared)
+    assert trouble == check_worker_shards(stream, init_fn=init_fn).trouble
+    assert (0, 1) == (stream.start, stream.step)
+
+
+def test_an_init_function_that_knows_the_dataset_by_name_is_refused():
+    """A copy cannot be seeded by it; and one that makes a generator of its closure anew leaves that as it was."""
+    dataset, kept = Drawing("own"), np.random.default_rng(0)
+
+    def by_name(worker):
+        dataset.generator = np.random.default_rng(worker)
+
+    def anew(worker):
+        nonlocal kept
+        kept = np.random.default_rng(worker)
+
+    before = kept
+    assert check_worker_randomness(dataset, init_fn=anew).trouble
+    assert before is kept
+    with pytest.raises(ValueError, match=r"by_name knows the dataset; let it use get_worker_info\(\)\.dataset"):
+        check_worker_randomness(dataset, init_fn=by_name)
+
+
+def test_one_worker_alone_can_only_repeat_its_epochs():
+    """There is nobody to be like."""
+    answers = [check_worker_randomness(Drawing("own"), n_workers=1, ordered=one).trouble for one in (False, True)]
+    assert [False, True] == answers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset, TensorDataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
 from zoo.loops import batched, classes, classifier, mlp, numbers, pair, regressor
 
 
@@ -236,3 +236,17 @@ def labels_shuffled_before_the_split(bug):
     x, y = classes(320)
     y = y[torch.randperm(320, generator=torch.Generator().manual_seed(0))] if bug else y
     return classifier(mlp(8, 16, 3), train=batched(x[:256], y[:256]), val=batched(x[256:], y[256:]))
+
+
+@pair("worker_shards")
+def a_stream_that_every_worker_reads_whole(bug):
+    class Stream(IterableDataset):
+        """Examples in their order, all of them, or those of a worker."""
+
+        def __iter__(self):
+            """Examples."""
+            info = get_worker_info()
+            start, step = (0, 1) if bug or info is None else (info.id, info.num_workers)
+            return zip(*(one[start::step] for one in classes()), strict=True)
+
+    return in_workers(Stream())

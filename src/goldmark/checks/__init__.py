@@ -145,7 +145,7 @@ from goldmark.checks._uncertainty import check_weights_without_time, settled_log
 from goldmark.checks._watch import Watch, watch
 from goldmark.checks._width import check_activation_rank, check_narrow_output
 from goldmark.checks._windows import check_overlapping_windows, overlap_share
-from goldmark.checks._workers import check_worker_randomness
+from goldmark.checks._workers import check_worker_randomness, check_worker_shards
 
 __all__ = [
     "BestThreshold",
@@ -271,6 +271,7 @@ __all__ = [
     "check_weight_decay",
     "check_weights_without_time",
     "check_worker_randomness",
+    "check_worker_shards",
     "check_wrong_architecture",
     "check_wrong_mixup",
     "check_wrong_sign",

@@ -12,7 +12,8 @@ _ORDER = (
     # data
     "not_finite inputs_modified target_among_inputs decoder_sees_target label_numbering overlap overlapping_windows",
     "split_statistics constant_inputs input_scale target_scale labels_out_of_range labels_independent sorted_labels",
-    "fixed_order one_batch worker_randomness augmentation_without_effect target_lag padding_changes_loss",
+    "fixed_order one_batch worker_randomness worker_shards augmentation_without_effect target_lag",
+    "padding_changes_loss",
     # model
     "future_leak padding_changes_output dropout_in_eval dropout_rate dropout_on_output batch_mixing missing_sharing",
     "undeclared_sharing half_tied hidden_parameters symmetric_units dead_units silent_units affine_network",

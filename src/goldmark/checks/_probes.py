@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import default_collate
+from torch.utils.data import DataLoader, IterableDataset, IterDataPipe, default_collate
 
 from goldmark.case import Finding
 from goldmark.checks import _data, _loaders, _losses, _modes, _networks, _ownership, _steps
@@ -24,7 +24,7 @@ from goldmark.checks._sequence_probes import future_leak, padding, target_lag
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
 from goldmark.checks._width_probes import width
 from goldmark.checks._windows import check_overlapping_windows
-from goldmark.checks._workers import check_worker_randomness
+from goldmark.checks._workers import check_worker_randomness, check_worker_shards
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)  # noqa: SLF001
 _MATRICES = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.Bilinear)  # noqa: SLF001
@@ -154,17 +154,24 @@ def _loader(look: Look) -> Iterator[Finding]:
     if _loaders.shuffles(loader):
         second = order_of(loader, len(look.train.keys))
         yield _loaders.check_fixed_order(look.train.keys[: len(second)], second, shuffled=True)
-    if dataset is not None and _loaders.workers_of(loader) > 0:
-        yield _worker_randomness(loader)
     if dataset is not None and look.intent.augmented:
         yield _loaders.check_augmentation_without_effect(dataset, range(min(8, len(dataset))))
 
 
-def _worker_randomness(loader: Any) -> Finding:
-    ordered = not _loaders.shuffles(loader) and not loader.persistent_workers
-    collate_fn = default_collate if loader.batch_sampler is None else loader.collate_fn
+def _workers(look: Look) -> Finding | None:
+    """Play the workers of a loader; those that an IterDataPipe is dealt to share it by themselves."""
+    loader = look.train_batches
+    n_workers = _loaders.workers_of(loader)
+    if not isinstance(loader, DataLoader) or n_workers < 1 or isinstance(loader.dataset, IterDataPipe):
+        return None
+    if isinstance(loader.dataset, IterableDataset):
+        return check_worker_shards(loader.dataset, init_fn=loader.worker_init_fn) if n_workers > 1 else None
     return check_worker_randomness(
-        loader.dataset, init_fn=loader.worker_init_fn, collate_fn=collate_fn, ordered=ordered
+        loader.dataset,
+        init_fn=loader.worker_init_fn,
+        collate_fn=default_collate if loader.batch_sampler is None else loader.collate_fn,
+        n_workers=n_workers,
+        ordered=not _loaders.shuffles(loader) and not loader.persistent_workers,
     )
 
 
@@ -327,6 +334,6 @@ PROBES: tuple[Probe, ...] = (
         _target_scale,
         _labels,
     ),
-    *(_labels_independent, _loader, target_lag, padding, future_leak, _batch_mixing, _modes_of, _sharing),
+    *(_labels_independent, _loader, _workers, target_lag, padding, future_leak, _batch_mixing, _modes_of, _sharing),
     *(_units, _inputs_ignored, _affine_network, width, *LOSS_PROBES, _ownership_of, _frozen, _first_steps),
 )

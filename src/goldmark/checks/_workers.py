@@ -7,10 +7,13 @@ import inspect
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import default_collate
 from torch.utils.data._utils import worker as torch_worker
 
@@ -18,6 +21,7 @@ from goldmark.case import Finding
 from goldmark.checks._state import Restore, generator_state
 from goldmark.checks._structures import row_keys
 
+InitFunction = Callable[[int], Any]  # a DataLoader's worker_init_fn
 _SEEDS = (1, 1001)  # of two epochs, whose workers have other seeds each
 
 
@@ -26,8 +30,9 @@ def check_worker_randomness(
     index: int = 0,
     n_draws: int = 3,
     *,
-    init_fn: Callable[[int], Any] | None = None,
+    init_fn: InitFunction | None = None,
     collate_fn: Callable[[list[Any]], Any] = default_collate,
+    n_workers: int = 2,
     ordered: bool = False,
 ) -> Finding:
     """Find out whether workers of a DataLoader would augment alike, because their randomness is copied or seeded alike.
@@ -35,25 +40,51 @@ def check_worker_randomness(
     Workers get copies of the dataset and of all modules, and seeds of their own for Python, numpy and torch; then
     `init_fn(worker_id)` runs. A generator that the dataset or a module keeps is copied, so that each worker draws the
     same numbers, and so does an `init_fn` that seeds all workers alike. One that seeds them alike in every epoch gives
-    each example the same augmentation every time where examples come in one order: `ordered`.
+    each example the same augmentation every time where examples come in one order: `ordered`. Raises `ValueError` for
+    an `init_fn` that knows the dataset by another way than `get_worker_info`, which cannot be played.
     """
-    program = (dataset, init_fn, collate_fn)
-    starts = ((0, _SEEDS[0]), (1, _SEEDS[0]), (0, _SEEDS[1]))
-    first, second, later = (_draws(program, index, n_draws, worker, seed) for worker, seed in starts)
-    random_at_all = len(set(first)) > 1
+
+    def drawn(worker: int, seed: int) -> tuple[int, ...]:
+        with _played((dataset, init_fn, collate_fn), worker, seed) as (copied, _, collate):
+            return tuple(item_key(copied[index], collate) for _ in range(n_draws))
+
+    first, second, later = drawn(0, _SEEDS[0]), drawn(1, _SEEDS[0]), drawn(0, _SEEDS[1])
+    random_at_all, alike = len(set(first)) > 1, n_workers > 1 and first == second
     return Finding(
         name="worker_randomness",
-        trouble=random_at_all and (first == second or (ordered and first == later)),
+        trouble=random_at_all and (alike or (ordered and first == later)),
         numbers={"unlike_draws_in_a_worker": float(len(set(first))), "draws": float(n_draws)},
         threshold=1.0,
-        relation=f"{'workers' if first == second else 'epochs'} must augment independently",
+        relation=f"{'workers' if alike else 'epochs'} must augment independently",
         advice="draw from torch's global generator, or seed the dataset's own by get_worker_info().seed",
     )
 
 
-def _draws(program: tuple[Any, Any, Any], index: int, n_draws: int, worker: int, seed: int) -> tuple[int, ...]:
-    """Return the hashes of what a worker makes of one example, again and again."""
-    restores = list(_outer_generators(program))
+def check_worker_shards(dataset: Any, n_examples: int = 8, *, init_fn: InitFunction | None = None) -> Finding:
+    """Find out whether each worker of a DataLoader would go through all of an iterable dataset, not through its share.
+
+    Every example then comes once from each worker. Compared are the first examples that two workers yield.
+    """
+
+    def yielded(worker: int) -> list[int]:
+        with _played((dataset, init_fn, default_collate), worker, _SEEDS[0]) as (copied, _, collate):
+            return [item_key(item, collate) for item in islice(copied, n_examples)]
+
+    first, second = yielded(0), yielded(1)
+    return Finding(
+        name="worker_shards",
+        trouble=len(set(first)) > 1 and first == second,
+        numbers={"examples_alike": float(sum(one == other for one, other in zip(first, second, strict=False)))},
+        threshold=0.0,
+        relation="an example must come from one worker alone",
+        advice="yield every n-th example, by the id and num_workers of get_worker_info(), or use one worker",
+    )
+
+
+@contextmanager
+def _played(program: tuple[Any, InitFunction | None, Any], worker: int, seed: int) -> Iterator[tuple[Any, Any, Any]]:
+    """Give copies of a dataset and its functions, in a state as in a worker that has been started."""
+    restores = [restore for part in program for restore in _outer_generators(part, program[0])]
     dataset, init_fn, collate_fn = copy.deepcopy(program)
     random.seed(seed + worker)
     np.random.seed(seed + worker)  # noqa: NPY002
@@ -62,7 +93,7 @@ def _draws(program: tuple[Any, Any, Any], index: int, n_draws: int, worker: int,
         with _called_a_worker(worker, seed + worker, dataset):
             if init_fn is not None:
                 init_fn(worker)
-            return tuple(item_key(dataset[index], collate_fn) for _ in range(n_draws))
+            yield dataset, init_fn, collate_fn
     finally:
         for restore in restores:
             restore()
@@ -82,24 +113,31 @@ def _called_a_worker(worker: int, seed: int, dataset: Any) -> Iterator[None]:
         torch.set_num_threads(threads)  # which some set for each worker
 
 
-def _outer_generators(program: tuple[Any, ...]) -> Iterator[Restore]:
-    """Yield what restores the generators that a program finds in its modules and closures."""
-    for part in program:
-        kept = vars(part).values() if hasattr(part, "__dict__") else ()
-        for one in (part, *kept):
-            for function in _functions(one):
-                outer = inspect.getclosurevars(function)
-                for value in (*outer.nonlocals.values(), *outer.globals.values()):
-                    restore = generator_state(value)
-                    if restore is not None:
-                        yield restore
+def _outer_generators(part: Any, dataset: Any) -> Iterator[Restore]:
+    """Yield what restores the generators that a part of a program finds in modules and closures, and their names."""
+    kept = vars(part).values() if hasattr(part, "__dict__") else ()
+    for function in (function for one in (part, *kept) for function in _functions(one)):
+        outer = inspect.getclosurevars(function)
+        if any(value is dataset for value in (*outer.globals.values(), *outer.nonlocals.values())):
+            raise ValueError(f"{function.__name__} knows the dataset; let it use get_worker_info().dataset")
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        for name, value in (*outer.globals.items(), *outer.nonlocals.items()):
+            state = generator_state(value)
+            if state is not None:
+                yield state
+                known = cells.get(name)
+                yield (
+                    partial(setattr, known, "cell_contents", value)
+                    if known is not None
+                    else partial(function.__globals__.__setitem__, name, value)
+                )
 
 
 def _functions(one: Any) -> Iterator[Any]:
     """Yield a function itself, or the methods of an object of a class that was written in Python."""
     if inspect.isfunction(one):
         yield one
-    else:
+    elif not isinstance(one, Tensor):
         yield from (value for kind in type(one).__mro__ for value in vars(kind).values() if inspect.isfunction(value))
 
 
