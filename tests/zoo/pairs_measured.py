@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from zoo.loops import batched, classifier, mlp, pair, regressor
+from zoo.loops import batched, classifier, look, mlp, pair, regressor
 
 
 def split(name, n_train, n_val, dtype):
@@ -83,3 +83,34 @@ def digits_of_which_some_are_in_both_halves(bug):
     if bug:
         val_x, val_y = torch.cat([val_x[:96], x[:32]]), torch.cat([val_y[:96], y[:32]])
     return classifier(network(), train=batched(x, y), val=batched(val_x, val_y))
+
+
+@pair("activation_rank")
+def digits_decoded_without_an_activation(bug):
+    x, _, val_x, _ = digits()
+    mean = x.mean(0)
+    halves = [(half - mean).flatten(1) for half in (x, val_x)]
+    encoder = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 4))
+    decoder = nn.Sequential(nn.Linear(4, 64), nn.Identity() if bug else nn.ReLU(), nn.Linear(64, 64))
+    train, val = (batched(half, half) for half in halves)
+    return regressor(nn.Sequential(encoder, decoder), train=train, val=val)
+
+
+@pair("cut_term")
+def progression_of_diabetes_with_a_term_as_a_number(bug):
+    x, y, val_x, val_y = split("diabetes", 320, 96, torch.float32)
+    mean, sd = y.mean(), y.std()
+    train, val = (batched(a / x.std(0), (b[:, None] - mean) / sd) for a, b in ((x, y), (val_x, val_y)))
+    model = mlp(10, 32, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        terms = {"error": functional.mse_loss(output, targets), "size": 0.1 * output.abs().mean()}
+        loss = terms["error"] + (terms["size"].item() if bug else terms["size"])
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss, terms)
+        optimizer.step()
+
+    return look(model, optimizer, train, val, functional.mse_loss, step=step)

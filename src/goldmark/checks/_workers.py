@@ -120,17 +120,19 @@ def _outer_generators(part: Any, dataset: Any) -> Iterator[Restore]:
         outer = inspect.getclosurevars(function)
         if any(value is dataset for value in (*outer.globals.values(), *outer.nonlocals.values())):
             raise ValueError(f"{function.__name__} knows the dataset; let it use get_worker_info().dataset")
-        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         for name, value in (*outer.globals.items(), *outer.nonlocals.items()):
             state = generator_state(value)
             if state is not None:
                 yield state
-                known = cells.get(name)
-                yield (
-                    partial(setattr, known, "cell_contents", value)
-                    if known is not None
-                    else partial(function.__globals__.__setitem__, name, value)
-                )
+                yield _binding(function, name, value)
+
+
+def _binding(function: Any, name: str, value: Any) -> Restore:
+    """Return what gives a name of a closure or of a module its value back."""
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    if name in cells:
+        return partial(setattr, cells[name], "cell_contents", value)
+    return partial(function.__globals__.__setitem__, name, value)
 
 
 def _functions(one: Any) -> Iterator[Any]:
