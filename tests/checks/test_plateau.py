@@ -23,9 +23,9 @@ def test_an_accuracy_under_min_is_named_and_a_rising_loss_is_not():
     assert not check_plateau_mode("max", ACCURACY, FALLING).trouble
 
 
-@pytest.mark.parametrize("errors", [(0.3, 0.35, 0.4, 0.375), (0.02, 0.03, 0.025, 0.03), (0.0, 0.0, 0.0, 0.0)])
+@pytest.mark.parametrize("errors", [(0.3, 0.35, 0.4, 0.375), (0.02, 0.1, 0.3, 0.4), (0.0, 0.0, 0.0, 0.0)])
 def test_an_error_rate_that_gets_worse_is_no_accuracy(errors):
-    """It comes no nearer to 1 than a tenth of the way."""
+    """It stays below a half, though noise be memorised."""
     assert not check_plateau_mode("min", errors, FALLING).trouble
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from goldmark.checks import check_fitted_on_validation, check_rejected_data, check_shared_groups
+from goldmark.checks import check_fitted_on_validation, check_overlap, check_rejected_data, check_shared_groups
 
 
 @pytest.mark.parametrize(("val", "share"), [(["c", "d"], 0.0), (["a", "c", "c", "d"], 0.25), (["a", "a", "b"], 1.0)])
@@ -42,3 +42,12 @@ def test_no_examples_are_refused():
         check_shared_groups(["a"], [])
     with pytest.raises(ValueError, match="no samples"):
         check_rejected_data(lambda sample: True, [])
+
+
+@pytest.mark.parametrize(("n_shared", "trouble"), [(2, False), (8, True)])
+def test_overlap_is_more_than_the_training_half_repeats_by_chance(n_shared, trouble):
+    """Of 64 validation rows half a one is expected, where 2 of 256 training rows are alike; 2 are no leak."""
+    train, val = torch.arange(256), torch.arange(1000, 1064)
+    train[1] = train[0]
+    val[:n_shared] = train[10 : 10 + n_shared]
+    assert trouble == check_overlap(train, val).trouble

@@ -114,14 +114,16 @@ def check_overlap(train_keys: Tensor, val_keys: Tensor, threshold: float = 0.01,
     """Find out whether validation examples are training examples more often than training examples repeat themselves.
 
     Pass `row_keys` of the inputs. Data of few values repeat by chance; that share, counted in the training half, is
-    taken as the share which an honest split would show. Fewer than `fewest` examples are a table of all cases.
+    taken as the share which an honest split would show, give or take 3 standard deviations of such a count. Fewer than
+    `fewest` examples are a table of all cases.
     """
     shared = float(torch.isin(val_keys, train_keys).double().mean()) if len(val_keys) else 0.0
     _, counts = torch.unique(train_keys, return_counts=True)
     repeated = float(counts[counts > 1].sum()) / max(len(train_keys), 1)
+    by_chance = repeated + 3 * math.sqrt(repeated / max(len(val_keys), 1))
     return Finding(
         name="overlap",
-        trouble=len(val_keys) >= fewest and shared > threshold and shared > 2 * repeated,
+        trouble=len(val_keys) >= fewest and shared > threshold and shared > max(2 * repeated, by_chance),
         numbers={"share_of_validation": shared, "share_repeated_in_training": repeated},
         threshold=threshold,
         relation="no validation example may be a training example",

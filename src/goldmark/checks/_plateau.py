@@ -65,9 +65,12 @@ def check_plateau_mode(mode: str, metrics: Sequence[float], losses: Sequence[flo
 
 
 def _is_score(metrics: Sequence[float], losses: Sequence[float]) -> bool:
-    """Tell whether metrics are shares of examples that have covered a fifth of the way to 1, or far from all losses."""
+    """Tell whether metrics are far from all losses, or shares of examples that have come nearer to 1 by a fifth.
+
+    An error rate that gets worse as noise is memorised does not go beyond a half.
+    """
     if _are_counted(metrics):
-        return 1 - metrics[-1] <= 0.8 * (1 - metrics[0])
+        return metrics[-1] > 0.5 and 1 - metrics[-1] <= 0.8 * (1 - metrics[0])
     return not any(0.25 <= metrics[0] / loss <= 4.0 for loss in losses if loss > 0)
 
 

@@ -17,7 +17,7 @@ from goldmark.checks import _leaks as _leaks_checks
 from goldmark.checks._independence import check_labels_independent
 from goldmark.checks._loss_probes import LOSS_PROBES, aims_at, unread
 from goldmark.checks._pairs import compares_labels, indexes_outputs, pairs
-from goldmark.checks._passes import ForwardPass, forward_backward, order_of, used_parameters
+from goldmark.checks._passes import ForwardPass, Half, forward_backward, order_of, used_parameters
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_target_scale, lies_among
 from goldmark.checks._sequence_probes import future_leak, padding, target_lag
@@ -136,8 +136,14 @@ def _indexed(look: Look, place: Any, output: Tensor) -> bool:
     return indexes_outputs(look.loss_fn, look.first.output, look.first.targets, place, output.shape[1])
 
 
+def _are_places(half: Half) -> bool:
+    """Tell whether all batches have the same targets, as where they say which text belongs to which picture."""
+    targets = [target for _, target in half.batches if isinstance(target, Tensor)]
+    return len(targets) > 1 and all(torch.equal(one, targets[0][: len(one)]) for one in targets)
+
+
 def _labels_independent(look: Look) -> Finding | None:
-    if look.val is None or not look.reads_targets:
+    if look.val is None or not look.reads_targets or _are_places(look.train):
         return None
     (inputs, labels), (val_inputs, val_labels) = [(half.inputs(), half.targets()) for half in (look.train, look.val)]
     halves = ((inputs, labels), (val_inputs, val_labels))

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import BackwardCFunction
 from torch.nn import functional
 
 from goldmark.case import Finding
@@ -41,7 +42,7 @@ class Sample:
     silent_units: dict[str, Tensor] = field(default_factory=dict)  # of matrices: which rows have no gradient
     term_shares: dict[str, float] = field(default_factory=dict)  # of the gradient on what all terms share
     terms: dict[str, float] = field(default_factory=dict)
-    penalties: frozenset[str] = frozenset()  # terms of weights alone
+    meant_small: frozenset[str] = frozenset()  # terms of weights alone, or with a reversed gradient
     answers: tuple[str, Tensor, Tensor] | None = None  # kind of loss, some outputs, their targets
 
 
@@ -82,7 +83,7 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
     if terms:
         sample.findings.append(_losses.check_cut_term(loss, terms))
         sample.terms = {name: _losses.number(term) for name, term in terms.items()}
-        sample.penalties = frozenset(name for name, term in terms.items() if _is_penalty(term))
+        sample.meant_small = frozenset(name for name, term in terms.items() if _is_meant_small(term))
     sample.n_targets = counted_targets(loss, targets)
     for _, out, target in list(pairs(output, targets))[:1]:
         sample.known = _losses.known_losses(out, target)
@@ -103,13 +104,15 @@ def _compared(sample: Sample, out: Tensor, target: Tensor, loss: Tensor) -> Iter
         yield check_target_scale(out.detach().flatten(), target.flatten())
 
 
-def _is_penalty(term: Any) -> bool:
-    """Tell whether a term is a function of weights alone: no layer lies on the way to them."""
-    return (
-        isinstance(term, Tensor)
-        and term.requires_grad
-        and not any(kind(node) in LAYERS for node in nodes(term.grad_fn))
-    )
+def _is_meant_small(term: Any) -> bool:
+    """Tell whether a term is a function of weights alone, or has its gradient changed by a function of the program.
+
+    No layer lies on the way to the weights of a penalty; a reversal layer is an `autograd.Function` in Python.
+    """
+    if not isinstance(term, Tensor) or not term.requires_grad:
+        return False
+    below = list(nodes(term.grad_fn))
+    return any(isinstance(node, BackwardCFunction) for node in below) or not any(kind(n) in LAYERS for n in below)
 
 
 def counted_targets(loss: Tensor, targets: Any) -> int | None:

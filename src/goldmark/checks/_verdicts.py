@@ -198,7 +198,7 @@ def _terms(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator
     names = list(with_shares[0].term_shares)
     usual = {name: _median([sample.term_shares.get(name, 0.0) for sample in with_shares]) for name in names}
     owner = max(names, key=lambda name: usual[name])
-    others = [name for name in names if name != owner and name not in with_shares[0].penalties]
+    others = [name for name in names if name != owner and name not in with_shares[0].meant_small]
     starved = [name for name in others if _stays(with_shares, name) or _drowns(with_shares, owner, name)]
     if starved and sum(usual.values()) > 0:
         yield check_dominated_gradient(usual, owner, _OWNED)

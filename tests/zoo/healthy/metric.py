@@ -80,6 +80,83 @@ def examples_told_apart_by_a_bank_of_codes():
 
 
 @healthy
+def texts_that_belong_to_pictures_by_their_place():
+    class Towers(nn.Module):
+        """Similarities (B, B) of pictures (B, 8) and texts (B, 6), in columns of one table."""
+
+        def __init__(self):
+            super().__init__()
+            self.pictures, self.texts = mlp(8, 16, 8), mlp(6, 16, 8)
+
+        def forward(self, x):
+            """Cosines over a temperature."""
+            codes = (functional.normalize(tower, dim=1) for tower in (self.pictures(x[:, :8]), self.texts(x[:, 8:])))
+            pictures, texts = codes
+            return pictures @ texts.T / 0.2
+
+    def loss_fn(likeness, places):
+        return (functional.cross_entropy(likeness, places) + functional.cross_entropy(likeness.T, places)) / 2
+
+    mixing = torch.randn(4, 14, generator=torch.Generator().manual_seed(7)) / 2
+    halves = []
+    for n in (256, 64):
+        hidden, noise = torch.randn(n, 18, generator=torch.Generator().manual_seed(n)).split((4, 14), dim=1)
+        halves.append(batched(hidden @ mixing + 0.1 * noise, torch.arange(n) % 32))
+    return classifier(Towers(), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+class Reversal(torch.autograd.Function):
+    """The identity, whose gradient is turned around."""
+
+    @staticmethod
+    def forward(_context, x):
+        """The same numbers."""
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(_context, gradient):
+        """A tenth of the gradient, the other way."""
+        return -0.1 * gradient
+
+
+@healthy
+def domains_that_are_confused_on_purpose():
+    class Adversarial(nn.Module):
+        """A trunk that helps one head and hinders the other."""
+
+        def __init__(self):
+            super().__init__()
+            self.trunk, self.kind, self.domain = mlp(8, 16, 16), nn.Linear(16, 3), nn.Linear(16, 2)
+
+        def forward(self, x):
+            """Logits of classes (B, 3), and of domains (B, 2)."""
+            h = self.trunk(x).relu()
+            return self.kind(h), self.domain(Reversal.apply(h))
+
+    model = Adversarial()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def terms_of(output, targets):
+        return {name: functional.cross_entropy(output[k], targets[:, k]) for k, name in enumerate(("kinds", "domains"))}
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        terms = terms_of(output, targets)
+        loss = sum(terms.values())
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss, terms)
+        optimizer.step()
+
+    halves = []
+    for n in (256, 64):
+        x, y = classes(n, seed=n)
+        domains = torch.randint(0, 2, (n,), generator=torch.Generator().manual_seed(n))
+        halves.append(batched(x + 0.5 * domains[:, None], torch.stack([y, domains], dim=1)))
+    return look(model, optimizer, *halves, lambda output, y: sum(terms_of(output, y).values()), step=step, epochs=6)
+
+
+@healthy
 def one_term_computed_once_more_for_a_log():
     model = mlp(8, 16, 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
