@@ -44,6 +44,12 @@ def validation_not_standardised(bug):
     return regressor(mlp(8, 16, 1), train=batched(x, y), val=batched(raw, val_y))
 
 
+@pair("split_statistics")
+def validation_targets_not_standardised(bug):
+    val_x, val_y = numbers(64, seed=1)
+    return regressor(mlp(8, 16, 1), val=batched(val_x, val_y * 20 + 50 if bug else val_y))
+
+
 @pair("constant_inputs")
 def a_column_lost_in_a_join(bug):
     x, y = classes()

@@ -63,6 +63,19 @@ def zero_grad_between_backward_and_step(bug):
     return looped(order)
 
 
+@pair("repeated_steps")
+def a_second_step_with_the_same_gradients(bug):
+    def order(optimizer, backward, mark):
+        optimizer.zero_grad()
+        backward()
+        mark()
+        optimizer.step()
+        if bug:
+            optimizer.step()
+
+    return looped(order)
+
+
 @pair("nothing_moves")
 def a_step_without_parentheses(bug):
     def order(optimizer, backward, mark):

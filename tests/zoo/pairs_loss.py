@@ -326,3 +326,11 @@ def divergence_of_raw_outputs(bug):
 @pair("normalized_outputs")
 def divergence_of_probabilities_from_log_probabilities(bug):
     return divergence(bug, functional.softmax, log_target=True)
+
+
+@pair("normalized_outputs")
+def log_probabilities_before_a_loss_on_independent_logits(bug):
+    halves = [batched(x, functional.one_hot(y, 3).float()) for x, y in (classes(), classes(64, seed=1))]
+    model = mlp(8, 16, 3, last=nn.LogSoftmax(dim=1) if bug else None)
+    loss_fn = functional.binary_cross_entropy_with_logits
+    return classifier(model, train=halves[0], val=halves[1], loss_fn=loss_fn)

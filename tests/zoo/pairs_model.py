@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
-from zoo.loops import batched, classes, classifier, look, mlp, pair, regressor, tokens
+from zoo.loops import batched, classes, classifier, images, look, mlp, pair, regressor, tokens
 
 
 class Transformer(nn.Module):
@@ -266,6 +266,14 @@ def a_bias_that_silences_a_layer_unseen_by_preflight(bug):
             watcher.after_backward((inputs, targets), output, loss)
             optimizer.step()
     return list(watcher.findings.names)
+
+
+@pair("affine_network")
+def convolutions_without_an_activation(bug):
+    between = nn.Identity if bug else nn.ReLU
+    layers = (nn.Conv2d(1, 8, 3, padding=1), between(), nn.Conv2d(8, 8, 3, padding=1), between())
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, 2))
+    return classifier(model, train=batched(*images()), val=batched(*images(32, seed=1)), lr=1e-3)
 
 
 @pair("affine_network")

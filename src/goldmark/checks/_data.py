@@ -77,7 +77,7 @@ def check_split_statistics(train: Tensor, val: Tensor, threshold: float = 1.0, f
         trouble=any(number > threshold for number in numbers.values()),
         numbers=numbers,
         threshold=threshold,
-        relation="training and validation inputs must be prepared alike",
+        relation="both halves must be prepared alike, inputs and targets",
         advice="apply the same preprocessing, with the statistics of the training half, to both halves",
     )
 

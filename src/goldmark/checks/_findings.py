@@ -26,9 +26,9 @@ _ORDER = (
     "optimizer_settings weight_decay nothing_trainable unowned_parameters orphaned_parameters frozen_parameters_move",
     "parameters_made_in_forward",
     # loop
-    "graph_of_loss graph_cut unused_parameters stale_gradients zeroed_gradients accumulation_undivided",
-    "unequal_micro_batches accumulation_count eval_mode_left_on validation_in_training_mode statistics_gap",
-    "schedule_pace schedule_restarted plateau_mode learning_rate diverging_steps exploding_gradient",
+    "graph_of_loss graph_cut unused_parameters stale_gradients zeroed_gradients repeated_steps",
+    "accumulation_undivided unequal_micro_batches accumulation_count eval_mode_left_on validation_in_training_mode",
+    "statistics_gap schedule_pace schedule_restarted plateau_mode learning_rate diverging_steps exploding_gradient",
     # result
     "zero_loss constant_loss negative_loss nothing_moves stuck_parameters inputs_ignored collapsed_output",
     "collapsed_classes no_skill free_running_gap memorised unmoved_by_augmentation",

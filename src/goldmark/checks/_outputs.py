@@ -32,7 +32,7 @@ def check_normalized_outputs(loss: Tensor) -> Finding:
 
     Softmax, sigmoid, ReLU or the exponential of a log-softmax directly before a softmax or before a loss on logits;
     anything but log-probabilities before a negative log-likelihood or as the first argument of a Kullback-Leibler
-    divergence. Log-softmax twice is harmless: it is idempotent.
+    divergence. Log-softmax twice is harmless, as it is idempotent; before binary cross-entropy on logits it is not.
     """
     pairs = [pair for node in nodes(loss.grad_fn, past_layers=False) for pair in _wrong_pairs(node)]
     pairs += [(name, "kl_div") for name in _given_to_divergences(loss)]
@@ -51,7 +51,8 @@ def _wrong_pairs(node: Node) -> list[tuple[str, str]]:
     name = kind(node)
     below = [_normaliser(following) for following in sources(node)[:1]]
     if name in _LOGIT_LOSSES or name == "Softmax":
-        wrong = [other for other in below if other in _SQUASHED and not (name == "Softmax" and other == "Relu")]
+        squashed = (*_SQUASHED, "LogSoftmax") if name == "BinaryCrossEntropyWithLogits" else _SQUASHED
+        wrong = [other for other in below if other in squashed and not (name == "Softmax" and other == "Relu")]
         return [(other, name) for other in wrong if not (name == "Softmax" and other == "Sigmoid")]
     if name in ("NllLoss", "NllLoss2D"):
         return [(other, name) for other in below if other in _UNNORMALISED]

@@ -27,6 +27,7 @@ from goldmark.checks._windows import check_overlapping_windows
 from goldmark.checks._workers import check_worker_randomness, check_worker_shards
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)  # noqa: SLF001
+_FEW = 16  # values of a target that may be a code of classes
 _MATRICES = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.Bilinear)  # noqa: SLF001
 
 
@@ -66,9 +67,21 @@ def _overlapping_windows(look: Look) -> Finding | None:
 
 
 def _split_statistics(look: Look) -> Finding | None:
+    """Compare inputs, and where those agree targets that are numbers: a series that drifts moves both."""
     if look.val is None or not look.train.inputs().is_floating_point():
         return None
-    return _data.check_split_statistics(look.train.inputs(), look.val.inputs())
+    finding = _data.check_split_statistics(look.train.inputs(), look.val.inputs())
+    if finding.trouble or not finding.numbers or not look.reads_targets:
+        return finding
+    train, val = (_rows_of_numbers(half.targets()) for half in (look.train, look.val))
+    several = len(torch.unique(train)) > _FEW
+    return _data.check_split_statistics(train, val) if several and train.shape[1] == val.shape[1] else finding
+
+
+def _rows_of_numbers(targets: Tensor) -> Tensor:
+    """Return the finite rows of targets as (N, D); none where they are whole numbers."""
+    rows_of = targets.reshape(len(targets), -1)
+    return rows_of[rows_of.isfinite().all(dim=1)] if targets.is_floating_point() else rows_of[:0]
 
 
 def _leaks(look: Look) -> Iterator[Finding]:
@@ -242,14 +255,16 @@ def _inputs_ignored(look: Look) -> Finding | None:
 
 
 def _affine_network(look: Look) -> Finding | None:
-    inputs = look.first.inputs
-    order = [module for module in look.first.calls if isinstance(module, nn.Linear)]
+    inputs, first_output = look.first.inputs, look.first.first_output
+    order = [module for module in look.first.calls if isinstance(module, _MATRICES[:2])]
     if any(look.first.calls[layer] > 1 for layer in order):
         return None  # a linear recurrence is no single layer
-    widths = [(layer.in_features, layer.out_features) for layer in order]
-    if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or len(inputs) < 4 or len(widths) < 2:
+    if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or len(inputs) < 4 or len(order) < 2:
         return None
-    chained = all(before[1] == after[0] for before, after in pairwise(widths))
+    ends = [_channels(layer) for layer in order]
+    chained = all(after[0] % before[1] == 0 for before, after in pairwise(ends))  # a layer may get flattened maps
+    sizes = [tensor[0].numel() for tensor in (*(look.first.first_input[layer] for layer in order), first_output)]
+    widths = list(pairwise(sizes))
     half = len(inputs) // 2
     a, b = inputs[:half], inputs[half : 2 * half]
     look.model.eval()
@@ -258,6 +273,13 @@ def _affine_network(look: Look) -> Finding | None:
         outputs = {name: first_tensor(call(look.model, value)) for name, value in made.items()}
     known = {name: output for name, output in outputs.items() if output is not None}
     return _networks.check_affine_network(known, _networks.inner_bottleneck(widths) if chained else 0)
+
+
+def _channels(layer: Any) -> tuple[int, int]:
+    """Return how many features or channels a layer takes, and how many it gives."""
+    if isinstance(layer, nn.Linear):
+        return layer.in_features, layer.out_features
+    return layer.in_channels, layer.out_channels
 
 
 # optimizer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,8 @@ class Record:
     used: set[int] = field(default_factory=set)  # parameters of modules that ran
     start: dict[str, Tensor] = field(default_factory=dict)  # weights and buffers as they were
     gone: list[tuple[int, int]] = field(default_factory=list)  # followed gradients missing at a step, of how many
+    stepped: dict[nn.Parameter, Tensor] = field(default_factory=dict)  # followed gradients as the last step had them
+    repeated: list[bool] = field(default_factory=list)  # by step: whether those were the same, and nothing had come in
     notes: list[str] = field(default_factory=list)  # what did not fit this program
     resumed: tuple[int, int] | None = None  # steps of scheduler and optimizer at the start
 
@@ -72,6 +75,13 @@ class Record:
         had = [parameter for parameter, gradients in self.incoming.items() if any(bool(g.any()) for _, g in gradients)]
         missing = [parameter for parameter in had if parameter.grad is None or not bool(parameter.grad.any())]
         self.gone.append((len(missing), len(had)))
+
+    def note_repeated(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Note whether a step is about to be taken with the gradients of the last one."""
+        now = {p: p.grad.detach() for p in parameters if p.grad is not None and bool(p.grad.any())}
+        same = now.keys() == self.stepped.keys() and all(torch.equal(now[p], self.stepped[p]) for p in now)
+        self.repeated.append(bool(now) and same and not self.incoming)
+        self.stepped = {parameter: gradient.clone() for parameter, gradient in now.items()}
 
     def zeroed(self) -> tuple[int, int]:
         """Return in how many sampled steps all gradients were gone, of those in which some had come in."""

@@ -62,6 +62,18 @@ def check_zeroed_gradients(n_zeroed: int, n_steps: int) -> Finding:
     )
 
 
+def check_repeated_steps(n_repeated: int, n_steps: int) -> Finding:
+    """Find out whether steps are taken with the very gradients of the step before, as no backward pass came between."""
+    return Finding(
+        name="repeated_steps",
+        trouble=n_repeated >= 2 and 4 * n_repeated >= n_steps,
+        numbers={"repeated": float(n_repeated), "steps": float(n_steps)},
+        threshold=n_steps / 4,
+        relation="a step must follow a backward pass of its own",
+        advice="look for a second optimizer.step(), in a callback or at the end of an accumulation",
+    )
+
+
 def check_nothing_moves(n_moved: int, n_parameters: int, n_backward: int, fewest: int = 5) -> Finding:
     """Find out whether no parameter has changed by a bit after several backward passes."""
     return Finding(

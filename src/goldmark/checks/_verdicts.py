@@ -62,6 +62,7 @@ def _gradients(record: Record, model: nn.Module, optimizers: Optimizers) -> Iter
     later = [finding for step, finding in record.stale if step > 0]
     yield from _often(later)
     yield _steps.check_zeroed_gradients(*record.zeroed())
+    yield _steps.check_repeated_steps(sum(record.repeated), len(record.repeated))
     if record.norms and record.samples:
         norms = [step.norm for step in record.norms]
         whole = [sample.norm for sample in record.samples]

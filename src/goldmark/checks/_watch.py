@@ -68,19 +68,21 @@ class Watch:
         self._others = 0  # steps of other optimizers since the own last one
         self._uses_terms = False
         self._calls = BackwardCalls()  # heard in sampled steps
+        self._followed: list[nn.Parameter] = []  # whose gradients are followed
         self._arriving: dict[nn.Parameter, Tensor] = {}  # gradients that may be added to `.grad` next
         self._findings: Findings | None = None
 
     def __enter__(self) -> Self:
         """Set the hooks."""
         self.record.begin(self.model, self.optimizers, _MOST_KEPT)
+        self._followed = self._probes()
         self._handles = [
             self.model.register_forward_pre_hook(self._before_forward),
             *(optimizer.register_step_pre_hook(self._before_step) for optimizer in self.optimizers),
             *(optimizer.register_step_post_hook(self._after_step) for optimizer in self.optimizers),
             register_optimizer_step_post_hook(self._after_any_step),
-            *(_hook(parameter, partial(self._arrives, parameter)) for parameter in self._probes()),
-            *(_accumulate_hook(parameter, self._arrived) for parameter in self._probes()),
+            *(_hook(parameter, partial(self._arrives, parameter)) for parameter in self._followed),
+            *(_accumulate_hook(parameter, self._arrived) for parameter in self._followed),
         ]
         _ACTIVE.add(self)
         listen_to_metrics(self._note_metric)
@@ -218,6 +220,8 @@ class Watch:
         if not self._armed:
             return
         self.record.note_zeroed()
+        if optimizer is self.optimizers[-1]:
+            self.record.note_repeated(self._followed)
         matrices = [p for p in self.model.parameters() if p.dim() > 1 and p.requires_grad]
         self._before = [(p, _part(p).clone()) for p in _spread(matrices, _MOST_MATRICES)]
         self.record.norms.append(Step(norm=gradient_norm(self.model.parameters())))

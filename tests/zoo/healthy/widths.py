@@ -70,6 +70,16 @@ def a_curve_of_many_coordinates():
 
 
 @healthy
+def convolutions_to_a_code_and_back():
+    def examples(n):
+        x = (normal(n, 4) @ mixing(4, 64)).reshape(n, 1, 8, 8)
+        return x, x
+
+    model = nn.Sequential(nn.Conv2d(1, 4, 4, stride=4), nn.ConvTranspose2d(4, 1, 4, stride=4))
+    return regressor(model, **halved(examples))
+
+
+@healthy
 def a_code_before_an_activation():
     class Bent(nn.Module):
         """Numbers (B, 24) of an output that an activation makes of a few units."""
