@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from goldmark.checks import check_worker_randomness, check_worker_shards
+from goldmark.checks import check_worker_randomness, check_worker_shards, preflight
 
 OUTER = np.random.default_rng(0)
 DRAWS = {
@@ -141,3 +142,20 @@ def test_one_worker_alone_can_only_repeat_its_epochs():
     """There is nobody to be like."""
     answers = [check_worker_randomness(Drawing("own"), n_workers=1, ordered=one).trouble for one in (False, True)]
     assert [False, True] == answers
+
+
+def test_an_init_function_that_needs_a_real_worker_is_a_note():
+    """The rest of a preflight goes on, and what the module's generator had drawn is put back."""
+    here = os.getpid()
+
+    def init_fn(worker):
+        OUTER.random()
+        assert os.getpid() != here, "no process of its own"
+
+    before, model = OUTER.bit_generator.state, torch.nn.Linear(2, 1)
+    data = [(x, x.sum(0, keepdim=True)) for x in torch.randn(16, 2, generator=torch.Generator().manual_seed(0))]
+    loader = DataLoader(data, batch_size=8, num_workers=1, worker_init_fn=init_fn)
+    findings = preflight(model, torch.optim.SGD(model.parameters(), 0.1), loader, None, torch.nn.functional.mse_loss)
+    reason = "ValueError: worker_init_fn cannot be played: AssertionError: no process of its own"
+    assert f"workers was not judged: {reason}" in findings.notes
+    assert before == OUTER.bit_generator.state

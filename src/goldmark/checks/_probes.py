@@ -184,7 +184,8 @@ def _workers(look: Look) -> Finding | None:
     if not isinstance(loader, DataLoader) or n_workers < 1 or isinstance(loader.dataset, IterDataPipe):
         return None
     if isinstance(loader.dataset, IterableDataset):
-        return check_worker_shards(loader.dataset, init_fn=loader.worker_init_fn) if n_workers > 1 else None
+        stream, init_fn = loader.dataset, loader.worker_init_fn
+        return check_worker_shards(stream, init_fn=init_fn, n_workers=n_workers) if n_workers > 1 else None
     return check_worker_randomness(
         loader.dataset,
         init_fn=loader.worker_init_fn,

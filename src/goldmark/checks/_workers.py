@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import pickle
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,11 +46,11 @@ def check_worker_randomness(
     """
 
     def drawn(worker: int, seed: int) -> tuple[int, ...]:
-        with _played((dataset, init_fn, collate_fn), worker, seed) as (copied, _, collate):
+        with _played((dataset, init_fn, collate_fn), worker, seed, n_workers) as (copied, _, collate):
             return tuple(item_key(copied[index], collate) for _ in range(n_draws))
 
-    first, second, later = drawn(0, _SEEDS[0]), drawn(1, _SEEDS[0]), drawn(0, _SEEDS[1])
-    random_at_all, alike = len(set(first)) > 1, n_workers > 1 and first == second
+    first, later = (drawn(0, seed) for seed in _SEEDS)
+    random_at_all, alike = len(set(first)) > 1, n_workers > 1 and first == drawn(1, _SEEDS[0])
     return Finding(
         name="worker_randomness",
         trouble=random_at_all and (alike or (ordered and first == later)),
@@ -60,14 +61,16 @@ def check_worker_randomness(
     )
 
 
-def check_worker_shards(dataset: Any, n_examples: int = 8, *, init_fn: InitFunction | None = None) -> Finding:
+def check_worker_shards(
+    dataset: Any, n_examples: int = 8, *, init_fn: InitFunction | None = None, n_workers: int = 2
+) -> Finding:
     """Find out whether each worker of a DataLoader would go through all of an iterable dataset, not through its share.
 
     Every example then comes once from each worker. Compared are the first examples that two workers yield.
     """
 
     def yielded(worker: int) -> list[int]:
-        with _played((dataset, init_fn, default_collate), worker, _SEEDS[0]) as (copied, _, collate):
+        with _played((dataset, init_fn, default_collate), worker, _SEEDS[0], n_workers) as (copied, _, collate):
             return [item_key(item, collate) for item in islice(copied, n_examples)]
 
     first, second = yielded(0), yielded(1)
@@ -82,30 +85,46 @@ def check_worker_shards(dataset: Any, n_examples: int = 8, *, init_fn: InitFunct
 
 
 @contextmanager
-def _played(program: tuple[Any, InitFunction | None, Any], worker: int, seed: int) -> Iterator[tuple[Any, Any, Any]]:
+def _played(
+    program: tuple[Any, InitFunction | None, Any], worker: int, seed: int, n_workers: int
+) -> Iterator[tuple[Any, Any, Any]]:
     """Give copies of a dataset and its functions, in a state as in a worker that has been started."""
     restores = [restore for part in program for restore in _outer_generators(part, program[0])]
-    dataset, init_fn, collate_fn = copy.deepcopy(program)
+    dataset, init_fn, collate_fn = _copied(program)
     random.seed(seed + worker)
     np.random.seed(seed + worker)  # noqa: NPY002
     torch.manual_seed(seed + worker)
     try:
-        with _called_a_worker(worker, seed + worker, dataset):
+        info = torch_worker.WorkerInfo(id=worker, num_workers=n_workers, seed=seed + worker, dataset=dataset)
+        with _called_a_worker(info):
             if init_fn is not None:
-                init_fn(worker)
+                _start(init_fn, worker)
             yield dataset, init_fn, collate_fn
     finally:
         for restore in restores:
             restore()
 
 
+def _copied(program: tuple[Any, InitFunction | None, Any]) -> tuple[Any, InitFunction | None, Any]:
+    try:
+        return copy.deepcopy(program)
+    except (copy.Error, pickle.PickleError, OSError) as error:
+        raise ValueError(f"the dataset cannot be copied as for a worker: {error}") from error
+
+
+def _start(init_fn: InitFunction, worker: int) -> None:
+    """Call an init function, which may need what only a real worker has."""
+    try:
+        init_fn(worker)
+    except (AssertionError, OSError, ImportError) as error:
+        raise ValueError(f"worker_init_fn cannot be played: {type(error).__name__}: {error}") from error
+
+
 @contextmanager
-def _called_a_worker(worker: int, seed: int, dataset: Any) -> Iterator[None]:
-    """Let `torch.utils.data.get_worker_info` answer as in a worker of two."""
+def _called_a_worker(info: Any) -> Iterator[None]:
+    """Let `torch.utils.data.get_worker_info` answer as in a worker."""
     before, threads = torch_worker._worker_info, torch.get_num_threads()  # noqa: SLF001
-    torch_worker._worker_info = torch_worker.WorkerInfo(  # noqa: SLF001
-        id=worker, num_workers=2, seed=seed, dataset=dataset
-    )
+    torch_worker._worker_info = info  # noqa: SLF001
     try:
         yield
     finally:
