@@ -35,6 +35,19 @@ def test_labels_in_structures_are_asked_about_by_their_place():
     assert indexes_outputs(loss_fn, *places, "kind", n_outputs=4)
 
 
+def test_a_loss_that_leaves_the_cpu_is_given_no_label_that_it_might_choke_on():
+    """There an index that is out of range is no error that could be caught; the device `meta` stands for a GPU."""
+    given = []
+
+    def loss_fn(output, labels):
+        given.append(int(labels.max()))
+        return functional.cross_entropy(output.to("meta"), labels.to("meta"))
+
+    assert indexes_outputs(loss_fn, OUTPUT, LABELS, None, n_outputs=4)
+    assert not compares_labels(loss_fn, OUTPUT, LABELS)
+    assert {3} == set(given)
+
+
 @pytest.mark.parametrize("n_groups", [8, 64])
 def test_classes_can_only_be_judged_by_several_examples_each(n_groups):
     """Labels shuffled against a table depend on nothing; with two examples each they could not."""

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from goldmark.checks._structures import map_tensors, tensors_of
 
+_REFUSED = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
+
 
 def pairs(output: Any, targets: Any) -> Iterator[tuple[Any, Tensor, Tensor]]:
     """Yield (place, output, target) where outputs and targets belong together: alone, by name, or by position."""
@@ -61,30 +63,46 @@ def indexes_outputs(loss_fn: Callable[[Any, Any], Any], output: Any, targets: An
     """Tell whether a loss refuses a label of `n_outputs` or more, as one does that looks outputs up by their label.
 
     One that takes it compares labels with each other, as contrastive and triplet losses do, or looks them up
-    elsewhere: they are ids. Asked on the CPU, where a label that is out of range is an error and no more.
+    elsewhere: they are ids.
     """
-    output, targets = (map_tensors(lambda tensor: tensor.detach().cpu(), one) for one in (output, targets))
+    output, targets = _on_cpu(output), _on_cpu(targets)
     alone = None if isinstance(targets, Tensor) else place
     target = next(wanted for where, _, wanted in pairs(output, targets) if where == place)
     outside = target.clone().clamp_max(n_outputs - 1)
     outside.view(-1)[:1] = n_outputs
     inside = replaced(targets, alone, target.clamp(0, n_outputs - 1))
-    return _value(loss_fn, output, inside) is None or _value(loss_fn, output, replaced(targets, alone, outside)) is None
+    if not _stays_on_cpu(loss_fn, output, inside):
+        return True
+    return _value(loss_fn, output, replaced(targets, alone, outside)) is None
 
 
 def compares_labels(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any) -> bool:
     """Tell whether a loss stays the same when every label gets another number: it asks only which are alike."""
     if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.dtype == torch.bool:
         return False
-    output = map_tensors(Tensor.detach, output)
-    before = _value(loss_fn, output, targets)
-    return before is not None and before == _value(loss_fn, output, targets.max() + targets.min() + 7 - targets)
+    output, targets = _on_cpu(output), _on_cpu(targets)
+    renumbered = targets.max() + targets.min() + 7 - targets
+    if not _stays_on_cpu(loss_fn, output, targets):
+        return False
+    return _value(loss_fn, output, targets) == _value(loss_fn, output, renumbered)
+
+
+def _on_cpu(structure: Any) -> Any:
+    return map_tensors(lambda tensor: tensor.detach().cpu(), structure)
+
+
+def _stays_on_cpu(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any) -> bool:
+    """Tell whether a loss works on the CPU; on a GPU a label that is out of range would end the process's use of it."""
+    try:
+        return all(loss.device.type == "cpu" for loss in tensors_of(loss_fn(output, targets)))
+    except _REFUSED:
+        return False
 
 
 def _value(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any) -> list[float] | None:
     try:
         return [float(loss.detach().double().sum()) for loss in tensors_of(loss_fn(output, targets))]
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError):
+    except _REFUSED:
         return None
 
 
