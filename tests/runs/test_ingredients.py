@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from dataclasses import replace
 from importlib import metadata
@@ -10,6 +11,7 @@ from importlib import metadata
 import pytest
 
 from goldmark.case import Run
+from goldmark.runs import _ingredients
 from goldmark.runs._ingredients import changed, data_hash, machine, value_hash, versions_of
 
 RUN = Run(
@@ -114,3 +116,20 @@ def test_modules_are_looked_for_on_the_path_of_now(tmp_path, monkeypatch, then, 
     monkeypatch.syspath_prepend(str(root))
     run = made_of(modules={"here": then} if then != "here.py" else {"here": "here.py", "gone": ""})
     assert why == changed(run, root)
+
+
+def test_packages_without_a_file_of_their_own_are_found_in_those_that_have_one(tmp_path, monkeypatch):
+    """Nothing is imported for it, not even the package around them, and modules within them are looked for there."""
+    root = tmp_path.resolve()
+    (root / "around" / "inner" / "deep").mkdir(parents=True)
+    (root / "around" / "__init__.py").write_text("raise AssertionError('imported')")
+    (root / "around" / "inner" / "deep" / "far.py").touch()
+    monkeypatch.syspath_prepend(str(root))
+    there = {"around.inner": "folder", "around.inner.deep": "folder", "around.inner.gone": ""}
+    run = made_of(modules={**there, "around.inner.deep.far": "around/inner/deep/far.py"})
+    assert changed(run, root) is None
+    (root / "around" / "inner" / "gone.py").touch()
+    importlib.invalidate_caches()
+    _ingredients.found_place.cache_clear()
+    _ingredients.specification_of.cache_clear()
+    assert "module around.inner.gone is there now" == changed(run, root)

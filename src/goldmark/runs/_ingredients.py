@@ -271,13 +271,16 @@ def found_place(name: str, root: Path, before: SearchPath, path: SearchPath, aft
 @cache
 def specification_of(name: str, before: SearchPath, path: SearchPath, after: SearchPath) -> ModuleSpec | None:
     """Return what the import system would find of a module on a path, looked up once; None where there is none."""
-    parent, _, _ = name.rpartition(".")
-    folders: list[str] | None = [*before, *path, *after]
+    parent, _, own = name.rpartition(".")
+    folders = [*before, *path, *after]
     if parent:
         around = specification_of(parent, before, path, after)
         folders = list(around.submodule_search_locations or ()) if around is not None else []
-    spec = PathFinder.find_spec(name, folders) if folders else None
+    # By its own name alone: of a package without `__init__.py` Python asks for its parent, which was not imported.
+    spec = PathFinder.find_spec(own, folders) if folders else None
     if spec is not None:
+        if spec.submodule_search_locations is not None:  # as they are now; else they follow the path
+            spec.submodule_search_locations = list(spec.submodule_search_locations)
         return spec
     editable = (finder for finder in sys.meta_path if getattr(finder, "__name__", type(finder).__name__) in _EDITABLE)
     return next((spec for finder in editable if (spec := finder.find_spec(name, None)) is not None), None)
