@@ -47,6 +47,8 @@ _NATIVE = {
     "torch.serialization": {"save": (1, "f", True)},
 }
 _ASKERS = {platform.__file__, str(Path(platform.__file__).parent / "ctypes" / "util.py")}
+# They tell of the machine and read no data: `numpy.testing` starts one as it is imported, joblib to count cores.
+_OF_MACHINE = {"lscpu", "sysctl"}
 
 
 def state_of(path: str | Path) -> State | None:
@@ -204,9 +206,10 @@ class Observer:
             self.note("list", name, names_in(self._root / name))
 
     def _started(self, program: Any) -> None:
-        if not _called_by(_ASKERS, 1):
-            first = program[0] if isinstance(program, list | tuple) and program else program
-            self.note("program", os.fsdecode(first) if isinstance(first, str | bytes | os.PathLike) else repr(first))
+        first = program[0] if isinstance(program, list | tuple) and program else program
+        name = os.fsdecode(first) if isinstance(first, str | bytes | os.PathLike) else repr(first)
+        if name not in _OF_MACHINE and not _called_by(_ASKERS, 1):
+            self.note("program", name)
 
     def _named(self, path: Any) -> str | None:
         """Return the name of a path that may hold data: below the root, or elsewhere in full."""
