@@ -5,7 +5,9 @@ copy of its own. A page that is played writes so, and reads well on its own:
 
 - a block after "`path`:" is that file; a `diff` after "In `path`:" replaces lines of it by others;
 - a `console` block runs what stands behind `$`, and what follows is what it prints, with `...` for lines left out and
-  `<!-- exit 1 -->` above where the last command fails. Numbers with a point, percentages and rules are not compared.
+  `<!-- exit 1 -->` above where the last command fails. Numbers with a point, percentages and rules are not compared;
+- `<!-- files of another-page.md -->` writes the files of another page first, with its changes, and runs none of its
+  commands.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ _STEP = re.compile(
 # What differs from machine to machine: numbers with a point or an exponent, percentages, ages, and ruled lines.
 _VARIES = re.compile(r"[-+]?\d+\.\d[\d.]*(?:e[-+]?\d+)?|[-+]?\d+e[-+]?\d+|[-+]?\d+(?= (?:%|d\b|margins))")
 _RULES = re.compile(r"[\s─━│┃┏┓┗┛┡┩┳╇┴┻└┘├┤┼╞╡=_-]+")
+_FILES_OF = re.compile(r"^<!-- files of (?P<page>[\w./-]+) -->$", re.MULTILINE)
 _PROGRESS = re.compile(r"goldmark: .* after \d+ s\n")  # "goldmark: training digits: 2 of 12 runs after 2 s"
 
 
@@ -54,16 +57,23 @@ def steps_of(page: str) -> list[Step]:
 
 def play(page: Path, folder: Path) -> int:
     """Take the steps of a page in an empty folder and return how many commands ran; raise where the page is wrong."""
-    ran = 0
-    for step in steps_of(page.read_text()):
-        if step.language == "console":
-            ran += _run_all(step, folder)
-        elif step.language == "diff":
-            _change(folder / step.path, step.text)
-        else:
-            (folder / step.path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / step.path).write_text(step.text)
+    ran, text = 0, page.read_text()
+    for other in _FILES_OF.findall(text):
+        for step in steps_of((page.parent / other).read_text()):
+            _write(step, folder)
+    for step in steps_of(text):
+        _write(step, folder)
+        ran += _run_all(step, folder) if step.language == "console" else 0
     return ran
+
+
+def _write(step: Step, folder: Path) -> None:
+    """Write the file of a step, or change it."""
+    if step.language == "diff":
+        _change(folder / step.path, step.text)
+    elif step.path:
+        (folder / step.path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / step.path).write_text(step.text)
 
 
 def _change(path: Path, diff: str) -> None:

@@ -55,6 +55,13 @@ def test_page_is_played(played, tmp_path):
     assert "one\nthree\n" == (tmp_path / "notes" / "a.txt").read_text()
 
 
+def test_page_goes_on_with_the_files_of_another(played, tmp_path):
+    """They are written and changed as that page says, and its commands are not run."""
+    (tmp_path / "first.md").write_text(PAGE + "\n```console\n$ touch ran\n```\n")
+    assert 1 == played("<!-- files of first.md -->\n\n```console\n$ cat notes/a.txt\none\nthree\n```\n")
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
