@@ -28,9 +28,13 @@ PLAYED = [  # pages that a user without torch follows, word by word
     "docs/tutorial.md",
     "docs/how-to/a-golden-for-your-loop.md",
     "docs/how-to/a-case-of-your-own.md",
+    "docs/how-to/an-alarm.md",
+    "docs/how-to/ci.md",
+    "docs/how-to/many-seeds-cheaply.md",
+    "docs/how-to/merging.md",
     "examples/digits/README.md",
 ]
-PLAYED_WITH_TORCH = ["docs/how-to/a-model-case.md"]
+PLAYED_WITH_TORCH = ["docs/how-to/a-model-case.md", "docs/how-to/checks-without-a-golden.md"]
 FRAMEWORK_BUGS = {  # by example: what goes wrong in its training code, and how
     "plain_loop": ("optimizer.zero_grad()", "pass"),
     "lightning": ("lr=0.3)", "lr=0.003)"),

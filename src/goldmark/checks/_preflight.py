@@ -198,6 +198,7 @@ class PreflightError(AssertionError):
 
 def assert_healthy(*args: Any, **keywords: Any) -> Findings:
     """Take what `preflight` takes and return its findings; raise `AssertionError` with all of them if there are any."""
+    __tracebackhide__ = True
     findings = preflight(*args, **keywords)
     if findings:
         raise PreflightError(f"{len(findings)} findings before training, the cause first\n{findings}")
