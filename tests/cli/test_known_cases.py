@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from goldmark import UsageError
 from goldmark.cases import CASES
 from goldmark.cli._known_cases import cases_named, every_case
+from goldmark.golden._defaults import Defaults
 from goldmark.golden._project import Project
 
 EXPERIMENT = """
@@ -71,6 +74,17 @@ def test_project_has_its_own(tmp_path, package, project, monkeypatch):
     assert ["kc_lines"] == [case.name for case in cases_named((), own)]
     assert ["kc_waves", "roast"] == [case.name for case in cases_named(["kc_waves", "roast"], own)]
     assert [*CASES, "kc_waves", "kc_lines"] == [case.name for case in every_case(own)]
+
+
+def test_package_may_be_a_project_with_its_own_case(package, project):
+    """Named by its entry point and by its configuration, it is one case, by the rules of the project around."""
+    package("kc_added5", "kc_both", text=EXPERIMENT.replace("NAME", "kc_both").replace(", margin=0.1", ""))
+    own = replace(project("kc_added5:kc_both"), defaults=Defaults(margin="2%"))
+    assert ["2%"] == [case.metrics[0].margin for case in cases_named((), own)]
+    elsewhere = replace(own, case_entries=(), defaults=Defaults(margin=0.5))
+    assert [0.5] == [case.metrics[0].margin for case in cases_named(["kc_both"], elsewhere)]
+    with pytest.raises(UsageError, match="'loss' of 'kc_both' has no margin; name the change that nobody minds"):
+        cases_named(["kc_both"], project())
 
 
 def test_unknown_name_says_which_there_are(tmp_path, project, monkeypatch):

@@ -9,6 +9,8 @@ from typing import Any
 
 from goldmark.case import Case, UsageError, installed
 from goldmark.cases import CASES
+from goldmark.experiments import Experiment
+from goldmark.golden._defaults import with_defaults
 from goldmark.golden._project import Project
 
 GROUP = "goldmark.cases"  # of the entry points by which a package adds cases
@@ -23,7 +25,7 @@ def cases_named(names: Iterable[str], project: Project) -> list[Case[Any]]:
     added = _added()
     _need_unique(own, added)
     chosen = list(dict.fromkeys(names)) or list(own) or [*CASES, *added]
-    return [_case(name, own, added) for name in chosen]
+    return [with_defaults(_case(name, own, added), project.defaults) for name in chosen]
 
 
 def every_case(project: Project) -> list[Case[Any]]:
@@ -59,8 +61,15 @@ def _need_unique(own: Mapping[str, Case[Any]], added: Mapping[str, EntryPoint]) 
     for name, case in own.items():
         if name in CASES and case is not CASES[name]:
             raise UsageError(f"goldmark_cases names a case '{name}', as the catalogue has; give it another name")
-        if name in added and case is not _loaded(added[name]):
+        if name in added and not _is_same(case, _loaded(added[name])):
             raise UsageError(f"goldmark_cases names a case '{name}', as {_of(added[name])} adds; give it another name")
+
+
+def _is_same(own: Case[Any], added: Case[Any]) -> bool:
+    """Tell whether a package's own project names its case, whose rules are the project's there."""
+    if isinstance(own, Experiment) and isinstance(added, Experiment):
+        return own.function is added.function
+    return own is added
 
 
 def _case(name: str, own: Mapping[str, Case[Any]], added: Mapping[str, EntryPoint]) -> Case[Any]:
