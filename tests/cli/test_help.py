@@ -18,3 +18,11 @@ def test_help_of_every_command(arguments, snapshot):
     assert 0 == done.exit_code
     assert f"  goldmark {' '.join(arguments)}".rstrip() in done.output
     assert snapshot == done.output
+
+
+def test_help_gives_examples():
+    """Each command tells how it is used."""
+    for arguments in ([], ["run"], ["list"], ["golden"], ["golden", "update"], ["golden", "confirm"]):
+        done = CliRunner().invoke(program, [*arguments, "--help"])
+        assert 0 == done.exit_code
+        assert "goldmark " in done.output
