@@ -5,43 +5,23 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from dataclasses import replace
 from importlib import metadata
 
 import pytest
+from runs.bare import bare_run
 
-from goldmark.case import Run
 from goldmark.runs import _ingredients
 from goldmark.runs._ingredients import changed, data_hash, machine, value_hash, versions_of
-
-RUN = Run(
-    case="digits",
-    scale="fast",
-    variant="default",
-    seed=0,
-    metrics={"rmse": 1.0},
-    history=(),
-    learning_rates=(),
-    baselines=(),
-    findings=(),
-    exact={},
-    close={},
-    stream="seed 0",
-    fingerprint={},
-    sources={},
-    data="generated",
-    seconds=1.0,
-)
 
 
 def made_of(**ingredients):
     """Return a run with some ingredients."""
-    return replace(RUN, ingredients={"machine": dict(machine()), **ingredients})
+    return bare_run(ingredients={"machine": dict(machine()), **ingredients})
 
 
 def test_a_run_that_nobody_saw_is_trained_again(tmp_path):
     """One that was trained in this process, say."""
-    assert "nobody saw what it was made of" == changed(RUN, tmp_path)
+    assert "nobody saw what it was made of" == changed(bare_run(), tmp_path)
     assert changed(made_of(), tmp_path) is None
 
 

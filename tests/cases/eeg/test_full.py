@@ -8,8 +8,9 @@ from types import MappingProxyType
 
 import pytest
 import torch
+from runs.bare import bare_run
 
-from goldmark.case import Finding, Run, Variant
+from goldmark.case import Finding, Variant
 from goldmark.cases import case_at
 from goldmark.cases.eeg import CASE, EegSettings
 from goldmark.cases.eeg.full import DOCUMENTED, FULL, MIXTURES
@@ -270,26 +271,16 @@ def planted(variant, seed, metrics=NOTHING, troubles=NOTHING, share=None):
     own = {"val_mse": mse, "val_smooth_l1": mse / 2, "nrmse": nrmse, "skill_vs_mean": 1 - nrmse}
     share = (1e-6 if constant else 0.99) if share is None else share
     seen = {"collapsed_output": constant, "wrong_mixup": False, "drowned_windows": share < 0.5} | troubles
-    return Run(
+    return bare_run(
         case="eeg",
         scale="full",
         variant=variant,
         seed=seed,
         metrics=own | {"gain_of_average": 0.02} | DOCUMENTED.get(variant, {}) | metrics,
-        history=(),
-        learning_rates=(),
-        baselines=(),
         findings=tuple(
             Finding(name=name, trouble=trouble, numbers={"window_share": share}, threshold=0.5, advice="")
             for name, trouble in seen.items()
         ),
-        exact={},
-        close={},
-        stream="",
-        fingerprint={},
-        sources={},
-        data="generated",
-        seconds=0.0,
     )
 
 

@@ -6,8 +6,9 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
+from runs.bare import bare_run
 
-from goldmark.case import Run, Variant
+from goldmark.case import Variant
 from goldmark.cases import case_at
 from goldmark.cases.poetry import CASE
 from goldmark.cases.poetry.full import DOCUMENTED, FULL, SMOKE
@@ -291,23 +292,12 @@ EDGES = {
 
 def planted_run(variant, seed, **metrics):
     """A run as the record tells of it, with other metrics where they are given."""
-    return Run(
+    return bare_run(
         case="poetry",
         scale="full",
         variant=variant,
         seed=seed,
         metrics=RECORDED | RECORDED_OF.get(variant, {}) | metrics,
-        history=(),
-        learning_rates=(),
-        baselines=(),
-        findings=(),
-        exact={},
-        close={},
-        stream="",
-        fingerprint={},
-        sources={},
-        data="generated",
-        seconds=0.0,
     )
 
 
