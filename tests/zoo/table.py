@@ -82,9 +82,9 @@ def row_of_pairs(group, module):
 
 
 def row_of_healthy(group, module):
-    """Run the healthy programs of one file."""
+    """Run the healthy programs of one file, or of one folder."""
     row, started = Row(group=group), time.process_time()
-    for program in (program for program in HEALTHY if program.__module__ == module):
+    for program in (program for program in HEALTHY if f"{program.__module__}.".startswith(f"{module}.")):
         row.healthy += 1
         if alarms := seeded(program):
             row.alarms += (f"{program.__name__}: {alarms}",)

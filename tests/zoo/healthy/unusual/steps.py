@@ -1,185 +1,17 @@
-"""Healthy programs that look wrong at a glance: what they do is meant."""
+"""Steps, passes and examples that look wrong at a glance."""
 
 from __future__ import annotations
-
-import copy
 
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from zoo.healthy.register import healthy
+from zoo.healthy.unusual.batches import data
 from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor, tokens
 from zoo.pairs_model import Transformer, language, sequence_loss
 
 from goldmark import preflight, watch
-
-
-def data():
-    """Training and validation batches of the classes."""
-    return batched(*classes()), batched(*classes(64, seed=1))
-
-
-@healthy
-def generator_and_discriminator():
-    generator, discriminator = mlp(4, 16, 2), mlp(2, 16, 1)
-    g_optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3)
-    d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-3)
-    loss_fn, ones, zeros = functional.binary_cross_entropy_with_logits, torch.ones(32, 1), torch.zeros(32, 1)
-    with watch(generator, g_optimizer) as g_watch, watch(discriminator, d_optimizer) as d_watch:
-        for _ in range(120):
-            real, z = torch.randn(32, 2) + 2, torch.randn(32, 4)
-            d_optimizer.zero_grad()
-            out = discriminator(real)
-            loss = loss_fn(out, ones) + loss_fn(discriminator(generator(z).detach()), zeros)
-            loss.backward()
-            d_watch.after_backward((real, ones), out, loss)
-            d_optimizer.step()
-            g_optimizer.zero_grad()
-            out = discriminator(generator(z))
-            loss = loss_fn(out, ones)
-            loss.backward()
-            g_watch.after_backward((z, ones), out, loss)
-            g_optimizer.step()
-    return [*g_watch.findings.names, *d_watch.findings.names]
-
-
-@healthy
-def discriminator_in_two_backward_passes():
-    generator, discriminator = (
-        mlp(4, 16, 2),
-        nn.Sequential(nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 1)),
-    )
-    g_optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3)
-    d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-3)
-    loss_fn, ones, zeros = functional.binary_cross_entropy_with_logits, torch.ones(32, 1), torch.zeros(32, 1)
-    with watch(discriminator, d_optimizer) as d_watch, watch(generator, g_optimizer) as g_watch:
-        for _ in range(40):
-            real, z = torch.randn(32, 2) + 1, torch.randn(32, 4)
-            discriminator.zero_grad()
-            loss_real = loss_fn(out := discriminator(real), ones)
-            loss_real.backward()
-            with torch.no_grad():
-                fake = generator(z)
-            loss_fake = loss_fn(discriminator(fake), zeros)
-            loss_fake.backward()
-            d_watch.after_backward((real, ones), out, loss_real + loss_fake)
-            d_optimizer.step()
-            generator.zero_grad()
-            out = discriminator(generator(z))
-            loss = loss_fn(out, ones)
-            loss.backward()
-            g_watch.after_backward((z, ones), out, loss)
-            g_optimizer.step()
-    return [*g_watch.findings.names, *d_watch.findings.names]
-
-
-class Backbone(nn.Module):
-    """A frozen backbone with BatchNorm in eval mode, and a head that is trained."""
-
-    def __init__(self):
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU()).requires_grad_(False)
-        self.head = nn.Linear(16, 3)
-
-    def train(self, mode=True):  # noqa: FBT002
-        """Set the mode of all but the backbone."""
-        super().train(mode)
-        self.backbone.eval()
-        return self
-
-    def forward(self, x):
-        """Logits (B, 3)."""
-        return self.head(self.backbone(x))
-
-
-@healthy
-def frozen_backbone():
-    model = Backbone()
-    optimizer = torch.optim.Adam(model.head.parameters(), lr=1e-2)
-    how = {"intent": {"frozen": ["backbone"]}, "watch": {"frozen": ["backbone"]}}
-    return look(model, optimizer, *data(), functional.cross_entropy, **how)
-
-
-@healthy
-def frozen_backbone_owned_and_undeclared():
-    model = Backbone()
-    return look(model, torch.optim.Adam(model.parameters(), lr=1e-2), *data(), functional.cross_entropy)
-
-
-@healthy
-def frozen_batchnorm():
-    model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-
-    def step(watcher, inputs, targets):
-        model.train()
-        model[1].eval()
-        output = model(inputs)
-        loss = functional.cross_entropy(output, targets)
-        optimizer.zero_grad()
-        loss.backward()
-        watcher.after_backward((inputs, targets), output, loss)
-        optimizer.step()
-
-    return look(model, optimizer, *data(), functional.cross_entropy, step=step)
-
-
-@healthy
-def teacher_and_student():
-    teacher, student = mlp(8, 32, 3), mlp(8, 16, 3)
-    optimizer = torch.optim.Adam(student.parameters(), lr=1e-2)
-
-    def distil(output, inputs):
-        with torch.no_grad():
-            soft = functional.softmax(teacher(inputs) / 2, dim=1)
-        return functional.kl_div(functional.log_softmax(output / 2, dim=1), soft, reduction="batchmean") * 4
-
-    def step(watcher, inputs, targets):
-        output = student(inputs)
-        terms = {"labels": functional.cross_entropy(output, targets), "teacher": distil(output, inputs)}
-        loss = sum(terms.values())
-        optimizer.zero_grad()
-        loss.backward()
-        watcher.after_backward((inputs, targets), output, loss, terms)
-        optimizer.step()
-
-    return look(student, optimizer, *data(), functional.cross_entropy, step=step)
-
-
-class WithTarget(nn.Module):
-    """A value network that keeps a slow copy of itself, as a module, trainable by its flags."""
-
-    def __init__(self):
-        super().__init__()
-        self.online = mlp(8, 16, 1)
-        self.target = copy.deepcopy(self.online)
-
-    def forward(self, x):
-        """Values (B, 1) of the online network."""
-        return self.online(x)
-
-
-@healthy
-def moving_average_target_network():
-    model = WithTarget()
-    optimizer = torch.optim.Adam(model.online.parameters(), lr=1e-2)
-
-    def step(watcher, inputs, targets):
-        output = model(inputs)
-        with torch.no_grad():
-            bootstrap = targets + 0.5 * model.target(inputs.flip(0))
-        loss = functional.smooth_l1_loss(output, bootstrap)
-        optimizer.zero_grad()
-        loss.backward()
-        watcher.after_backward((inputs, targets), output, loss)
-        optimizer.step()
-        with torch.no_grad():
-            for slow, fast in zip(model.target.parameters(), model.online.parameters(), strict=True):
-                slow.lerp_(fast, 0.05)
-
-    halves = batched(*numbers()), batched(*numbers(64, seed=1))
-    return look(model, optimizer, *halves, functional.mse_loss, step=step)
 
 
 def accumulating(watch_arguments):
@@ -387,34 +219,6 @@ def variational_autoencoder():
 
 
 @healthy
-def output_layer_that_starts_at_zero():
-    model = mlp(8, 16, 3)
-    nn.init.zeros_(model[2].weight)
-    nn.init.zeros_(model[2].bias)
-    return classifier(model)
-
-
-@healthy
-def low_rank_adapter():
-    class Adapted(nn.Module):
-        """A frozen layer with a trained correction of rank 2, whose second factor starts at zero."""
-
-        def __init__(self):
-            super().__init__()
-            self.frozen, self.head = nn.Linear(8, 16).requires_grad_(False), nn.Linear(16, 3).requires_grad_(False)
-            self.down, self.up = nn.Linear(8, 2, bias=False), nn.Linear(2, 16, bias=False)
-            nn.init.zeros_(self.up.weight)
-
-        def forward(self, x):
-            """Logits (B, 3)."""
-            return self.head((self.frozen(x) + self.up(self.down(x))).relu())
-
-    model = Adapted()
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2)
-    return look(model, optimizer, *data(), functional.cross_entropy)
-
-
-@healthy
 def learnt_loss_weights():
     model, balance = mlp(8, 16, 2), nn.Parameter(torch.zeros(2))
     optimizer = torch.optim.Adam([*model.parameters(), balance], lr=1e-2)
@@ -437,13 +241,6 @@ def monte_carlo_dropout_by_a_module():
             return functional.dropout(x, 0.2, training=True)
 
     return classifier(nn.Sequential(nn.Linear(8, 32), nn.ReLU(), AlwaysDropout(), nn.Linear(32, 3)))
-
-
-@healthy
-def head_alone_with_a_declared_backbone():
-    model = mlp(8, 16, 3)
-    optimizer = torch.optim.Adam(model[2].parameters(), lr=1e-2)
-    return look(model, optimizer, *data(), functional.cross_entropy, intent={"frozen": ["0"]})
 
 
 @healthy

@@ -1,0 +1,7 @@
+"""Healthy programs whose losses are unusual: targets that they ignore or leave out, terms that are meant for a log."""
+
+from __future__ import annotations
+
+from zoo.healthy.losses import targets, terms
+
+__all__ = ["targets", "terms"]

@@ -1,0 +1,133 @@
+"""Terms and copies that are meant for a log, and what else a loss may do."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+from zoo.healthy.register import healthy
+from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor
+
+
+@healthy
+def terms_recomputed_for_a_log_and_a_loss_that_is_divided_later():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    done = [0]
+
+    def penalty():
+        return 1e-3 * sum(parameter.square().sum() for parameter in model.parameters())
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        loss = functional.cross_entropy(output, targets) + penalty()
+        (loss / 4).backward()
+        terms = {"labels": functional.cross_entropy(output, targets), "penalty": penalty()}
+        watcher.after_backward((inputs, targets), output, terms["labels"], terms)
+        done[0] += 1
+        if done[0] % 4 == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+
+    train, val = batched(*classes(512), 16), batched(*classes(64, seed=1))
+    how = {"step": step, "watch": {"accumulate": 4}}
+    return look(model, optimizer, train, val, functional.cross_entropy, **how)
+
+
+@healthy
+def terms_as_numbers_beside_a_constant():
+    model = mlp(8, 16, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        likelihood = 0.5 * functional.mse_loss(output, targets) + 0.5 * math.log(2 * math.pi)
+        penalty = 1e-4 * sum(parameter.abs().sum() for parameter in model.parameters())
+        loss = likelihood + penalty
+        optimizer.zero_grad()
+        loss.backward()
+        terms = {"likelihood": likelihood.item(), "penalty": penalty.item()}
+        watcher.after_backward((inputs, targets), output, loss, terms)
+        optimizer.step()
+
+    halves = batched(*numbers()), batched(*numbers(64, seed=1))
+    return look(model, optimizer, *halves, functional.mse_loss, step=step)
+
+
+@healthy
+def gradients_of_weights_that_are_looked_at():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        loss = functional.cross_entropy(output, targets)
+        slopes = torch.autograd.grad(loss, list(model.parameters()), create_graph=True)
+        loss = loss + 1e-3 * sum(slope.square().sum() for slope in slopes)
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        optimizer.step()
+
+    data = batched(*classes()), batched(*classes(64, seed=1))
+    return look(model, optimizer, *data, functional.cross_entropy, step=step)
+
+
+@healthy
+def best_model_that_is_copied_and_saved():
+    model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3))
+    kept = []
+
+    def end(epoch):
+        kept.append(copy.deepcopy(model))
+        kept[-1].train()(torch.randn(4, 8))
+        torch.save(model, io.BytesIO())
+
+    return classifier(model, end=end)
+
+
+@healthy
+def plateau_of_an_accuracy():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max", patience=2)
+    val_x, val_y = classes(64, seed=1)
+
+    def end(epoch):
+        with torch.no_grad():
+            plateau.step((model(val_x).argmax(1) == val_y).double().mean())
+
+    data = batched(*classes()), batched(val_x, val_y)
+    return look(model, optimizer, *data, functional.cross_entropy, epochs=6, end=end)
+
+
+@healthy
+def recurrence_without_activation():
+    class Linear(nn.Module):
+        """A linear state-space model of sequences (B, T, F)."""
+
+        def __init__(self):
+            super().__init__()
+            self.inputs, self.state, self.head = nn.Linear(2, 8), nn.Linear(8, 8, bias=False), nn.Linear(8, 1)
+            nn.init.orthogonal_(self.state.weight)
+
+        def forward(self, x):
+            """Numbers (B, 1)."""
+            state = torch.zeros(len(x), 8)
+            for step in x.unbind(1):
+                state = self.inputs(step) + self.state(state)
+            return self.head(state)
+
+    x, val_x = (torch.randn(n, 6, 2, generator=torch.Generator().manual_seed(n)) for n in (256, 64))
+    halves = [batched(half, half.sum((1, 2))[:, None] / 3) for half in (x, val_x)]
+    return regressor(Linear(), train=halves[0], val=halves[1])
+
+
+@healthy
+def batches_of_one_example():
+    x, y = classes(160)
+    return classifier(mlp(8, 16, 3), train=batched(x, y, 1), val=batched(*classes(64, seed=1), 1), epochs=1, lr=1e-3)

@@ -1,0 +1,7 @@
+"""Healthy programs that look wrong at a glance: what they do is meant."""
+
+from __future__ import annotations
+
+from zoo.healthy.unusual import parts, steps
+
+__all__ = ["parts", "steps"]
