@@ -129,9 +129,10 @@ def own_worker(worked, root):
 
 
 def pids_of(root):
-    """Wait until a worker says which process it is and which it forked."""
-    file = root / "pids"
+    """Wait until a worker says which process it is and which it forked, for a minute at most."""
+    file, end = root / "pids", time.monotonic() + 60
     while not file.exists() or len(file.read_text().split()) < 2:
+        assert time.monotonic() < end, "the worker does not say which processes there are"
         time.sleep(0.01)
     pids = [int(pid) for pid in file.read_text().split()]
     file.unlink()

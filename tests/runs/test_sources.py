@@ -59,6 +59,7 @@ def test_whatever_a_run_executes_is_among_its_sources(name):
     sources = {engine: set(sources_of(case, engine)) for engine in ("single", "stacked")}
     alone = {file for job in jobs for file in executed(train_single, job)}
     stacked = executed(train_stacked, [jobs[0]])
+    assert all((PACKAGE.parent / file).exists() for file in BOOKKEEPING)
     assert set() == alone - BOOKKEEPING - sources["single"]
     assert set() == stacked - BOOKKEEPING - sources["stacked"]
     assert {f"goldmark/cases/{name}/{part}.py" for part in ("__init__", "data", "model", "scores")} <= alone

@@ -15,7 +15,7 @@ from goldmark.cli import program
 from goldmark.golden._ask.between import between
 from goldmark.golden._files.entries import BadGolden, Result
 from goldmark.golden._files.folder import find_golden
-from goldmark.golden._files.format import to_bytes
+from goldmark.golden._files.format import dump, to_bytes
 from goldmark.golden._record.entry import statistical_entry
 from goldmark.golden._update.apply import apply_update, move, prune
 
@@ -145,8 +145,6 @@ def test_a_golden_of_an_earlier_schema_is_read(golden: Path) -> None:
     current = path.read_bytes()
     document = json.loads(current)
     del document["recorded_by"]
-    from goldmark.golden._files.format import dump
-
     path.write_bytes(dump({**document, "schema": 1}))
     commit(golden.parent, "schema 1")
     path.write_bytes(current)
