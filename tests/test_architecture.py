@@ -192,6 +192,11 @@ def test_rooms_are_small_and_named():
             assert node.end_lineno - node.lineno + 1 - spoken <= 45, f"{path}: {node.name}"
 
 
+def test_files_of_tests_are_small():
+    """As those of the code: what is longer is split by what it tests."""
+    assert [] == [str(path) for path in TESTS.rglob("*.py") if path.read_text().count("\n") >= 400]
+
+
 def test_every_room_has_its_tests():
     """tests/ mirrors src/: a room without tests is seen here."""
     for room in {room_of(path) for path in FILES} - {"__init__"}:
