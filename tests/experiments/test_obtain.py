@@ -53,6 +53,18 @@ def child(project) -> Iterator[Callable[..., subprocess.Popen]]:
         yield start
 
 
+@pytest.fixture
+def two_cores() -> Iterator[None]:
+    """Let this process and its children use two cores at most, where the system can be told so."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:2])
+    yield
+    os.sched_setaffinity(0, before)
+
+
 def go(*processes: subprocess.Popen) -> None:
     """Tell them to."""
     for process in processes:
@@ -171,7 +183,7 @@ class TestOnce:
 class TestTogether:
     """Several processes that ask for the same."""
 
-    def test_no_seed_is_trained_twice_and_slots_are_kept(self, project, child) -> None:
+    def test_no_seed_is_trained_twice_and_slots_are_kept(self, project, child, two_cores) -> None:
         """Two commands with as many workers as cores each: together no more than there are cores, each seed once."""
         children = [child("slow", n=6, token=token) for token in ("one", "other")]
         go(*children)
