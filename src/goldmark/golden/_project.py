@@ -59,7 +59,10 @@ class Project:
                 raise UsageError(f"goldmark_cases names two cases '{case.name}'; give each a name of its own")
             known[case.name] = case
         chosen = dict.fromkeys(names) or known
-        return [find(known, name, f"the project in '{self.root}' has no case") for name in chosen]
+        try:
+            return [find(known, name, f"the project in '{self.root}' has no case") for name in chosen]
+        except UsageError as error:
+            raise UsageError(f"{error}; name others in goldmark_cases, also those of installed packages") from None
 
     def case_goldens(self) -> set[str]:
         """Return the names of the goldens that the project's cases may have."""
