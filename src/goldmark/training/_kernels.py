@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from goldmark.training.cells import in_front
+from goldmark.training._vmap import in_front
 
 _WORDS = 256  # of 64 bits, that a program hashes
 

@@ -30,9 +30,8 @@ from goldmark.training._log_rows import (
     statistics_of,
     uncertainty_row,
 )
-from goldmark.training._prepare import Prepared, of_step
+from goldmark.training._prepare import Prepared, copied, of_step
 from goldmark.training._schedule import evaluated_epochs, n_epochs, steps_per_epoch, train_size
-from goldmark.training.recurrent import copied
 
 WORK = 0.02  # share of the work of training that is spent on each of: looks at the validation half, gradients of terms
 STEPS = 20  # from one description of the inputs to the next, or more

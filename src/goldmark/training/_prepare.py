@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ from goldmark.fingerprint import fingerprint
 from goldmark.runs import Engine, Job, ingredients_of, is_of_catalogue, sources_of
 from goldmark.training import draws
 from goldmark.training._schedule import Batch, evaluated_epochs, train_size
-from goldmark.training.recurrent import copied
 
 if TYPE_CHECKING:
     from goldmark.training._log import Log
@@ -86,6 +86,15 @@ def prepare(job: Job) -> Prepared:
         close={"baselines": scores, **case.close(data64, settings)},
         stream=hashlib.sha256(repr(shapes).encode()),
     )
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """Return a copy of a model whose recurrent layers have their weights in one piece, as cuDNN wants them on a GPU."""
+    same = copy.deepcopy(model)
+    for module in same.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()
+    return same
 
 
 def _cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:

@@ -19,7 +19,7 @@ from goldmark.training._adamw import Segment, bias_corrections, clipped, flat, m
 from goldmark.training._checkpoint import begin, is_kept, keep_state
 from goldmark.training._graph import replayed
 from goldmark.training._log import log_epoch, needs_model, note_gradients
-from goldmark.training._prepare import Prepared, as_run, end_epoch, exact_arithmetic, of_step, update_stream
+from goldmark.training._prepare import Prepared, as_run, copied, end_epoch, exact_arithmetic, of_step, update_stream
 from goldmark.training._schedule import (
     Batch,
     batches,
@@ -28,7 +28,7 @@ from goldmark.training._schedule import (
     steps_per_epoch,
     train_size,
 )
-from goldmark.training.recurrent import copied, unroll
+from goldmark.training.recurrent import unroll
 
 Tensors = Mapping[str, Tensor]
 

@@ -6,11 +6,12 @@ adds them up. A `Product` keeps what each step saw instead and makes one gradien
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+
+from goldmark.training._vmap import in_front, under_vmap
 
 Cell = Literal["rnn", "gru", "lstm"]
 State = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM, each (B, H)
@@ -58,14 +59,6 @@ class _Affine(torch.autograd.Function):
         return cast("Tensor", _Affine.apply(*tensors, inputs[3])), 0  # type: ignore[no-untyped-call]
 
 
-def in_front(n: int, dims: Sequence[int | None], tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Return tensors with the axis of the stack, of n models, in front; what all models share is repeated."""
-    return [
-        tensor if tensor is None else tensor.expand(n, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-        for dim, tensor in zip(dims, tensors, strict=True)
-    ]
-
-
 class Product:
     """An affine map that is used at many steps of a pass, each of which depends on the one before.
 
@@ -85,11 +78,6 @@ class Product:
             self.used, self.weight = True, self.weight.detach()
             self.bias = None if self.bias is None else self.bias.detach()
         return y
-
-
-def under_vmap(tensor: Tensor) -> bool:
-    """Return whether a tensor stands for those of a whole stack."""
-    return torch._C._functorch.is_batchedtensor(tensor)  # noqa: SLF001  # torch has no public way to ask
 
 
 def sums(cell: Cell, from_input: Tensor, from_state: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from goldmark.training.cells import under_vmap
+from goldmark.training._vmap import under_vmap
 
 
 class Conv1d(nn.Conv1d):

@@ -8,15 +8,10 @@ directions where there are two (D = 2).
 
 from __future__ import annotations
 
-import copy
-from typing import TypeVar
-
 import torch
 from torch import Tensor, nn
 
 from goldmark.training.cells import Cell, run
-
-M = TypeVar("M", bound=nn.Module)
 
 _CELLS: dict[str, Cell] = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn"}
 
@@ -56,15 +51,6 @@ def unroll(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, LSTM | GRU | RNN):
             module.unrolled = True
-
-
-def copied(model: M) -> M:
-    """Return a copy of a model whose recurrent layers have their weights in one piece, as cuDNN wants them on a GPU."""
-    same = copy.deepcopy(model)
-    for module in same.modules():
-        if isinstance(module, nn.RNNBase):
-            module.flatten_parameters()
-    return same
 
 
 def _fused(layer: nn.RNNBase, outputs: tuple[Tensor, Tensor | tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
