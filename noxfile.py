@@ -187,6 +187,11 @@ def install_wheel(session: nox.Session, extra: str = "") -> Path:
     return folder / "project"
 
 
+def play(session: nox.Session, pages: list[str]) -> None:
+    """Follow pages word by word, in folders that are in no project: those of nox lie in the checkout."""
+    session.run("python", "tests/docs/played.py", *pages, env={"TMPDIR": None})
+
+
 @nox.session
 def light(session: nox.Session) -> None:
     """Install the wheel without extras, and see what works without torch, and what says which extra it needs."""
@@ -207,7 +212,7 @@ def wheel(session: nox.Session) -> None:
     (project.parent / "empty").mkdir()
     with session.chdir(project.parent / "empty"):
         session.run("goldmark", "run", "roast", "--seeds", "1", env=ONE_THREAD)
-    session.run("python", "tests/docs/played.py", *PLAYED_WITH_TORCH)
+    play(session, PLAYED_WITH_TORCH)
 
 
 @nox.session
@@ -215,7 +220,7 @@ def digits(session: nox.Session) -> None:
     """Follow the tutorial, the how-to pages and examples/digits as a user of scikit-learn does: the wheel, no torch."""
     install_wheel(session)
     session.install("-c", "constraints.txt", "scikit-learn")
-    session.run("python", "tests/docs/played.py", *(session.posargs or PLAYED))
+    play(session, session.posargs or PLAYED)
 
 
 @nox.session
