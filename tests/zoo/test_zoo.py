@@ -21,9 +21,10 @@ EVERY = 4
 
 
 def some(programs):
-    """Return the programs as parameters, all but every fourth of them slow."""
+    """Return the programs as parameters, slow all but every fourth of them, and those that load scikit-learn."""
     names = [getattr(program, "name", None) or program.__name__ for program in programs]
-    slow = [[pytest.mark.slow] if place % EVERY else [] for place in range(len(programs))]
+    measured = [getattr(program, "program", program).__module__ == pairs_measured.__name__ for program in programs]
+    slow = [[pytest.mark.slow] if place % EVERY or measured[place] else [] for place in range(len(programs))]
     return [pytest.param(one, id=name, marks=marks) for one, name, marks in zip(programs, names, slow, strict=True)]
 
 
