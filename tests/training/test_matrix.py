@@ -42,12 +42,12 @@ def test_finished_runs_are_kept(tmp_path):
 
 def test_half_written_run_is_trained_again(tmp_path):
     """A file cut off anywhere is found, trained again and replaced; the run is the one it was."""
-    first, _ = trained(tmp_path, brief())
+    first, _ = trained(tmp_path, brief(), seeds=1)
     path = run_path(tmp_path, plan_jobs(brief(), None, [0], "cpu")[0])
     whole = path.read_bytes()
     for end in (0, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:end])
-        again, seen = trained(tmp_path, brief())
+        again, seen = trained(tmp_path, brief(), seeds=1)
         assert ({"half-written": 1}, 1) == (again.outdated, len(seen)), end
         assert [replace(run, seconds=0) for run in first.runs.values()] == [
             replace(again.runs[key], seconds=0) for key in first.runs
@@ -56,22 +56,22 @@ def test_half_written_run_is_trained_again(tmp_path):
 
 def test_changed_settings_code_data_device_or_dtype_are_trained_again(tmp_path, monkeypatch):
     """Each reason is told with its count."""
-    trained(tmp_path, brief())
-    other, seen = trained(tmp_path, brief(lr=0.1))
-    assert ({"other settings": 4}, 4) == (other.outdated, len(seen))
-    trained(tmp_path, replace(brief(), data_source="1" * 64))
-    other, _ = trained(tmp_path, replace(brief(), data_source="0" * 64))
-    assert {"other data": 4} == other.outdated
+    trained(tmp_path, brief(), seeds=1)
+    other, seen = trained(tmp_path, brief(lr=0.1), seeds=1)
+    assert ({"other settings": 2}, 2) == (other.outdated, len(seen))
+    trained(tmp_path, replace(brief(), data_source="1" * 64), seeds=1)
+    jobs = plan_jobs(replace(brief(), data_source="0" * 64), None, [0], "cpu")
+    assert {"other data": 2} == stored_runs(tmp_path, jobs)[0].outdated
+    jobs = plan_jobs(replace(brief(), data_source="1" * 64), None, [0], "cpu")
+    in_float64 = [replace(job, dtype="float64") for job in jobs]
+    assert {"other dtype": 2} == stored_runs(tmp_path, in_float64)[0].outdated
     for path in tmp_path.rglob("*.json"):  # as if a GPU had trained them
         path.write_text(path.read_text().replace('"device": "cpu"', '"device": "cuda"'))
-    other, _ = trained(tmp_path, replace(brief(), data_source="0" * 64))
-    assert {"other device": 4} == other.outdated
-    trained(tmp_path, brief())
-    in_float64 = [replace(job, dtype="float64") for job in plan_jobs(brief(), None, range(2), "cpu")]
-    assert {"other dtype": 4} == stored_runs(tmp_path, in_float64)[0].outdated
+    other, seen = trained(tmp_path, replace(brief(), data_source="1" * 64), seeds=1)
+    assert ({"other device": 2}, 2) == (other.outdated, len(seen))
     monkeypatch.setattr("goldmark.runs._folder.sources_of", lambda case, engine: {"a": "other"})
-    progress, pending = stored_runs(tmp_path, plan_jobs(brief(), None, range(2), "cpu"))
-    assert ({"other code": 4}, 4) == (progress.outdated, len(pending))
+    progress, pending = stored_runs(tmp_path, jobs)
+    assert ({"other code": 2}, 2) == (progress.outdated, len(pending))
 
 
 def test_run_that_crashes_takes_no_neighbour_along(tmp_path):
@@ -114,19 +114,26 @@ def test_stack_whose_ends_fail_as_it_did_is_given_up(tmp_path, monkeypatch):
     assert {as_others} == {error for job, error in errors.items() if job not in {("normalized", 0), ("raw_targets", 5)}}
 
 
+ONE_VARIANT = replace(brief(), variants=brief().variants[:1])
+
+
+@pytest.fixture(scope="module")
+def six():
+    """Runs of six seeds of one variant, trained as one stack."""
+    return machines.train_task(tuple(plan_jobs(ONE_VARIANT, None, range(6), "cpu")))
+
+
 @pytest.mark.parametrize("bad", [{0}, {3}, {5}, {0, 5}, {0, 1, 2, 3, 4, 5}])
-def test_stack_with_good_runs_loses_none_of_them(tmp_path, monkeypatch, bad):
+def test_stack_with_good_runs_loses_none_of_them(tmp_path, monkeypatch, six, bad):
     """Errors that name their own run: wherever the bad ones stand, first and last included, the others are trained."""
-    whole = machines.train_task
 
     def failing(task):
         if unlucky := [job.seed for job in task if job.seed in bad]:
             raise ArithmeticError(f"no luck with {unlucky}")
-        return whole(task)
+        return [six[job.seed] for job in task]
 
     monkeypatch.setattr("goldmark.training._machines.train_task", failing)
-    case = brief()
-    progress, _ = trained(tmp_path, replace(case, variants=case.variants[:1]), seeds=6)
+    progress, _ = trained(tmp_path, ONE_VARIANT, seeds=6)
     assert bad == {failure.seed for failure in progress.failures}
     assert set(range(6)) - bad == {seed for _, seed in progress.runs}
     assert {f"ArithmeticError: no luck with {[seed]}" for seed in bad} == {f.error for f in progress.failures}

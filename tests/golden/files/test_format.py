@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldmark.case import UsageError
@@ -83,6 +83,7 @@ def test_what_is_written_is_read_back(golden):
     assert golden.statistical["rmse"] == stored.statistical["rmse"]
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=5), st.integers(), st.text())
 def test_any_finite_number_and_any_text_come_back(numbers, integer, text):
     """Full precision for all of float64, integers of any size, and text with any character."""
