@@ -37,8 +37,9 @@ EVERYTHING = replace(
         head_dropout=(0.5,),
         lr_min=0.0,
         clip=1.0,
-        steps=8,
+        steps=4,
         batch=16,
+        n_val=16,
     ),
     variants=(
         Variant(name="first", says="the first", role="control"),
@@ -210,10 +211,11 @@ def test_variants_of_a_recipe_pair(miniatures):
 
 @pytest.mark.parametrize("recipe", ["fast", "everything"])
 def test_stacked_runs_are_the_single_ones(recipe):
-    """Float64, eight steps, several variants in one stack: the same stream and rates, and the same history."""
+    """Float64, four steps, several variants in one stack: the same stream and rates, and the same history."""
     if recipe == "fast":
-        short = tuple(replace(v, changes={**v.changes, "steps": 8}) for v in CASE.variants)
-        jobs = [Job(replace(CASE, variants=short), name, seed, dtype="float64") for name, seed in _MIXED]
+        short = tuple(replace(v, changes={**v.changes, "steps": 4}) for v in CASE.variants)
+        brief = replace(CASE, settings=replace(CASE.settings, n_val=16), variants=short)
+        jobs = [Job(brief, name, seed, dtype="float64") for name, seed in _MIXED]
     else:
         jobs = [Job(EVERYTHING, variant.name, i, dtype="float64") for i, variant in enumerate(EVERYTHING.variants)]
     for job, stacked in zip(jobs, train_stacked(jobs), strict=True):
@@ -248,7 +250,7 @@ def test_each_stackable_setting_acts_within_a_stack():
 
 def test_ensemble_stacks():
     """Two seeds of two members, float64: as above."""
-    case = replace(CASE, settings=EegSettings(members=2, steps=4, mixup_fraction=0.5, conv_dropout=(0.3, 0.4)))
+    case = replace(CASE, settings=EegSettings(members=2, steps=4, n_val=16, mixup_fraction=0.5, conv_dropout=(0.3, 0.4)))
     jobs = [Job(case, "mixup", seed, dtype="float64") for seed in (0, 1)]
     for job, stacked in zip(jobs, train_stacked(jobs), strict=True):
         single = train_single(job)

@@ -19,7 +19,7 @@ from goldmark.training._stacked import train_stacked
 from goldmark.training.draws import initial_weights
 
 NAMES = [variant.name for variant in FULL.variants]
-SMALL = {"n_train": 12, "n_val": 6, "bars": 20, "features": 4, "hidden": 5, "pooled_width": 6, "batch": 6, "steps": 8}
+SMALL = {"n_train": 12, "n_val": 6, "bars": 20, "features": 4, "hidden": 5, "pooled_width": 6, "batch": 6, "steps": 4}
 CHANGES = {
     "normalized_countdown": (None, {}),
     "clipped_countdown": ("normalized_countdown", {"countdown_scale": "bars"}),

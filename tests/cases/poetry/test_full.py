@@ -19,7 +19,7 @@ from goldmark.training._stacked import train_stacked
 NAMES = [variant.name for variant in FULL.variants]
 SHAPES = ("cell", "layers", "bidirectional", "attention_heads", "encoder_hidden", "decoder_hidden", "code_size")
 SMALL = replace(
-    CASE.settings, n_train=48, n_val=16, batch=8, steps=8, encoder_hidden=10, decoder_hidden=6, forcing="per step"
+    CASE.settings, n_train=16, n_val=8, batch=8, steps=4, encoder_hidden=10, decoder_hidden=6, forcing="per step"
 )
 
 

@@ -225,7 +225,7 @@ def test_claims_of_the_documented_models_cover_them_all():
     assert normalized | later_raw == set(FULL.claim("normalizing_is_the_fix").variants)
 
 
-BRIEF = {"n_train": 16, "n_val": 4, "length": 24, "shortest": 18, "steps": 8}  # four epochs of two batches
+BRIEF = {"n_train": 16, "n_val": 4, "length": 16, "shortest": 12, "steps": 4}  # two epochs of two batches
 
 
 def jobs_of(variants, changes, dtype="float64", seeds=(0, 1)):
