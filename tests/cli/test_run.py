@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import fields, replace
+from functools import partial
 from statistics import stdev
 
 import pytest
@@ -29,7 +30,7 @@ def brief(*claims, guard=None):
     roast = find_case("roast")
     return replace(
         roast,
-        settings=replace(roast.settings, steps=6, n_train=8, n_val=4, length=12),
+        settings=replace(roast.settings, steps=6, n_train=8, n_val=2, length=12),
         seeds=2,
         variants=tuple(
             replace(v, seeds=None, guards={"rmse_f": guard} if guard and v.role == "fixed" else {})
@@ -40,21 +41,32 @@ def brief(*claims, guard=None):
     )
 
 
+def invoked(monkeypatch, *arguments, case=None):
+    """Run the program in the current folder on the shortened case."""
+    chosen = case or brief("raw_loss_hardly_falls")
+
+    def named(names, project):
+        return [chosen if known.name == "roast" else known for known in cases_named(names, project)]
+
+    monkeypatch.setattr("goldmark.cli._run.cases_named", named)
+    return CliRunner(env={"COLUMNS": "160"}).invoke(program, [*arguments], catch_exceptions=False)
+
+
 @pytest.fixture
 def invoke(tmp_path, monkeypatch):
     """Run the program in an empty folder on the shortened case."""
     monkeypatch.chdir(tmp_path)
+    return partial(invoked, monkeypatch)
 
-    def run(*arguments, case=None):
-        chosen = case or brief("raw_loss_hardly_falls")
 
-        def named(names, project):
-            return [chosen if known.name == "roast" else known for known in cases_named(names, project)]
-
-        monkeypatch.setattr("goldmark.cli._run.cases_named", named)
-        return CliRunner(env={"COLUMNS": "160"}).invoke(program, [*arguments], catch_exceptions=False)
-
-    return run
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """What a run of the shortened case printed, and what it wrote of that case as JSON."""
+    file = tmp_path_factory.mktemp("shown") / "out.json"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(file.parent)
+        done = invoked(monkeypatch, "run", "roast", "--jobs", "1", "--json", file.name)
+    return done, json.loads(file.read_text())["cases"]["roast"]
 
 
 def only_line(output, text):
@@ -64,9 +76,9 @@ def only_line(output, text):
     return lines[0]
 
 
-def test_run_shows_variants_baselines_claims_and_goldens(invoke):
+def test_run_shows_variants_baselines_claims_and_goldens(shown):
     """One sentence, a row a variant and a baseline, verdicts with value and limit, and what was not checked."""
-    done = invoke("run", "roast", "--jobs", "1")
+    done, _ = shown
     assert 0 == done.exit_code, done.output
     for text in (find_case("roast").says, "normalized", "raw_fahrenheit", "fixed (2)", "persistence", "baseline"):
         assert text in done.output
@@ -176,10 +188,9 @@ def test_json_has_the_documented_layout(invoke, tmp_path, snapshot):
     assert {"name": "roast/normalized", "ok": None, "reason": "no folder 'golden'"} == roast["goldens"][0]
 
 
-def test_json_and_table_hold_the_numbers_of_every_claim(invoke, tmp_path):
+def test_json_and_table_hold_the_numbers_of_every_claim(shown):
     """Value, relation, limit, worst seed and the record's number, for the claim and for its part, from the runs."""
-    done = invoke("run", "roast", "--jobs", "1", "--json", "out.json")
-    roast = json.loads((tmp_path / "out.json").read_text())["cases"]["roast"]
+    done, roast = shown
     values = roast["variants"]["raw_fahrenheit"]["metrics"]["val_loss_reduction"]["values"]
     assert ["raw_loss_hardly_falls"] == [claim["name"] for claim in roast["claims"]]
     claim = roast["claims"][0]
@@ -220,10 +231,10 @@ def sd(values):
     return abs(values[0] - values[1]) / 2**0.5
 
 
-def test_table_holds_mean_sd_and_extremes(invoke, tmp_path):
+def test_table_holds_mean_sd_and_extremes(shown):
     """Mean (sd) and, below, [min, max] of every metric, as the JSON file has them value by value."""
-    done = invoke("run", "roast", "--jobs", "1", "--json", "out.json")
-    metric = json.loads((tmp_path / "out.json").read_text())["cases"]["roast"]["variants"]["normalized"]["metrics"]
+    done, roast = shown
+    metric = roast["variants"]["normalized"]["metrics"]
     values = metric["rmse_f"]["values"]
     lines = done.output.splitlines()
     place = next(

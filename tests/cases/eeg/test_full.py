@@ -250,7 +250,9 @@ def test_each_stackable_setting_acts_within_a_stack():
 
 def test_ensemble_stacks():
     """Two seeds of two members, float64: as above."""
-    case = replace(CASE, settings=EegSettings(members=2, steps=4, n_val=16, mixup_fraction=0.5, conv_dropout=(0.3, 0.4)))
+    case = replace(
+        CASE, settings=EegSettings(members=2, steps=4, n_val=16, mixup_fraction=0.5, conv_dropout=(0.3, 0.4))
+    )
     jobs = [Job(case, "mixup", seed, dtype="float64") for seed in (0, 1)]
     for job, stacked in zip(jobs, train_stacked(jobs), strict=True):
         single = train_single(job)
