@@ -18,7 +18,6 @@ from goldmark.training._plan import group_jobs, miniature
 from goldmark.training._single import train_single
 from goldmark.training._stacked import train_stacked
 
-
 SHORT = {"roast": {"length": 16, "shortest": 12}}  # generated step by step
 
 
