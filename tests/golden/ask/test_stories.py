@@ -74,14 +74,14 @@ def test_an_innocent_commit_is_not_there_and_a_fault_is_bisected(tell, goldmark)
     """Half of the learning rate is told to its commit, and the innocent commit before it is not there."""
     story = tell()
     good = story.git("rev-parse", "HEAD")
-    story.commit("Rename", ("gradient = 2 * x[0].T", "slope = 2 * x[0].T"), ("rate * gradient", "rate * slope"))
+    story.commit("Rename", ("gradient = [2", "slope = [2"), ("(weights, gradient)", "(weights, slope)"))
     before = story.state()
     done = goldmark("golden", "confirm", "fit/default", "--jobs", "1", "--seeds", "5")
     assert (0, True) == (done.exit_code, "val_rmse: not there: every seed comes again" in done.output), done.output
     assert "on the fresh seeds 1000 ... 1004: the working tree against" in done.output
     assert "(Record the golden):" in done.output
     assert before == story.state()
-    fault = story.commit("Tidy up", ("rate * slope", "rate / 2 * slope"))
+    fault = story.commit("Tidy up", ("rate * g", "rate / 2 * g"))
     before = story.state()
     done = goldmark("bisect", good, "HEAD", "fit/default", "--jobs", "1", "--seeds", "5")
     assert 0 == done.exit_code, done.output
@@ -223,8 +223,8 @@ def test_an_interrupted_command_leaves_nothing_behind(tell, tmp_path, command):
     """Ctrl-C while a commit trains: worktrees, folders and processes are gone, the working tree is as it was."""
     story = tell()
     mark = tmp_path / "training"
-    importing = ("import numpy as np\n", "import numpy as np\n\nfrom waiting import wait\n")
-    waiting = ("    weights = np.zeros(4)", "    weights = wait()")
+    importing = ("import random\n", "import random\n\nfrom waiting import wait\n")
+    waiting = ("    weights = [0.0, 0.0]", "    weights = wait()")
     story.commit("Wait", importing, waiting, waiting=WAIT.replace("MARK", repr(str(mark))))
     story.commit("Mend it", waiting[::-1], ("rate=0.05", "rate=0.005"))
     folder = tmp_path / "temporary"
