@@ -16,7 +16,7 @@ from zoo.table import seeded
 from goldmark import checks
 from goldmark.checks._findings import CAUSES
 
-# The fast suite runs a part of each file of pairs; `nox -s zoo` and `nox -s slow` run them all.
+# The fast suite runs a part of each file of pairs, none on measured data; `nox -s zoo` and `nox -s slow` run all.
 EVERY = 4
 
 
