@@ -290,7 +290,7 @@ class GoldenCheck:
         given = Rules(defaults=self._session.defaults, **rules)
         if self._session.again:  # guards and innocent changes are no part of what must repeat
             given = given.alone()
-        if self.recording:
+        if self.recording and not self._session.again:  # of a second run the values alone are read
             entries = new_entries(values, names, given, paired=hashes is not None)
         else:
             entries = held_entries(values, names, given)
