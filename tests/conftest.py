@@ -88,8 +88,10 @@ def run(
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would hide what a test writes anew in the same second
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    without = ("cacheprovider", "doctest", "faulthandler", "legacypath", "pastebin", "setuponly", "subtests")
-    quiet = [part for name in without for part in ("-p", f"no:{name}")]
+    # half of a short session is the search for fixtures in pytest's own plugins
+    reporting = ("legacypath", "logging", "pastebin", "setuponly", "setupplan", "subtests", "terminalprogress")
+    without = ("cacheprovider", "doctest", "faulthandler", "stepwise", "threadexception", "unraisableexception")
+    quiet = [part for name in (*reporting, *without) for part in ("-p", f"no:{name}")]
 
     def run(*arguments: str, once: bool = True) -> pytest.RunResult:
         if once:
