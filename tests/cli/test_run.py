@@ -34,8 +34,7 @@ def brief(*claims, guard=None):
         seeds=2,
         variants=tuple(
             replace(v, seeds=None, guards={"rmse_f": guard} if guard and v.role == "fixed" else {})
-            for v in roast.variants
-            if v.name in ("normalized", "raw_fahrenheit")
+            for v in map(roast.variant, ("normalized", "raw_fahrenheit"))
         ),
         claims=tuple(claim for claim in roast.claims if claim.name in claims),
     )
