@@ -89,6 +89,42 @@ def mlp(*widths, activation=nn.ReLU, last=None):
     return nn.Sequential(*layers, *([last] if last is not None else []))
 
 
+class Backbone(nn.Module):
+    """A frozen backbone whose BatchNorm stays in eval mode, or forgets to, and a head that is trained."""
+
+    def __init__(self, *, stays_in_eval=True):
+        super().__init__()
+        self.stays_in_eval = stays_in_eval
+        self.backbone = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU()).requires_grad_(False)
+        self.head = nn.Linear(16, 3)
+
+    def train(self, mode=True):  # noqa: FBT002
+        """Set the mode of all, or of all but the backbone."""
+        super().train(mode)
+        if self.stays_in_eval:
+            self.backbone.eval()
+        return self
+
+    def forward(self, x):
+        """Logits (B, 3)."""
+        return self.head(self.backbone(x))
+
+
+def step_of_terms(model, optimizer, terms_of):
+    """A step on the sum of the terms that `terms_of(output, targets)` gives by name, of which the watch is told."""
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        terms = terms_of(output, targets)
+        loss = sum(terms.values())
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss, terms)
+        optimizer.step()
+
+    return step
+
+
 def look(model, optimizer, train, val, loss_fn, *, epochs=3, step=None, end=None, intent=None, watch=None):
     """Train under both checks and return the names of all findings, those of preflight first.
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, OneCycleLR, StepLR
-from zoo.loops import batched, classes, look, mlp, numbers, pair
+from zoo.loops import Backbone, batched, classes, look, mlp, numbers, pair
 
 
 def val_classes():
@@ -67,26 +67,7 @@ def frozen_by_a_wrong_attribute(bug):
 
 @pair("frozen_parameters_move")
 def frozen_but_for_the_running_statistics(bug):
-    class Backbone(nn.Module):
-        """A frozen backbone whose BatchNorm stays in eval mode, or forgets to."""
-
-        def __init__(self):
-            super().__init__()
-            self.backbone = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU()).requires_grad_(False)
-            self.head = nn.Linear(16, 3)
-
-        def train(self, mode=True):  # noqa: FBT002
-            """Set the mode of all, or of all but the backbone."""
-            super().train(mode)
-            if not bug:
-                self.backbone.eval()
-            return self
-
-        def forward(self, x):
-            """Logits (B, 3)."""
-            return self.head(self.backbone(x))
-
-    model = Backbone()
+    model = Backbone(stays_in_eval=not bug)
     optimizer = torch.optim.Adam(model.head.parameters(), lr=1e-2)
     how = {"watch": {"frozen": ["backbone"]}}
     return look(model, optimizer, batched(*classes()), val_classes(), functional.cross_entropy, **how)

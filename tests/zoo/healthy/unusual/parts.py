@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
 from zoo.healthy.unusual.batches import data
-from zoo.loops import batched, classifier, look, mlp, numbers
+from zoo.loops import Backbone, batched, classifier, look, mlp, numbers
 
 from goldmark import watch
 
@@ -66,25 +66,6 @@ def discriminator_in_two_backward_passes():
             g_watch.after_backward((z, ones), out, loss)
             g_optimizer.step()
     return [*g_watch.findings.names, *d_watch.findings.names]
-
-
-class Backbone(nn.Module):
-    """A frozen backbone with BatchNorm in eval mode, and a head that is trained."""
-
-    def __init__(self):
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU()).requires_grad_(False)
-        self.head = nn.Linear(16, 3)
-
-    def train(self, mode=True):  # noqa: FBT002
-        """Set the mode of all but the backbone."""
-        super().train(mode)
-        self.backbone.eval()
-        return self
-
-    def forward(self, x):
-        """Logits (B, 3)."""
-        return self.head(self.backbone(x))
 
 
 @healthy

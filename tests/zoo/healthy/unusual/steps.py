@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from zoo.healthy.register import healthy
 from zoo.healthy.unusual.batches import data
-from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor, tokens
+from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor, step_of_terms, tokens
 from zoo.pairs_model import Transformer, language, sequence_loss
 
 from goldmark import preflight, watch
@@ -205,17 +205,16 @@ def variational_autoencoder():
         divergence = -0.5 * (1 + spread - mean.square() - spread.exp()).sum(1).mean()
         return {"made": functional.mse_loss(made, targets, reduction="sum") / len(targets), "kl": divergence}
 
-    def step(watcher, inputs, targets):
-        output = model(inputs)
-        terms = terms_of(output, targets)
-        loss = sum(terms.values())
-        optimizer.zero_grad()
-        loss.backward()
-        watcher.after_backward((inputs, targets), output, loss, terms)
-        optimizer.step()
-
+    step = step_of_terms(model, optimizer, terms_of)
     halves = [batched(x, x) for x, _ in (classes(), classes(64, seed=1))]
-    return look(model, optimizer, *halves, lambda out, y: sum(terms_of(out, y).values()), step=step, epochs=8)
+    return look(
+        model,
+        optimizer,
+        *halves,
+        lambda out, y: sum(terms_of(out, y).values()),
+        step=step,
+        epochs=8,
+    )
 
 
 @healthy
