@@ -211,7 +211,7 @@ def wheel(session: nox.Session) -> None:
         session.run("pytest")
     (project.parent / "empty").mkdir()
     with session.chdir(project.parent / "empty"):
-        session.run("goldmark", "run", "roast", "--seeds", "1", env=ONE_THREAD)
+        session.run("goldmark", "run", "expansion", "--seeds", "1", env=ONE_THREAD)
     play(session, PLAYED_WITH_TORCH)
 
 

@@ -239,7 +239,7 @@ def stored(folder):
 def test_sigkilled_program_goes_on_to_the_same_results(tmp_path):
     """SIGKILL at three moments, with two processes at work: a stack and the plain loop end as if nothing had been."""
     started = time.perf_counter()
-    options = ("roast", "expansion", "--seeds", 1, "--jobs", 2)
+    options = ("eeg", "expansion", "--seeds", 1, "--jobs", 2)
     whole = command(*options, "--out", tmp_path / "whole", "--json", tmp_path / "whole.json")
     subprocess.run(whole, capture_output=True, check=False)
     whole_s = time.perf_counter() - started

@@ -43,7 +43,15 @@ SETTINGS = RoastSettings(
     steps=16 * _EPOCH,
     cosine_steps=100 * _EPOCH,
 )
-SMOKE: Mapping[str, Any] = {"n_train": 2, "n_val": 2, "batch": 2, "steps": 2, "generated_steps": 10}
+SMOKE: Mapping[str, Any] = {  # its roasts are short as well: attention over 800 s takes a CPU half a minute a run
+    "n_train": 2,
+    "n_val": 2,
+    "batch": 2,
+    "steps": 2,
+    "generated_steps": 10,
+    "length": 160,
+    "shortest": 112,
+}
 
 _RAW = {"input_scale": "raw", "target_scale": "raw"}
 _ZSCORE = {"input_scale": "zscore", "target_scale": "zscore"}
