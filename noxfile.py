@@ -60,9 +60,12 @@ def pytest(session: nox.Session, *arguments: str) -> None:
 
 @nox.session
 def fast(session: nox.Session) -> None:
-    """Run every test, the four documented bugs included, in random order on all cores."""
+    """Run every test but the slow, the four documented bugs included, in random order on all cores.
+
+    A long test that passed before is not repeated while no file and nothing installed has changed (tests/unchanged.py).
+    """
     install(session)
-    pytest(session, "-n", "logical", "--durations", "10")
+    pytest(session, "-n", "logical", "--durations", "10", "--skip-unchanged")
 
 
 @nox.session
@@ -96,7 +99,7 @@ def costs(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Kill matrices and nodes of a real Ray cluster on this machine, and see that nothing is lost."""
+    """Run the tests that take processes and time of their own: kills, bisected commits, a Ray cluster, every shape."""
     session.install("-c", "constraints.txt", "-e", ".[dev,ray]")
     pytest(session, "-m", "slow", "-n", "logical", "--durations", "5")
 

@@ -13,7 +13,7 @@ import pytest
 from goldmark._session import Session, current
 from goldmark.case import Run, Verdict
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "unchanged"]
 
 RunsOf = Callable[..., dict[str, list[Run]]]
 VerdictOf = Callable[..., Verdict]

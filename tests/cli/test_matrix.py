@@ -129,6 +129,7 @@ def test_full_scale_without_a_gpu_says_so_in_one_line(invoke, monkeypatch):
     assert "would take many hours" in invoke().stderr
 
 
+@pytest.mark.slow
 def test_refusal_waits_for_nothing_but_torch():
     """No cost is counted for it, and of what is slow to import torch alone is (`nox -s bench` has the seconds)."""
     code = (

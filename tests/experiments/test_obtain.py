@@ -236,6 +236,7 @@ class TestEnds:
         assert 2 == obtained.n_read
         assert all_are_free(project)
 
+    @pytest.mark.slow
     def test_a_killed_session_leaves_nothing_behind(self, project, child, eventually) -> None:
         """Its workers end by themselves, and its slots and seeds are free for others at once."""
         killed = child("endless")

@@ -126,6 +126,7 @@ def test_a_recording_and_its_second_run_read_nothing(run, write, begun) -> None:
     checked.stdout.fnmatch_lines(["digits: 3 runs read"])
 
 
+@pytest.mark.slow
 def test_workers_of_xdist_are_one_session(pytester, write, begun, monkeypatch) -> None:
     """No run is trained in two of them, and the controller adds up what they count."""
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:

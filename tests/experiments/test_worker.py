@@ -282,6 +282,7 @@ def test_a_module_off_the_path_is_imported_by_its_file(tmp_path, monkeypatch):
     assert ({"rmse": 3.0, "seconds": 1.0}, ["off_the_path.py"]) == (run.metrics, list(run.ingredients["sources"]))
 
 
+@pytest.mark.slow
 def test_flags_that_a_module_sets_and_torch_itself_are_ingredients(tmp_path, monkeypatch):
     """torch trains in one thread; its version and the module of the flags are part of the run."""
     root = tmp_path.resolve()

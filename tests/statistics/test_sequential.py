@@ -201,6 +201,7 @@ def test_power_is_at_most_six_hundredths_lower_than_with_twenty_seeds(losses):
     assert max(lost.values()) > 0.04  # the looks are not free: a test that never stops would lose nothing
 
 
+@pytest.mark.slow
 def test_the_table_of_the_documentation_is_printed(unchanged, losses, capsys):
     """Rates and seeds where nothing changed, and power against shifts."""
     lines = ["", "| alpha, design | margin, sd | false alarms | mean seeds |", "|---|---|---|---|"]

@@ -71,6 +71,7 @@ def test_killed_process_is_replaced_and_its_run_repeated():
     assert list(range(12)) == sorted(seeds)
 
 
+@pytest.mark.slow
 def test_run_that_kills_its_process_each_time_is_given_up_alone(tmp_path, monkeypatch):
     """Seed 1 ends its process wherever it is tried: after three attempts it fails, and the others are trained."""
     (tmp_path / "deadly.py").write_text(

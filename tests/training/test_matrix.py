@@ -74,6 +74,7 @@ def test_changed_settings_code_data_device_or_dtype_are_trained_again(tmp_path, 
     assert ({"other code": 2}, 2) == (progress.outdated, len(pending))
 
 
+@pytest.mark.slow
 def test_run_that_crashes_takes_no_neighbour_along(tmp_path):
     """One of a stack of four raises: it is told with its error, and the three others are trained."""
     case = Unlucky(**{field.name: getattr(brief(), field.name) for field in fields(brief())})

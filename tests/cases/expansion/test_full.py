@@ -177,6 +177,7 @@ def test_variants_of_equal_shapes_stack():
     assert len({shape_of(name) for name in ONE_STACK}) == 1
 
 
+@pytest.mark.slow
 def test_stack_of_ten_variants_gives_what_each_gives_alone():
     """Countdown scale, delta, class weight, sigmas, their rate and the cue act run by run, and each of them acts."""
     case = replace(FULL, settings=replace(FULL.settings, **SMALL))

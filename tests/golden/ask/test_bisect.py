@@ -37,6 +37,7 @@ def test_a_metric_is_judged_by_the_margin_of_its_golden(moved, state, says):
     assert (state, True) == (judged, says in line), line
 
 
+@pytest.mark.slow
 def test_what_cannot_be_bisected_is_wrong_use(tell, goldmark):
     """Exit status 2: revisions that git does not know, a bad commit that is as good as the good one."""
     story = tell()

@@ -89,6 +89,7 @@ def with_fault(story, fault):
     return good, bad
 
 
+@pytest.mark.slow
 def test_an_innocent_commit_is_not_there_and_a_fault_is_bisected(tell, goldmark):
     """Half of the learning rate is told to its commit, and the innocent commit before it is not there."""
     story = tell()
