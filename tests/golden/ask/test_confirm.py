@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from goldmark.case import UsageError
+from goldmark.case import UsageError, recipe_of
+from goldmark.cases import case_at
 from goldmark.cli import _golden_confirm
 from goldmark.golden import Golden
 from goldmark.golden._ask import behind
@@ -314,3 +315,13 @@ def test_the_command_says_what_it_is_and_exits_so(trained, monkeypatch, tmp_path
     assert f"line/fitted on the fresh seeds 1000 ... 1019: the working tree against {against}:" in done.output
     assert status == done.exit_code, done.output
     assert re.search(f"^  error: {says}", done.output, re.MULTILINE), done.output
+
+
+@pytest.mark.parametrize(("scale", "refused"), [("full", True), ("fast", False)])
+def test_a_golden_of_a_full_matrix_is_not_tried_at_small_settings(tmp_path, scale, refused):
+    """A variant of that name is in the project's case as well, and says nothing of the other."""
+    recipe = recipe_of(case_at("expansion", scale).settings_of("plain_sum"))
+    golden = Golden(name="expansion/plain_sum@cuda", exact={"recipe": recipe})
+    project = Project(root=tmp_path, folder=tmp_path, budget=None, case_entries=("goldmark.cases.expansion:CASE",))
+    with pytest.raises(UsageError, match="goldmark matrix expansion --only") if refused else nullcontext():
+        assert behind.nodeid_behind(project, golden) is None
