@@ -253,6 +253,18 @@ def test_processes_end_with_a_killed_matrix(tmp_path):
         time.sleep(0.2)
 
 
+@pytest.mark.slow
+def test_ctrl_c_ends_a_matrix_without_a_traceback(tmp_path):
+    """The terminal sends it to all processes; what is said is what was kept."""
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(command(tmp_path), **options) as process:
+        while not finished(tmp_path) and process.poll() is None:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert (130, True, False) == (process.returncode, "finished runs are kept in" in said, "Traceback" in said), said
+
+
 def children(pid):
     """The process ids of all descendants."""
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)

@@ -59,16 +59,18 @@ def test_case_that_cannot_travel_is_said_at_once():
 
 
 @pytest.mark.slow  # what is killed
-def test_killed_process_is_replaced_and_its_run_repeated():
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_killed_process_is_replaced_and_its_run_repeated(capfd, sign):
     """All processes are killed as soon as the first run is there; every run is trained none the less, each once."""
     finished = outcomes(brief_tasks(brief(), 12), "processes", 2)
     seeds = [next(finished)[0][0].seed]
     for process in multiprocessing.active_children():
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(process.pid, sign)
     for task, outcome in finished:
         assert isinstance(outcome, list), outcome
         seeds.append(task[0].seed)
     assert list(range(12)) == sorted(seeds)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -104,7 +105,11 @@ def _outcome(future: Future[list[Run]]) -> Outcome:
 
 
 def _end_with_parent() -> None:
-    """Have this process end when its parent does: a pool's process would wait for ever for one that was killed."""
+    """Have this process end when its parent does: a pool's process would wait for ever for one that was killed.
+
+    By Ctrl-C, which a terminal sends to all, it ends at once: what there is to say of it, the parent says.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def wait() -> None:
         parent = multiprocessing.parent_process()
