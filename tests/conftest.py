@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,12 @@ pytest_plugins = ["pytester", "unchanged"]
 
 RunsOf = Callable[..., dict[str, list[Run]]]
 VerdictOf = Callable[..., Verdict]
+
+
+def pytest_configure() -> None:
+    """Have the programs that tests start answer to Ctrl-C: where this runs in the background they would ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

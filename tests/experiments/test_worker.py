@@ -254,8 +254,6 @@ def test_closing_a_worker_ends_the_seed_that_it_trains(root, own_worker):
 def test_a_worker_ends_with_the_process_that_wants_its_runs(root, ending):
     """However that process ends, with all that the worker forked."""
     code = f"""
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # where this runs in the background it is ignored
 from pathlib import Path
 from worked_package.training import worked
 from goldmark.experiments._worker import Worker
