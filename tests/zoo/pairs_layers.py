@@ -77,3 +77,29 @@ def momentum_of_one_in_ten_thousand(bug):
 @pair("batchnorm_momentum")
 def momentum_as_keras_means_it(bug):
     return normalising(0.99 if bug else 0.01)
+
+
+@pair("batchnorm_on_output")
+def a_regression_that_ends_in_batchnorm(bug):
+    layers = [nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 1)]
+    return regressor(nn.Sequential(*layers, *([nn.BatchNorm1d(1)] if bug else [])))
+
+
+@pair("hidden_parameters")
+def layers_in_lists_within_a_dict(bug):
+    class Branches(nn.Module):
+        """Two branches of layers, kept in containers of torch or of Python."""
+
+        def __init__(self):
+            super().__init__()
+            branches = {name: [nn.Linear(8, 16), nn.ReLU()] for name in ("left", "right")}
+            lists = {name: nn.ModuleList(layers) for name, layers in branches.items()}
+            self.branches = branches if bug else nn.ModuleDict(lists)
+            self.head = nn.Linear(16, 3)
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            left, right = (layers[1](layers[0](x)) for layers in self.branches.values())
+            return self.head(left + right)
+
+    return classifier(Branches())

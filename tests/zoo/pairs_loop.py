@@ -177,8 +177,13 @@ def a_step_after_every_micro_batch(bug):
     return accumulated_with_step(1 if bug else 4)
 
 
-def accumulated_with_step(every):
-    """Look at a run that declares four micro-batches a step and takes another number."""
+@pair("lost_micro_batches")
+def gradients_zeroed_before_every_micro_batch(bug):
+    return accumulated_with_step(4, zeroed_every=1 if bug else 4)
+
+
+def accumulated_with_step(every, zeroed_every=None):
+    """Look at a run that declares four micro-batches a step, and steps and zeroes gradients after so many."""
     model = mlp(8, 16, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     done = [0]
@@ -186,12 +191,13 @@ def accumulated_with_step(every):
     def step(watch, inputs, targets):
         output = model(inputs)
         loss = functional.cross_entropy(output, targets) / 4
+        if done[0] % (zeroed_every or every) == 0:
+            optimizer.zero_grad()
         loss.backward()
         watch.after_backward((inputs, targets), output, loss)
         done[0] += 1
         if done[0] % every == 0:
             optimizer.step()
-            optimizer.zero_grad()
 
     data = batched(*classes()), batched(*classes(64, seed=1))
     return look(model, optimizer, *data, functional.cross_entropy, step=step, watch={"accumulate": 4})
@@ -308,3 +314,39 @@ def the_first_batch_again_and_again(bug):
             watcher.after_backward((inputs, targets), output, loss)
             optimizer.step()
     return [*names, *watcher.findings.names]
+
+
+@pair("replayed_graph")
+def losses_that_add_up_over_batches(bug):
+    model, losses = nn.Linear(8, 3), []
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        losses.append(functional.cross_entropy(output, targets))
+        optimizer.zero_grad()
+        (sum(losses) if bug else losses[-1]).backward(retain_graph=True)
+        watcher.after_backward((inputs, targets), output, losses[-1])
+        optimizer.step()
+
+    data = batched(*classes()), batched(*classes(64, seed=1))
+    return look(model, optimizer, *data, functional.cross_entropy, step=step)
+
+
+@pair("eval_mode_left_on")
+def eval_mode_after_the_first_of_long_epochs(bug):
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    from goldmark import watch
+
+    with watch(model, optimizer) as watcher:
+        for epoch in range(3):
+            model.train(not bug or epoch == 0)
+            for inputs, targets in batched(*classes()):
+                output = model(inputs)
+                loss = functional.cross_entropy(output, targets)
+                optimizer.zero_grad()
+                loss.backward()
+                watcher.after_backward((inputs, targets), output, loss)
+                optimizer.step()
+    return list(watcher.findings.names)

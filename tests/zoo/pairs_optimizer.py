@@ -279,3 +279,32 @@ def plateau_of_an_accuracy_that_should_fall(bug):
 @pair("plateau_mode")
 def plateau_of_an_error_that_should_rise(bug):
     return on_plateau("max" if bug else "min", lambda output, labels: 1 - accuracy(output, labels), lr=3e-3)
+
+
+@pair("scheduled_optimizer")
+def schedule_of_an_optimizer_that_was_replaced(bug):
+    model = mlp(8, 16, 3)
+    replaced, optimizer = (torch.optim.Adam(model.parameters(), lr=1e-2) for _ in range(2))
+    scheduler = torch.optim.lr_scheduler.StepLR(replaced if bug else optimizer, step_size=1, gamma=0.7)
+    data = batched(*classes()), val_classes()
+    return look(model, optimizer, *data, functional.cross_entropy, end=lambda epoch: scheduler.step())
+
+
+@pair("idle_optimizer")
+def a_new_optimizer_in_every_epoch(bug):
+    from goldmark import watch
+
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    with watch(model, optimizer) as watcher:
+        for _ in range(3):
+            if bug:
+                optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+            for inputs, targets in batched(*classes()):
+                output = model(inputs)
+                loss = functional.cross_entropy(output, targets)
+                optimizer.zero_grad()
+                loss.backward()
+                watcher.after_backward((inputs, targets), output, loss)
+                optimizer.step()
+    return list(watcher.findings.names)

@@ -38,6 +38,7 @@ def one_thread():
 
 
 @pytest.mark.filterwarnings("ignore:Using a target size")  # torch says so too, of a bug that broadcasts
+@pytest.mark.filterwarnings("ignore:Detected call of")  # and of a schedule whose optimizer takes no step
 @pytest.mark.parametrize("pair", some(PAIRS))
 def test_a_bug_is_named_and_its_twin_passes(pair):
     """One finding at least is the one that the bug should get; without the bug there is none."""
@@ -48,6 +49,7 @@ def test_a_bug_is_named_and_its_twin_passes(pair):
     assert [] == seeded(pair.program, False)
 
 
+@pytest.mark.filterwarnings("ignore:Detected call of")  # where rates are copied from a schedule
 @pytest.mark.parametrize("program", some(HEALTHY))
 def test_a_healthy_program_gets_no_finding(program):
     """Neither before training nor while it runs."""

@@ -20,6 +20,7 @@ from goldmark.checks._data import (
 from goldmark.checks._dropout import check_idle_dropout
 from goldmark.checks._ensemble import check_idle_average
 from goldmark.checks._evaluation import check_constant_scores, check_moving_validation, check_unscored_baseline
+from goldmark.checks._examples import check_one_example_read, check_scattered_targets
 from goldmark.checks._findings import Findings
 from goldmark.checks._forcing import check_forcing_not_per_step, check_target_leak
 from goldmark.checks._independence import check_labels_independent
@@ -53,6 +54,7 @@ from goldmark.checks._modes import (
     check_batch_mixing,
     check_batchnorm_momentum,
     check_batchnorm_of_one,
+    check_batchnorm_on_output,
     check_dropout_in_eval,
     check_dropout_on_output,
     check_dropout_rate,
@@ -106,12 +108,14 @@ from goldmark.checks._rank import (
     r2_ceiling,
 )
 from goldmark.checks._recurrent import RecurrentLayer, check_mistaken_cell, recurrent_layers
+from goldmark.checks._replay import check_replayed_graph
 from goldmark.checks._results import (
     check_collapsed_classes,
     check_free_running_gap,
     check_memorised,
 )
 from goldmark.checks._scale import check_clipped_targets, check_target_scale
+from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_optimizer
 from goldmark.checks._sequences import (
     check_future_leak,
     check_padding_changes_loss,
@@ -130,6 +134,7 @@ from goldmark.checks._steps import (
     check_diverging_steps,
     check_exploding_gradient,
     check_learning_rate,
+    check_lost_micro_batches,
     check_nothing_moves,
     check_repeated_steps,
     check_schedule_pace,
@@ -163,6 +168,7 @@ __all__ = [
     "check_batch_mixing",
     "check_batchnorm_momentum",
     "check_batchnorm_of_one",
+    "check_batchnorm_on_output",
     "check_broadcast_loss",
     "check_clipped_targets",
     "check_code_bypassed",
@@ -196,6 +202,7 @@ __all__ = [
     "check_hidden_parameters",
     "check_idle_average",
     "check_idle_dropout",
+    "check_idle_optimizer",
     "check_ignored_class",
     "check_initial_outputs",
     "check_input_scale",
@@ -206,6 +213,7 @@ __all__ = [
     "check_labels_independent",
     "check_labels_out_of_range",
     "check_learning_rate",
+    "check_lost_micro_batches",
     "check_low_bar",
     "check_low_ceiling",
     "check_low_rank",
@@ -225,6 +233,7 @@ __all__ = [
     "check_nothing_moves",
     "check_nothing_trainable",
     "check_one_batch",
+    "check_one_example_read",
     "check_optimizer_settings",
     "check_orphaned_parameters",
     "check_overlap",
@@ -237,8 +246,11 @@ __all__ = [
     "check_plateau_mode",
     "check_rejected_data",
     "check_repeated_steps",
+    "check_replayed_graph",
+    "check_scattered_targets",
     "check_schedule_pace",
     "check_schedule_restarted",
+    "check_scheduled_optimizer",
     "check_shape_broadcast",
     "check_shared_groups",
     "check_silent_units",

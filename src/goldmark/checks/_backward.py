@@ -21,10 +21,11 @@ class BackwardCalls:
 
     keeps_graph: bool = False
     roots: list[Tensor] = field(default_factory=list)  # detached
+    nodes: list[Any] = field(default_factory=list)  # of the graph, from which passes started
 
     def value(self) -> float | None:
         """Return the sum of the numbers that backward passes started from, and forget them; None: there was none."""
-        roots, self.roots = self.roots, []
+        roots, self.roots, self.nodes = self.roots, [], []
         return float(torch.stack([root.sum().float() for root in roots]).sum()) if roots else None
 
 
@@ -43,6 +44,7 @@ def stop(calls: BackwardCalls) -> None:
         _LISTENERS.remove(calls)
         if not _LISTENERS:
             torch.autograd.backward = _TORCH.pop()
+    calls.nodes = []
 
 
 def _heard(
@@ -51,4 +53,5 @@ def _heard(
     keep = True if any(calls.keeps_graph for calls in _LISTENERS) else retain_graph
     for calls in _LISTENERS:
         calls.roots += [tensor.detach() for tensor in tensors_of(tensors)]
+        calls.nodes += [tensor.grad_fn for tensor in tensors_of(tensors)]
     _TORCH[-1](tensors, grad_tensors, keep, bool(create_graph), **rest)

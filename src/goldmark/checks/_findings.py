@@ -17,16 +17,17 @@ _ORDER = (
     # model
     "future_leak padding_changes_output dropout_in_eval dropout_rate dropout_on_output batch_mixing missing_sharing",
     "undeclared_sharing half_tied hidden_parameters symmetric_units dead_units silent_units affine_network",
-    "narrow_output activation_rank batchnorm_of_one batchnorm_momentum vanishing_gradient",
+    "narrow_output activation_rank batchnorm_of_one batchnorm_momentum batchnorm_on_output vanishing_gradient",
     # loss
     "normalized_outputs single_class_softmax unreachable_targets shape_broadcast broadcast_loss",
-    "misaligned_targets wrong_sign target_distribution ignored_class initial_outputs summed_loss cut_term",
-    "dominated_gradient",
+    "misaligned_targets one_example_read scattered_targets wrong_sign target_distribution ignored_class",
+    "initial_outputs summed_loss cut_term dominated_gradient",
     # optimizer
     "optimizer_settings weight_decay nothing_trainable unowned_parameters orphaned_parameters frozen_parameters_move",
-    "parameters_made_in_forward",
+    "parameters_made_in_forward idle_optimizer scheduled_optimizer",
     # loop
-    "graph_of_loss graph_cut unused_parameters stale_gradients zeroed_gradients repeated_steps",
+    "graph_of_loss graph_cut unused_parameters replayed_graph lost_micro_batches stale_gradients",
+    "zeroed_gradients repeated_steps",
     "accumulation_undivided unequal_micro_batches accumulation_count eval_mode_left_on validation_in_training_mode",
     "statistics_gap schedule_pace schedule_restarted plateau_mode learning_rate diverging_steps exploding_gradient",
     # result

@@ -34,11 +34,14 @@ def shuffles(loader: Any) -> bool:
     return isinstance(sampler, RandomSampler)
 
 
-def check_one_batch(n_unlike: int, n_samples: int, n_known: int) -> Finding:
-    """Find out whether training sees one batch again and again, of several that there are."""
+def check_one_batch(n_unlike: int, n_samples: int, n_known: int, forwards: float = 1.0) -> Finding:
+    """Find out whether training sees one batch again and again, of several that there are.
+
+    `forwards` are the forward passes to a backward one: of several, the batches of all but the last are not known.
+    """
     return Finding(
         name="one_batch",
-        trouble=n_unlike == 1 and n_samples >= 8 and n_known > 1,
+        trouble=n_unlike == 1 and n_samples >= 8 and n_known > 1 and forwards < 1.5,
         numbers={"unlike_batches": float(n_unlike), "samples": float(n_samples), "batches": float(n_known)},
         threshold=1.0,
         relation="training must go through its batches",

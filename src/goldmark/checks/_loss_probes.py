@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
-from goldmark.checks import _losses, _modes, _outputs
+from goldmark.checks import _examples, _losses, _modes, _outputs
 from goldmark.checks._graph import kind, source
 from goldmark.checks._pairs import pairs, replaced
 from goldmark.checks._preflight import Look, Probe
@@ -47,6 +47,11 @@ def _outputs_of(look: Look) -> Iterator[Finding]:
     for place, output, target in pairs(look.first.output, look.first.targets):
         if target.numel() == output.numel() and target.is_floating_point() and aims_at(look, place, target):
             yield _outputs.check_unreachable_targets(output, target)
+            if place is None and output.dim() == 2:
+                read = _examples.gradient_of(look.loss_fn, output, target).any(dim=1)
+                yield _losses.check_target_distribution(output[read], target[read], look.first.loss, compared=True)
+            if target.numel() == len(target):
+                yield _modes.check_batchnorm_on_output(output)
 
 
 def _broadcast(look: Look) -> Finding | None:
@@ -126,4 +131,50 @@ def _alignment(look: Look) -> Finding | None:
     return _outputs.check_misaligned_targets(plain, changed, before, after)
 
 
-LOSS_PROBES: tuple[Probe, ...] = (_graph_of_loss, _outputs_of, _broadcast, _alignment, _dropout_on_output, _wrong_sign)
+def _scattered_targets(look: Look) -> Finding | None:
+    """Change the targets of some positions, one at a time."""
+    output, targets = look.first.output, look.first.targets
+    if not isinstance(output, Tensor) or not isinstance(targets, Tensor):
+        return None
+    dimensions = _examples.class_dimensions(output, targets)
+    if not dimensions:
+        return None
+    fewer = slice(0, 4) if len(output) == len(targets) else slice(None)
+    output, targets = output.detach()[fewer], targets[fewer]
+    return _examples.check_scattered_targets(
+        lambda changed: _examples.gradient_of(look.loss_fn, output, changed), targets, dimensions
+    )
+
+
+def _one_example_read(look: Look) -> Finding | None:
+    """Deal examples and targets to other places, and see which of them the loss reads."""
+    inputs, output, targets = look.first.inputs, look.first.output, look.first.targets
+    n = size_of(inputs)
+    if not isinstance(output, Tensor) or output.dim() == 0 or n < _examples.FEWEST_EXAMPLES:
+        return None
+    if len(output) != n or size_of(targets) != n:
+        return None
+    places: list[int | None] = []
+    for shift in range(8):
+        order = torch.arange(n).roll(shift)
+        gradient = _examples.gradient_of(look.loss_fn, output[order], rows(targets, order))
+        places.append(_examples.lone_gradient(gradient))
+        if places[-1] is None:
+            break
+    finding = _examples.check_one_example_read(n, places)
+    return finding if finding.trouble and _are_examples(look, order) else None
+
+
+def _are_examples(look: Look, order: Tensor) -> bool:
+    """Tell whether outputs go where their inputs go: then the first dimension is no time, and its rows no graph."""
+    look.model.eval()
+    with torch.no_grad():
+        plain, dealt = (call(look.model, one) for one in (look.first.inputs, rows(look.first.inputs, order)))
+    slack = 1e-4 * (float(plain.abs().max()) + 1e-12)
+    return bool(torch.allclose(plain[order], dealt, rtol=1e-3, atol=slack))
+
+
+LOSS_PROBES: tuple[Probe, ...] = (
+    *(_graph_of_loss, _outputs_of, _broadcast, _alignment, _one_example_read, _scattered_targets),
+    *(_dropout_on_output, _wrong_sign),
+)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from goldmark.case import Finding
-from goldmark.checks._graph import adds_constant, kind, leaves, nodes
+from goldmark.checks._graph import adds_constant, kind, leaves, nodes, source
 
 LossFunction = Callable[[Any, Any], Tensor]
 
@@ -21,12 +21,15 @@ def check_wrong_sign(loss_fn: LossFunction, output: Tensor, targets: Tensor, *, 
     Right outputs are made of the targets: logits, log-probabilities or probabilities of the target class, as the
     outputs at hand are; the targets themselves in a regression. `maximize` says that the optimizer climbs.
     """
-    right, wrong = _right_and_wrong(output.detach(), targets)
-    values = [float(loss_fn(made, targets).detach().double().mean()) for made in (right, wrong)]
     climb = -1 if maximize else 1
+    compared = []
+    for made in _right_and_wrong(output.detach(), targets):
+        values = [float(loss_fn(one, targets).detach().double().mean()) for one in made]
+        compared.append((climb * (values[0] - values[1]) > 1e-6 * abs(values[1]), values))
+    trouble, values = min(compared)  # in none of the ways to lay classes out
     return Finding(
         name="wrong_sign",
-        trouble=climb * (values[0] - values[1]) > 1e-6 * abs(values[1]),
+        trouble=trouble,
         numbers={"loss_of_right_outputs": values[0], "loss_of_wrong_outputs": values[1]},
         threshold=0.0,
         relation="the loss of right outputs must be below that of wrong ones",
@@ -34,12 +37,18 @@ def check_wrong_sign(loss_fn: LossFunction, output: Tensor, targets: Tensor, *, 
     )
 
 
-def _right_and_wrong(output: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _right_and_wrong(output: Tensor, targets: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return right and wrong outputs, in every layout that classes may have; raise `ValueError` for another kind."""
+    layouts = []
     if not targets.is_floating_point() and output.dim() > 2 and output.shape[:-1] == targets.shape:
-        right, wrong = _right_and_wrong(output.flatten(0, -2), targets.flatten())  # positions with classes last
-        return right.reshape(output.shape), wrong.reshape(output.shape)
+        right, wrong = _right_and_wrong_classes(output.flatten(0, -2), targets.flatten())  # positions, classes last
+        layouts.append((right.reshape(output.shape), wrong.reshape(output.shape)))
     if is_classes(output, targets):
-        return _right_and_wrong_classes(output, targets)
+        layouts.append(_right_and_wrong_classes(output, targets))
+    return layouts or [_right_and_wrong_numbers(output, targets)]
+
+
+def _right_and_wrong_numbers(output: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     if targets.shape != output.shape or not targets.is_floating_point():
         raise ValueError(f"outputs {tuple(output.shape)} and targets {tuple(targets.shape)} are of an unknown kind")
     if bool(((targets == 0) | (targets == 1)).all()):
@@ -133,9 +142,16 @@ def _has_constant(loss: Tensor, values: Mapping[str, float], live: Sequence[str]
     return abs(value - sum(values.values())) < 1e-5 * size or adds_constant(loss)
 
 
-def check_target_distribution(output: Tensor, targets: Tensor, loss: Tensor, threshold: float = 1e-3) -> Finding:
-    """Find out whether a softmax is compared with targets (B, C) that are no distributions: rows must sum to 1."""
+def check_target_distribution(
+    output: Tensor, targets: Tensor, loss: Tensor, threshold: float = 1e-3, *, compared: bool = False
+) -> Finding:
+    """Find out whether a softmax is compared with targets (B, C) that are no distributions: rows must sum to 1.
+
+    `compared` says that the loss is at rest where outputs are the targets, and then outputs may be the softmax.
+    """
     softmax = any(kind(node) == "LogSoftmax" for node in nodes(loss.grad_fn, past_layers=False))
+    last = source(output.grad_fn)
+    softmax = softmax or (compared and last is not None and kind(last) == "Softmax")
     fits = softmax and targets.is_floating_point() and targets.dim() == 2 and targets.shape == output.shape
     fits = fits and targets.shape[1] > 1 and bool((targets >= 0).all())
     off = float((targets.double().sum(dim=1) - 1).abs().max()) if fits else 0.0
@@ -154,11 +170,11 @@ def check_ignored_class(loss_fn: LossFunction, output: Tensor, targets: Tensor) 
 
     Outputs are (B, C), targets (B,); -100 is meant to be ignored.
     """
-    leaf = output.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(loss_fn(leaf, targets).sum(), leaf)
-    silent = (gradient == 0).all(dim=1)
+    silent = _is_silent(loss_fn, output, targets)
     classes = torch.unique(targets[targets != -100])
-    ignored = [int(one) for one in classes if bool(silent[targets == one].all())]
+    quiet = [int(one) for one in classes if bool(silent[targets == one].all())]
+    # where a loss takes the hardest example, or any one, a batch of that class alone has a gradient
+    ignored = [one for one in quiet if bool(_is_silent(loss_fn, output, torch.full_like(targets, one)).all())]
     return Finding(
         name="ignored_class",
         trouble=0 < len(ignored) < len(classes),
@@ -167,6 +183,13 @@ def check_ignored_class(loss_fn: LossFunction, output: Tensor, targets: Tensor) 
         relation=f"every class must count in the loss: {ignored} do not",
         advice="look at ignore_index, at class weights of 0, and at masks",
     )
+
+
+def _is_silent(loss_fn: LossFunction, output: Tensor, targets: Tensor) -> Tensor:
+    """Return for which examples (N,) the loss has no gradient, or no finite one, as a mean over nothing has."""
+    leaf = output.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss_fn(leaf, targets).sum(), leaf)
+    return ((gradient == 0) | ~gradient.isfinite()).all(dim=1)
 
 
 def check_initial_outputs(output: Tensor, targets: Tensor, loss: float, threshold: float = 10.0) -> Finding:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from goldmark.case import Finding
-from goldmark.checks._structures import call, first_tensor, rows, size_of
+from goldmark.checks._graph import kind, source
+from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of
 
 DROPOUT_FUNCTIONS = frozenset(
     ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "feature_dropout")
@@ -109,27 +110,36 @@ def check_dropout_on_output(output: Tensor, dropped: Tensor) -> Finding:
     )
 
 
-def check_batch_mixing(model: nn.Module, inputs: Any, threshold: float = 1e-3) -> Finding:
+def check_batchnorm_on_output(output: Tensor) -> Finding:
+    """Find out whether numbers (N,) that are compared with their targets come from BatchNorm as they are."""
+    last = source(output.grad_fn)
+    normalised = last is not None and kind(last).endswith("BatchNorm")
+    return Finding(
+        name="batchnorm_on_output",
+        trouble=normalised,
+        numbers={"normalised": float(normalised)},
+        threshold=0.0,
+        relation="the mean of a prediction over a batch must be free to follow that of the targets",
+        advice="end a regression with a linear layer, and put BatchNorm before it",
+    )
+
+
+def check_batch_mixing(model: nn.Module, inputs: Any, threshold: float = 1e-3, *, both_halves: bool = True) -> Finding:
     """Find out whether the output of an example in eval mode depends on the other examples of its batch.
 
-    The first half of a batch alone must give the first half of the outputs, in units of their spread. Normalisation
+    Each half of a batch alone, or the first where the rows may be one series, in which what comes later depends on
+    what comes before, must give its half of the outputs, in units of their spread. Normalisation
     layers that use the batch in eval mode by choice (track_running_stats=False) make it pass, and so do a model that
     draws at random and one whose second dimension is the one that examples lie along.
     """
-    half = size_of(inputs) // 2
+    size = size_of(inputs)
+    half = size // 2
     whole, again = first_tensor(call(model, inputs)), first_tensor(call(model, inputs))
-    alone = first_tensor(call(model, rows(inputs, slice(0, half))))
-    if (
-        whole is None
-        or again is None
-        or alone is None
-        or half < 1
-        or len(whole) != size_of(inputs)
-        or len(alone) != half
-    ):
+    if whole is None or again is None or half < 1 or len(whole) != size:
         raise ValueError("outputs have no row for each example")
     spread = float(whole.double().std(correction=0)) + 1e-6
-    change = float((whole[:half] - alone).abs().max()) / spread if whole[:half].shape == alone.shape else 0.0
+    parts = [slice(0, half), slice(half, size)][: 1 + both_halves]
+    change = max(_change_alone(model, inputs, whole, part) for part in parts) / spread
     drawn = not torch.equal(whole, again)  # at random: no two passes compare
     by_choice = any(isinstance(module, BATCHNORM) and module.running_mean is None for module in model.modules())
     return Finding(
@@ -142,18 +152,33 @@ def check_batch_mixing(model: nn.Module, inputs: Any, threshold: float = 1e-3) -
     )
 
 
+def _change_alone(model: nn.Module, inputs: Any, whole: Tensor, part: slice) -> float:
+    """Return by how much the outputs of some examples change when they are alone; 0 where their shape does."""
+    alone = first_tensor(call(model, rows(inputs, part)))
+    if alone is None or len(alone) != len(whole[part]):
+        raise ValueError("outputs have no row for each example")
+    return float((whole[part] - alone).abs().max()) if whole[part].shape == alone.shape else 0.0
+
+
 def _second_is_batch(model: nn.Module, inputs: Any, whole: Tensor) -> bool:
     first = first_tensor(inputs)
-    if first is None or first.dim() < 2 or whole.dim() < 2 or whole.shape[1] != first.shape[1] or first.shape[1] < 2:
+    if first is None or first.dim() < 2 or first.shape[1] < 2 or first.shape[1] not in whole.shape[1:]:
         return False
-    half = first.shape[1] // 2
+    size, half = first.shape[1], first.shape[1] // 2
+    dim = next(dim for dim in range(1, whole.dim()) if whole.shape[dim] == size)
+
+    def narrowed(tensor: Tensor) -> Tensor:
+        if tensor.dim() > 1 and tensor.shape[1] == size:
+            return tensor[:, :half]
+        return tensor[:half] if tensor.dim() == 1 and len(tensor) == size else tensor
+
     try:
-        alone = first_tensor(model(first[:, :half]))
+        alone = first_tensor(call(model, map_tensors(narrowed, inputs)))
     except (RuntimeError, ValueError, IndexError, TypeError):
         return False
-    if alone is None or alone.shape != whole[:, :half].shape:
+    if alone is None or alone.shape != whole.narrow(dim, 0, half).shape:
         return False
-    return bool(torch.allclose(alone, whole[:, :half], rtol=1e-3, atol=1e-5))
+    return bool(torch.allclose(alone, whole.narrow(dim, 0, half), rtol=1e-3, atol=1e-5))
 
 
 def check_eval_mode_left_on(model: nn.Module) -> Finding:

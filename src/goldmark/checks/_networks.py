@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -131,9 +131,17 @@ def _kept(module: nn.Module) -> Iterable[tuple[str, Tensor]]:
         if name in ("_parameters", "_modules", "_buffers"):
             continue
         yield from ((name, tensor) for tensor in tensors_of(value))
-        held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-        inner = [one for one in held if isinstance(one, nn.Module)]
+        inner = _modules_in(value) if isinstance(value, dict | list | tuple) else ()
         yield from ((f"{name}.{sub}", tensor) for one in inner for sub, tensor in one.named_parameters())
+
+
+def _modules_in(value: Any, depth: int = 3) -> Iterator[nn.Module]:
+    """Yield the modules in lists and dicts, and in those that these hold."""
+    if isinstance(value, nn.Module):
+        yield value
+    elif depth and isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _modules_in(item, depth - 1)
 
 
 def check_symmetric_units(gradients: Mapping[str, tuple[Tensor, Tensor]]) -> Finding:

@@ -13,6 +13,7 @@ from goldmark.case import Finding
 from goldmark.checks._graph import LAYERS, Node, kind, nodes, shape_of, source, sources
 
 _LOGIT_LOSSES = ("LogSoftmax", "BinaryCrossEntropyWithLogits")
+_CROSS_ENTROPIES = ("BinaryCrossEntropy", "BinaryCrossEntropyWithLogits")
 _SQUASHED = ("Softmax", "Sigmoid", "Relu", "LogSigmoid")
 _UNNORMALISED = ("Addmm", "Mm", "Bmm", "Convolution", "Softmax", "Sigmoid", "Relu", "Tanh", "UnsafeView")
 _LAYERS = ("Addmm", "Mm", "Bmm", "Convolution")
@@ -32,10 +33,12 @@ def check_normalized_outputs(loss: Tensor) -> Finding:
 
     Softmax, sigmoid, ReLU or the exponential of a log-softmax directly before a softmax or before a loss on logits;
     anything but log-probabilities before a negative log-likelihood or as the first argument of a Kullback-Leibler
-    divergence. Log-softmax twice is harmless, as it is idempotent; before binary cross-entropy on logits it is not.
+    divergence; outputs in the place of a binary cross-entropy's targets. Log-softmax twice is harmless, as it is
+    idempotent; before binary cross-entropy on logits it is not.
     """
     pairs = [pair for node in nodes(loss.grad_fn, past_layers=False) for pair in _wrong_pairs(node)]
     pairs += [(name, "kl_div") for name in _given_to_divergences(loss)]
+    pairs += [("the targets", name) for name in _given_as_targets(loss)]
     names = " before ".join(pairs[0]) if pairs else ""
     return Finding(
         name="normalized_outputs",
@@ -60,6 +63,13 @@ def _wrong_pairs(node: Node) -> list[tuple[str, str]]:
         unbounded = {*LAYERS, "Relu", "Tanh", "LogSoftmax", "LogSigmoid"}
         return [(other, name) for other in map(kind, map(_before_clamp, sources(node)[:1])) if other in unbounded]
     return []
+
+
+def _given_as_targets(loss: Tensor) -> list[str]:
+    """Return the binary cross-entropies that get outputs as targets alone, where no other gets them as outputs."""
+    crosses = [node for node in nodes(loss.grad_fn, past_layers=False) if kind(node) in _CROSS_ENTROPIES]
+    swapped = [node for node in crosses if len(node.next_functions) > 1 and node.next_functions[0][0] is None]
+    return [kind(node) for node in swapped if len(swapped) == len(crosses)]
 
 
 def _before_clamp(node: Node) -> Node:

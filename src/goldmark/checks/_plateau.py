@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from collections.abc import Sequence
 
 from goldmark.case import Finding
 
-Note = Callable[[Any, float], None]  # takes a scheduler and a metric that it was given
-_LISTENERS: list[Note] = []
-_TORCH: list[Callable[..., None]] = []  # torch's own method, while it is replaced
 _MOST_COUNTED = 10_000  # examples of which a share may be one
-
-
-def listen_to_metrics(note: Note) -> None:
-    """Call `note` with every metric that a schedule on a plateau is given; the first replaces torch's method."""
-    if not _LISTENERS:
-        _TORCH.append(ReduceLROnPlateau.step)
-        ReduceLROnPlateau.step = _heard  # type: ignore[method-assign]
-    _LISTENERS.append(note)
-
-
-def stop_listening_to_metrics(note: Note) -> None:
-    """Call `note` no more; the last puts torch's method back."""
-    if note in _LISTENERS:
-        _LISTENERS.remove(note)
-        if not _LISTENERS:
-            ReduceLROnPlateau.step = _TORCH.pop()  # type: ignore[method-assign]
-
-
-def _heard(self: ReduceLROnPlateau, metrics: Any, *arguments: Any, **keywords: Any) -> None:
-    for note in tuple(_LISTENERS):
-        note(self, float(metrics))
-    _TORCH[-1](self, metrics, *arguments, **keywords)
 
 
 def check_plateau_mode(mode: str, metrics: Sequence[float], losses: Sequence[float], fewest: int = 4) -> Finding:

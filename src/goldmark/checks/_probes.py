@@ -155,11 +155,28 @@ def _are_places(half: Half) -> bool:
     return len(targets) > 1 and all(torch.equal(one, targets[0][: len(one)]) for one in targets)
 
 
+def _ignored_labels(look: Look) -> Tensor:
+    """Return the labels outside the classes that the loss leaves out, as it does -100."""
+    ignored = [torch.tensor([-100])]
+    for place, output, target in pairs(look.first.output, look.first.targets):
+        if _losses.is_classes(output, target):
+            ignored.append(target[unread(look, place, output, target)].cpu())
+    return torch.cat(ignored)
+
+
+def _with_label(inputs: Tensor, labels: Tensor, ignored: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the examples that have a label; all, where targets are no class indices (N,)."""
+    if labels.is_floating_point() or labels.dim() != 1 or len(labels) != len(inputs):
+        return inputs, labels
+    kept = ~torch.isin(labels, ignored.to(labels.device))
+    return inputs[kept], labels[kept]
+
+
 def _labels_independent(look: Look) -> Finding | None:
     if look.val is None or not look.reads_targets or _are_places(look.train):
         return None
-    (inputs, labels), (val_inputs, val_labels) = [(half.inputs(), half.targets()) for half in (look.train, look.val)]
-    halves = ((inputs, labels), (val_inputs, val_labels))
+    halves = [_with_label(half.inputs(), half.targets(), _ignored_labels(look)) for half in (look.train, look.val)]
+    (inputs, labels), (val_inputs, val_labels) = halves
     fits = all(x.is_floating_point() and len(x) == len(y) and y.numel() == len(y) and len(y) > 1 for x, y in halves)
     if not fits or not all(bool(y.isfinite().all()) for _, y in halves):
         return None
@@ -211,8 +228,10 @@ def _batch_mixing(look: Look) -> Finding | None:
     if inputs is None or targets is None or size_of(inputs) < 4 or targets.dim() == 0 or len(inputs) != len(targets):
         return None
     look.model.eval()
+    recurrent = [(m, x) for m, x in look.first.first_input.items() if isinstance(m, nn.RNNBase)]
+    both_halves = any(x.dim() == 3 and x.shape[0 if m.batch_first else 1] > 1 for m, x in recurrent)
     with torch.no_grad():
-        return _modes.check_batch_mixing(look.model, look.first.inputs)
+        return _modes.check_batch_mixing(look.model, look.first.inputs, both_halves=both_halves)
 
 
 def _sharing(look: Look) -> Iterator[Finding]:

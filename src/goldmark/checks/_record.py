@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 
 from goldmark.case import Finding
 from goldmark.checks._modes import check_statistics_gap, initial_weight
+from goldmark.checks._replay import Roots
 from goldmark.checks._samples import Sample, Step
 from goldmark.checks._schedulers import schedule_state, steps_of
-from goldmark.checks._steps import check_stale_gradients
+from goldmark.checks._steps import check_lost_micro_batches, check_stale_gradients
 
 _SETTLED = 30  # steps after which running statistics with the usual momentum of 0.1 are those of the data
 _GAP, _EARLY_GAP = 1.0, 0.25  # of running statistics; the second where they are still those of the start
@@ -30,6 +32,7 @@ class Record:
     declared_frozen: tuple[str, ...] = ()  # to a preflight of the same model
     n_batches: int = 1  # unlike ones that such a preflight has read
     alone: bool = True  # no other model is watched at the same time
+    forward_passes: int = 0  # with gradients
     backward_passes: int = 0
     steps: int = 0
     since_step: int = 0  # backward passes
@@ -50,6 +53,13 @@ class Record:
     stepped: dict[nn.Parameter, Tensor] = field(default_factory=dict)  # followed gradients as the last step had them
     repeated: list[bool] = field(default_factory=list)  # by step: whether those were the same, and nothing had come in
     notes: list[str] = field(default_factory=list)  # what did not fit this program
+    roots: Roots = field(default_factory=Roots)  # of backward passes
+    lost: list[Finding] = field(default_factory=list)  # of accumulated steps
+    asleep: int = 0  # backward passes in eval mode since one in training mode
+    mode: Finding | None = None  # of the first of them
+    rates: list[float] = field(default_factory=list)  # of all groups, at the start
+    foreign: dict[Any, list[float]] = field(default_factory=dict)  # schedules of other optimizers: rates at the start
+    strangers: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)  # other optimizers that took a step
     resumed: tuple[int, int] | None = None  # steps of scheduler and optimizer at the start
 
     def begin(self, model: nn.Module, optimizers: tuple[torch.optim.Optimizer, ...], most: int) -> None:
@@ -59,6 +69,7 @@ class Record:
             room -= tensor.numel()
             if room >= 0:
                 self.start[name] = tensor.detach().clone()
+        self.rates = [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
         done = max((steps_of(optimizer) for optimizer in optimizers), default=0)
         if done:
             self.resumed = schedule_state(optimizers, done)
@@ -69,6 +80,15 @@ class Record:
             recent = [gradient for before, gradient in gradients[-_MOST_FOLLOWED:] if before == others]
             if recent and parameter.grad is not None and not parameter.grad.is_sparse:
                 self.stale.append((self.steps, check_stale_gradients(recent, parameter.grad.detach())))
+
+    def note_lost(self, others: int) -> None:
+        """Compare `.grad` of the followed parameters with all micro-batches, as the step is about to be taken."""
+        if not self.since_step == self.accumulate > 1:
+            return
+        for parameter, gradients in self.incoming.items():
+            recent = [gradient for before, gradient in gradients if before == others]
+            if len(recent) == len(gradients) == self.accumulate and parameter.grad is not None:
+                self.lost.append(check_lost_micro_batches(recent, parameter.grad.detach()))
 
     def note_zeroed(self) -> None:
         """Note whether gradients that had come in are gone where the step is about to be taken."""

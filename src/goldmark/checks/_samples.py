@@ -12,7 +12,7 @@ from torch.autograd.function import BackwardCFunction
 from torch.nn import functional
 
 from goldmark.case import Finding
-from goldmark.checks import _data, _losses, _modes, _networks, _outputs
+from goldmark.checks import _data, _examples, _losses, _networks, _outputs
 from goldmark.checks._graph import LAYERS, kind, leaves, nodes
 from goldmark.checks._pairs import pairs
 from goldmark.checks._scale import check_target_scale
@@ -34,7 +34,8 @@ class Sample:
     known: dict[str, float] = field(default_factory=dict)  # losses that torch gives for output and targets
     findings: list[Finding] = field(default_factory=list)  # of what only lives as long as the graph
     norm: float = 0.0  # of all gradients, before any clipping that comes later
-    mode: Finding  # whether the model was in eval mode
+    lone_place: int | None = None  # of the one example whose loss it was
+    n_compared: int = 0  # examples
     batch_key: int | None = None
     batch_size: int = 0
     n_targets: int | None = None  # that count, where the loss is their mean
@@ -57,11 +58,12 @@ class Step:
 
 def take_sample(model: nn.Module, batch: Any, output: Any, loss: Any, terms: Mapping[str, Any], step: int) -> Sample:
     """Return what can be read from a backward pass that has just ended."""
-    sample = Sample(step=step, mode=_modes.check_eval_mode_left_on(model))
+    sample = Sample(step=step)
     sample.norm = gradient_norm(model.parameters())
     inputs, targets = batch if isinstance(batch, tuple | list) and len(batch) == 2 else (batch, None)
     if isinstance(loss, Tensor):
         _note_loss(sample, output, targets, loss, terms)
+        _note_lone_example(sample, inputs, output, targets)
     if batch is not None:
         _note_batch(sample, inputs, targets)
     _note_gradients(sample, model, loss)
@@ -92,6 +94,17 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
         name = _losses.matching_loss(sample.loss, sample.known)
         if name is not None and len(out) == len(target):
             sample.answers = (name, out.detach()[:_MOST_ROWS].cpu(), target[:_MOST_ROWS].cpu())
+
+
+def _note_lone_example(sample: Sample, inputs: Any, output: Any, targets: Any) -> None:
+    """Note whether a loss is that of one example, where the first dimension cannot be time, as in targets (T, B)."""
+    first = first_tensor(inputs)
+    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or first is None or sample.loss is None:
+        return
+    along = targets.dim() > 1 and first.dim() > 1 and targets.shape[:2] == first.shape[:2]
+    if not along and 0 < targets.dim() <= output.dim() and len(first) == len(targets):
+        sample.n_compared = len(targets)
+        sample.lone_place = _examples.lone_loss(sample.loss, output, targets)
 
 
 def _compared(sample: Sample, out: Tensor, target: Tensor, loss: Tensor) -> Iterator[Finding]:

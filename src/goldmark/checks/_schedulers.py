@@ -2,13 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from goldmark.checks._ownership import living
+from goldmark.case import Finding
+from goldmark.checks._ownership import living, owned
+
+Optimizer = torch.optim.Optimizer
+Note = Callable[[Any, "float | None"], None]  # takes a scheduler and the metric that it was given
+_LISTENERS: list[Note] = []
+_HEARD: tuple[Any, ...] = (LRScheduler, ReduceLROnPlateau)  # whose steps are heard; others call that of the first
+_TORCH: list[Callable[..., None]] = []  # torch's own methods, while they are replaced
+
+
+def listen_to_schedules(note: Note) -> None:
+    """Call `note` with every schedule that is stepped, and its metric or None; the first replaces torch's methods."""
+    if not _LISTENERS:
+        for kind in _HEARD:
+            _TORCH.append(kind.step)
+            kind.step = _heard(kind.step, with_metric=kind is ReduceLROnPlateau)
+    _LISTENERS.append(note)
+
+
+def stop_listening_to_schedules(note: Note) -> None:
+    """Call `note` no more; the last puts torch's methods back."""
+    if note in _LISTENERS:
+        _LISTENERS.remove(note)
+        if not _LISTENERS:
+            for kind, step in zip(_HEARD, _TORCH, strict=True):
+                kind.step = step
+            _TORCH.clear()
+
+
+def _heard(step: Callable[..., None], *, with_metric: bool) -> Callable[..., None]:
+    @functools.wraps(step)
+    def stepped(self: Any, *arguments: Any, **keywords: Any) -> None:
+        metric = (arguments[0] if arguments else keywords.get("metrics")) if with_metric else None
+        for note in tuple(_LISTENERS):
+            note(self, None if metric is None else float(metric))
+        step(self, *arguments, **keywords)
+
+    return stepped
 
 
 def schedulers_of(optimizers: Sequence[torch.optim.Optimizer]) -> list[Any]:
@@ -30,3 +68,55 @@ def schedule_state(optimizers: Sequence[torch.optim.Optimizer], done: int) -> tu
     """Return how many steps the schedule has taken, and the optimizer; None without a schedule."""
     taken = [int(scheduler.last_epoch) for scheduler in schedulers_of(optimizers) if hasattr(scheduler, "last_epoch")]
     return (max(taken), done) if taken else None
+
+
+def check_scheduled_optimizer(
+    optimizers: Sequence[Optimizer], before: Sequence[float], foreign: Mapping[Any, Sequence[float]], stepped: Any
+) -> Finding:
+    """Find out whether a schedule steers an optimizer that takes no step, in place of the one that owns its parameters.
+
+    `optimizers` are those that train, at the learning rates `before` when training began; `foreign` are schedules of
+    other optimizers that were stepped since, with the rates from then; `stepped` are all other optimizers that took
+    a step. Rates that are copied from such a schedule change, and pass.
+    """
+    rates = [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+    fixed = rates == [float(rate) for rate in before]
+    idle = [
+        scheduler
+        for scheduler, start in foreign.items()
+        if scheduler.optimizer not in stepped
+        and [group["lr"] for group in scheduler.optimizer.param_groups] != list(start)
+        and is_twin(scheduler.optimizer, optimizers)
+    ]
+    return Finding(
+        name="scheduled_optimizer",
+        trouble=fixed and bool(idle),
+        numbers={"schedules_of_idle_optimizers": float(len(idle))},
+        threshold=0.0,
+        relation="a schedule must steer the optimizer that takes the steps",
+        advice="build the scheduler from the optimizer that is stepped, after that is replaced or loaded",
+    )
+
+
+def check_idle_optimizer(
+    optimizers: Sequence[Optimizer], n_steps: int, n_backward: int, stepped: Collection[Any], fewest: int = 5
+) -> Finding:
+    """Find out whether an optimizer that should train takes no step, while another one steps its parameters."""
+    twins = [one for one in stepped if is_twin(one, optimizers)]
+    return Finding(
+        name="idle_optimizer",
+        trouble=n_steps == 0 and n_backward >= fewest and bool(twins),
+        numbers={"own_steps": float(n_steps), "backward_passes": float(n_backward), "others": float(len(twins))},
+        threshold=0.0,
+        relation="the optimizer that is watched must be the one that takes the steps",
+        advice="build the optimizer once, before the first epoch: a new one each epoch forgets its averages",
+    )
+
+
+def is_twin(optimizer: Optimizer, optimizers: Sequence[Optimizer]) -> bool:
+    """Tell whether all that an optimizer owns is owned by others, in groups of their own: it wraps none of them."""
+    others = owned(optimizers)
+    shared = {id(group) for one in optimizers for group in one.param_groups}
+    mine = owned([optimizer])
+    apart = all(id(group) not in shared for group in optimizer.param_groups)
+    return bool(mine) and apart and all(key in others for key in mine)

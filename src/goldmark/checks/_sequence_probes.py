@@ -31,10 +31,12 @@ def _forward(look: Look) -> Callable[[Tensor], Tensor]:
     return forward
 
 
-def _demand_steady(forward: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
-    """Raise `ValueError` for a model that answers unlike to equal inputs: it draws at random, or keeps a state."""
-    if not torch.equal(forward(inputs), forward(inputs)):
+def _steady(forward: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """Return outputs; raise `ValueError` for a model that answers unlike to equal inputs: it draws, or keeps a state."""
+    output = forward(inputs)
+    if not torch.equal(output, forward(inputs)):
         raise ValueError("the model answers unlike to equal inputs, in eval mode")
+    return output
 
 
 def _with_first(batch: Any, changed: Tensor) -> Any:
@@ -64,10 +66,13 @@ def future_leak(look: Look) -> Finding | None:
     if inputs is None or inputs.dim() < 2 or not (look.intent.causal or predicts_next):
         return None
     forward = _forward(look)
-    if forward(inputs).shape[:2] != inputs.shape[:2]:
+    output = _steady(forward, inputs)
+    if output.shape[:2] != inputs.shape[:2]:
         raise ValueError("outputs do not lie at the positions of the inputs")
-    _demand_steady(forward, inputs)
-    return _sequences.check_future_leak(forward, inputs)
+    finding = _sequences.check_future_leak(forward, inputs)
+    if finding.trouble and output.shape[1:] == (inputs.shape[1],) * 2:  # positions may lie along either
+        return _sequences.check_future_leak(lambda changed: forward(changed).transpose(1, 2), inputs)
+    return finding
 
 
 def target_lag(look: Look) -> Finding | None:
@@ -95,5 +100,5 @@ def padding(look: Look) -> Iterator[Finding]:
     row = int(lengths.argmin())
     length = min(int(lengths[row]), inputs.shape[1] - 1)
     example = inputs[row : row + 1, :length]
-    _demand_steady(_forward(look), example)
+    _steady(_forward(look), example)
     yield _sequences.check_padding_changes_output(_forward(look), example, pad_id, inputs.shape[1] - length)

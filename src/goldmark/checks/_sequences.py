@@ -80,7 +80,7 @@ def check_padding_changes_loss(loss_fn: LossFunction, output: Tensor, targets: T
     padded = targets == pad_id
     at_padding = float(gradient[padded].abs().max()) if bool(padded.any()) else 0.0
     elsewhere = float(gradient[~padded].abs().max()) if bool((~padded).any()) else 0.0
-    share = at_padding / elsewhere if elsewhere else 0.0
+    share = at_padding / max(at_padding, elsewhere) if at_padding else 0.0
     return Finding(
         name="padding_changes_loss",
         trouble=share > 1e-6,

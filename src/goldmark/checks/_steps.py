@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,25 @@ def _left_over(gradient: Tensor, total: Tensor) -> float:
     limit = float(gradient.abs().max())
     clipped = float((gradient - total.clamp(-limit, limit)).norm()) / size
     return min(scaled, clipped)
+
+
+def check_lost_micro_batches(incoming: Sequence[Tensor], gradient: Tensor, threshold: float = 1e-3) -> Finding:
+    """Find out whether a parameter's `.grad` holds only the last of the accumulated micro-batches, not their sum.
+
+    `incoming` are the gradients of all micro-batches of a step, oldest first; scaling and clipping leave directions.
+    """
+    threshold = max(threshold, 8 * torch.finfo(gradient.dtype).eps)
+    totals = list(itertools.accumulate(reversed(incoming)))
+    apart = [_left_over(gradient, total) for total in totals]
+    fewer = min(apart[:-1], default=1.0)
+    return Finding(
+        name="lost_micro_batches",
+        trouble=fewer <= threshold and apart[-1] > 10 * threshold,
+        numbers={"left_over_of_all": apart[-1], "left_over_of_the_last": fewer},
+        threshold=threshold,
+        relation="a step must be taken with the gradients of all accumulated micro-batches",
+        advice="call optimizer.zero_grad() once a step, not before every backward pass",
+    )
 
 
 def check_zeroed_gradients(n_zeroed: int, n_steps: int) -> Finding:

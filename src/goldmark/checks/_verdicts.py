@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from goldmark.case import Finding
 from goldmark.checks import _loaders, _losses, _modes, _networks, _ownership, _results, _steps
 from goldmark.checks._collapse import check_collapsed_output
+from goldmark.checks._examples import FEWEST_EXAMPLES, check_one_example_read
 from goldmark.checks._findings import Findings
 from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._record import Record
+from goldmark.checks._replay import check_replayed_graph
 from goldmark.checks._samples import Sample, answers_of, probabilities_of
-from goldmark.checks._schedulers import schedulers_of
+from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_optimizer, schedulers_of
 from goldmark.checks._shares import check_dominated_gradient
 from goldmark.checks._skill import check_no_skill
 from goldmark.checks._structures import UNFIT, reason
@@ -61,7 +63,9 @@ def _sampled(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterat
 def _gradients(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     later = [finding for step, finding in record.stale if step > 0]
     yield from _often(later)
+    yield from _often(record.lost)
     yield _steps.check_zeroed_gradients(*record.zeroed())
+    yield check_replayed_graph(record.roots.passed)
     yield _steps.check_repeated_steps(sum(record.repeated), len(record.repeated))
     if record.norms and record.samples:
         norms = [step.norm for step in record.norms]
@@ -128,16 +132,19 @@ def _frozen_moved(record: Record, model: nn.Module) -> Finding:
 
 def _values(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     values = torch.tensor(record.loss_values(), dtype=torch.float64)
+    compared = [sample for sample in record.samples if sample.n_compared >= FEWEST_EXAMPLES]
+    places = [sample.lone_place for sample in compared]
+    yield check_one_example_read(min((sample.n_compared for sample in compared), default=0), places)
+    forwards = record.forward_passes / max(record.backward_passes, 1)
     keys = {sample.batch_key for sample in record.samples if sample.batch_key is not None}
     yield _losses.check_zero_loss(values)
     yield _losses.check_constant_loss(values, len(keys))
-    yield _loaders.check_one_batch(len(keys), len(record.samples), record.n_batches)
+    yield _loaders.check_one_batch(len(keys), len(record.samples), record.n_batches, forwards)
 
 
 def _modes_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
-    modes = [sample.mode for sample in record.samples[-2:]]
-    if len(modes) == 2 and all(mode.trouble for mode in modes):
-        yield modes[-1]
+    if record.mode is not None and record.asleep >= 2:
+        yield record.mode
     was_training = [size for size in (sample.batch_size for sample in record.samples) if size]
     if model.training:
         yield _modes.check_batchnorm_of_one(model, was_training)
@@ -161,6 +168,9 @@ def _accumulation(record: Record, model: nn.Module, optimizers: Optimizers) -> I
 def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     if record.resumed is not None:
         yield _steps.check_schedule_restarted(*record.resumed)
+    own_steps = record.steps + len(record.norms)
+    yield check_scheduled_optimizer(optimizers, record.rates, record.foreign, record.strangers)
+    yield check_idle_optimizer(optimizers, own_steps, record.backward_passes, record.strangers)
     schedulers = schedulers_of(optimizers) if record.steps >= 8 else []
     started = [scheduler for scheduler in schedulers if getattr(scheduler, "last_epoch", 0) > 0]
     for scheduler in started or schedulers:  # of several, some may be meant to start later

@@ -13,12 +13,12 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from goldmark.checks._backward import BackwardCalls, listen, stop
 from goldmark.checks._findings import Findings
-from goldmark.checks._modes import BATCHNORM, batch_dependent
+from goldmark.checks._modes import BATCHNORM, batch_dependent, check_eval_mode_left_on
 from goldmark.checks._ownership import owned
-from goldmark.checks._plateau import listen_to_metrics, stop_listening_to_metrics
 from goldmark.checks._preflight import KNOWN, Known
 from goldmark.checks._record import Record
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
+from goldmark.checks._schedulers import listen_to_schedules, stop_listening_to_schedules
 from goldmark.checks._structures import UNFIT, first_tensor, reason
 from goldmark.checks._verdicts import judge
 
@@ -85,7 +85,7 @@ class Watch:
             *(_accumulate_hook(parameter, self._arrived) for parameter in self._followed),
         ]
         _ACTIVE.add(self)
-        listen_to_metrics(self._note_metric)
+        listen_to_schedules(self._note_schedule)
         self._arm()
         return self
 
@@ -94,7 +94,7 @@ class Watch:
         self._disarm()
         for handle in self._handles:
             handle.remove()
-        stop_listening_to_metrics(self._note_metric)
+        stop_listening_to_schedules(self._note_schedule)
         self._findings = self._judged()
         _ACTIVE.discard(self)
 
@@ -126,6 +126,9 @@ class Watch:
         record = self.record
         record.backward_passes += 1
         record.since_step += 1
+        record.asleep = 0 if self.model.training else record.asleep + 1
+        if record.asleep == 1:
+            record.mode = check_eval_mode_left_on(self.model)
         if isinstance(loss, Tensor):
             record.losses.append(loss.detach())
         self._uses_terms = self._uses_terms or bool(terms)
@@ -138,6 +141,8 @@ class Watch:
 
     def _sample(self, batch: Any, output: Any, loss: Tensor | None, terms: Mapping[str, Any]) -> None:
         sample = take_sample(self.model, batch, output, loss, terms, self.record.steps)
+        graph = [loss.grad_fn] if isinstance(loss, Tensor) else []
+        self.record.roots.note([*self._calls.nodes, *graph], self.record.steps)
         sample.root = self._calls.value()
         if self._calls.keeps_graph and isinstance(loss, Tensor) and terms:
             stop(self._calls)
@@ -172,7 +177,10 @@ class Watch:
 
     def _before_forward(self, module: nn.Module, inputs: Any) -> None:
         """Note passes without gradients in training mode, with layers that act otherwise in it."""
-        if torch.is_grad_enabled() or not module.training or self.record.steps == 0 or len(self.record.idle) >= 64:
+        if torch.is_grad_enabled():
+            self.record.forward_passes += 1
+            return
+        if not module.training or self.record.steps == 0 or len(self.record.idle) >= 64:
             return
         first = first_tensor(inputs)
         acting = batch_dependent(module.modules())
@@ -190,8 +198,7 @@ class Watch:
         self._armed.append(self.model.register_forward_hook(self._note_nothing))  # so that it is never empty
         compiled = type(self.model).__name__ == "OptimizedModule"  # its backward pass refuses to keep the graph
         self._calls.keeps_graph = self._uses_terms and not compiled
-        if self._calls.keeps_graph or self.record.accumulate > 1:
-            listen(self._calls)
+        listen(self._calls)
 
     def _disarm(self) -> None:
         for handle in self._armed:
@@ -200,10 +207,13 @@ class Watch:
         self._arriving.clear()
         stop(self._calls)
 
-    def _note_metric(self, scheduler: Any, metric: float) -> None:
+    def _note_schedule(self, scheduler: Any, metric: float | None) -> None:
         if any(scheduler.optimizer is own for own in self.optimizers):
-            heard = self.record.metrics.setdefault(scheduler, [])
-            heard.append((len(self.record.losses), metric))
+            if metric is not None:
+                heard = self.record.metrics.setdefault(scheduler, [])
+                heard.append((len(self.record.losses), metric))
+        elif isinstance(getattr(scheduler, "optimizer", None), Optimizer):
+            self.record.foreign.setdefault(scheduler, [group["lr"] for group in scheduler.optimizer.param_groups])
 
     def _note_nothing(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """Leave a pass as it is."""
@@ -222,6 +232,7 @@ class Watch:
         self.record.note_zeroed()
         if optimizer is self.optimizers[-1]:
             self.record.note_repeated(self._followed)
+            self.record.note_lost(self._others)
         matrices = [p for p in self.model.parameters() if p.dim() > 1 and p.requires_grad]
         self._before = [(p, _part(p).clone()) for p in _spread(matrices, _MOST_MATRICES)]
         self.record.norms.append(Step(norm=gradient_norm(self.model.parameters())))
@@ -244,6 +255,7 @@ class Watch:
     def _after_any_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
         if all(optimizer is not own for own in self.optimizers):
             self._others += 1
+            self.record.strangers.add(optimizer)
 
 
 def _unwatched() -> Watch:

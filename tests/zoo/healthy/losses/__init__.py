@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from zoo.healthy.losses import targets, terms
+from zoo.healthy.losses import reading, targets, terms
 
-__all__ = ["targets", "terms"]
+__all__ = ["reading", "targets", "terms"]

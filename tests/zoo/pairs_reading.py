@@ -1,0 +1,117 @@
+"""Pairs whose loss reads too little of a batch, or the wrong part of it: examples, positions, classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+from zoo.loops import batched, classes, classifier, look, mlp, numbers, pair, regressor, tokens
+
+
+class Reader(nn.Module):
+    """A recurrent model of tokens: logits (B, T, V) of every position, or (B, V) of the last one."""
+
+    def __init__(self, *, every=True, batch_first=True, classes=12):
+        super().__init__()
+        self.every, self.embedding = every, nn.Embedding(12, 16)
+        self.layer, self.head = nn.GRU(16, 16, batch_first=batch_first), nn.Linear(16, classes)
+
+    def forward(self, x):
+        """Logits."""
+        states, _ = self.layer(self.embedding(x))
+        return self.head(states if self.every else states[:, -1])
+
+
+def read(model, loss_fn, targets_of, *, length=13, intent=None):
+    """Look at a model of tokens (B, 12), whose targets `targets_of(tokens)` gives; `length` of 13 tokens are real."""
+    train, val = (tokens(n, seed=n) for n in (128, 64))
+    for half in (train, val):
+        half[:, length:] = 0
+    data = (batched(half[:, :-1], targets_of(half)) for half in (train, val))
+    return look(model, torch.optim.Adam(model.parameters(), lr=1e-2), *data, loss_fn, intent=intent)
+
+
+@pair("one_example_read")
+def the_last_example_alone(bug):
+    def loss_fn(output, targets):
+        return functional.mse_loss(output[-1], targets[-1]) if bug else functional.mse_loss(output, targets)
+
+    return regressor(mlp(8, 16, 1), loss_fn=loss_fn)
+
+
+@pair("one_example_read")
+def a_loss_that_a_loop_over_examples_replaces(bug):
+    def loss_fn(output, targets):
+        total = 0
+        for one, target in zip(output, targets, strict=True):
+            loss = functional.cross_entropy(one[None], target[None])
+            total = total + loss / len(output)
+        return loss if bug else total
+
+    return classifier(mlp(8, 16, 3), loss_fn=loss_fn, epochs=1)
+
+
+@pair("one_example_read")
+def the_first_example_alone_in_the_loop(bug):
+    model = mlp(8, 16, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        loss = functional.mse_loss(output[0], targets[0]) if bug else functional.mse_loss(output, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        optimizer.step()
+
+    return look(model, optimizer, batched(*numbers()), batched(*numbers(64, seed=1)), functional.mse_loss, step=step)
+
+
+@pair("scattered_targets")
+def logits_viewed_where_they_should_be_transposed(bug):
+    def loss_fn(output, targets):
+        n, length, n_classes = output.shape
+        return functional.cross_entropy(output.view(n, n_classes, length) if bug else output.transpose(1, 2), targets)
+
+    return read(Reader(classes=15), loss_fn, lambda text: text[:, 1:])
+
+
+@pair("scattered_targets")
+def as_many_positions_as_classes(bug):
+    def loss_fn(output, targets):
+        return functional.cross_entropy(output if bug else output.transpose(1, 2), targets)
+
+    return read(Reader(), loss_fn, lambda text: text[:, 1:])
+
+
+@pair("padding_changes_loss")
+def a_mask_that_is_turned_around(bug):
+    def loss_fn(output, targets):
+        counted = (targets == 0 if bug else targets != 0).float()
+        losses = functional.cross_entropy(output.transpose(1, 2), targets, reduction="none")
+        return (losses * counted).sum() / counted.sum()
+
+    return read(Reader(), loss_fn, lambda text: text[:, 1:], length=9, intent={"pad_id": 0})
+
+
+@pair("batch_mixing")
+def time_taken_for_examples(bug):
+    model = Reader(every=False, batch_first=not bug, classes=3)
+    return read(model, functional.cross_entropy, lambda text: text[:, -2] % 3)
+
+
+@pair("normalized_outputs")
+def outputs_and_targets_swapped(bug):
+    def loss_fn(output, targets):
+        first, second = (targets, output) if bug else (output, targets)
+        return functional.binary_cross_entropy(first, second)
+
+    halves = [batched(x, (y == 0).float()[:, None] * 0.8 + 0.1) for x, y in (classes(), classes(64, seed=1))]
+    return regressor(mlp(8, 16, 1, last=nn.Sigmoid()), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@pair("target_distribution")
+def softmax_of_labels_that_do_not_exclude_each_other(bug):
+    halves = [batched(x, (x[:, :3] > 0).float()) for x, _ in (classes(), classes(64, seed=1))]
+    model = mlp(8, 16, 3, last=nn.Softmax(dim=1) if bug else nn.Sigmoid())
+    return regressor(model, train=halves[0], val=halves[1], loss_fn=functional.binary_cross_entropy)
