@@ -225,8 +225,18 @@ def a_schedule_that_is_never_stepped(bug):
     return look(model, optimizer, *data, functional.cross_entropy, end=end, epochs=4)
 
 
+@pair("idle_optimizer")
+def the_last_of_two_optimizers_is_never_stepped(bug):
+    return two_optimizers(lambda first, last: first.step() if bug else (first.step(), last.step()))
+
+
 @pair("stuck_parameters")
 def one_of_two_optimizers_is_never_stepped(bug):
+    return two_optimizers(lambda first, last: last.step() if bug else (first.step(), last.step()))
+
+
+def two_optimizers(take_steps):
+    """Look at a classifier with an optimizer for each layer."""
     from goldmark import watch
 
     model = mlp(8, 16, 3)
@@ -240,9 +250,7 @@ def one_of_two_optimizers_is_never_stepped(bug):
             last.zero_grad()
             loss.backward()
             watcher.after_backward((inputs, targets), output, loss)
-            if not bug:
-                first.step()
-            last.step()
+            take_steps(first, last)
     return list(watcher.findings.names)
 
 

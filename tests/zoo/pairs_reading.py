@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 from zoo.loops import batched, classes, classifier, look, mlp, numbers, pair, regressor, tokens
 
 
@@ -98,6 +99,69 @@ def a_mask_that_is_turned_around(bug):
 def time_taken_for_examples(bug):
     model = Reader(every=False, batch_first=not bug, classes=3)
     return read(model, functional.cross_entropy, lambda text: text[:, -2] % 3)
+
+
+@pair("batch_mixing")
+def places_in_the_batch_taken_for_places_in_time(bug):
+    class Placed(nn.Module):
+        """Tokens with a table of positions, which is read along the batch, or along time."""
+
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.head = nn.Embedding(12, 16), nn.Linear(16, 3)
+            self.register_buffer("table", torch.randn(64, 16))
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            places = self.table[: len(x), None] if bug else self.table[: x.shape[1]]
+            return self.head((self.embedding(x) + places).relu().mean(1))
+
+    return read(Placed(), functional.cross_entropy, lambda text: text[:, -2] % 3)
+
+
+@pair("padding_changes_output")
+def a_mask_of_attention_that_is_turned_around(bug):
+    class Attending(nn.Module):
+        """A layer of attention over tokens of which some are padding, and their mean."""
+
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.head = nn.Embedding(12, 16), nn.Linear(16, 3)
+            self.layer = nn.TransformerEncoderLayer(16, 2, 32, 0.0, batch_first=True)
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            real = x != 0
+            states = self.layer(self.embedding(x), src_key_padding_mask=real if bug else ~real)
+            return self.head((states * real[..., None]).sum(1) / real.sum(1, keepdim=True))
+
+    return read(Attending(), functional.cross_entropy, lambda text: text[:, 1] % 3, length=9, intent={"pad_id": 0})
+
+
+@pair("carried_state")
+def a_state_that_shuffled_sequences_inherit(bug):
+    class Stateful(Reader):
+        """The same with a state that is kept, or begun anew."""
+
+        state = None
+
+        def forward(self, x):
+            """Logits (B, 3) of the last position."""
+            states, after = self.layer(self.embedding(x), self.state)
+            self.state = after.detach() if bug else None
+            return self.head(states[:, -1])
+
+    text, model = tokens(), Stateful(classes=3)
+    train = DataLoader(TensorDataset(text[:, :-1], text[:, -2] % 3), batch_size=32, shuffle=True)
+    return look(model, torch.optim.Adam(model.parameters(), lr=1e-2), train, None, functional.cross_entropy)
+
+
+@pair("normalized_outputs")
+def log_softmax_over_time(bug):
+    def loss_fn(output, targets):
+        return functional.nll_loss(output.log_softmax(1 if bug else 2).flatten(0, 1), targets.flatten())
+
+    return read(Reader(), loss_fn, lambda text: text[:, 1:])
 
 
 @pair("normalized_outputs")

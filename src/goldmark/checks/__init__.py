@@ -7,6 +7,7 @@ from goldmark.checks._averages import check_uneven_batches
 from goldmark.checks._balance import check_unbalanced_weight
 from goldmark.checks._bar import check_low_bar
 from goldmark.checks._bypass import check_code_bypassed
+from goldmark.checks._carried import check_carried_state
 from goldmark.checks._collapse import check_collapsed_output, spread_ratio
 from goldmark.checks._data import (
     check_constant_inputs,
@@ -170,6 +171,7 @@ __all__ = [
     "check_batchnorm_of_one",
     "check_batchnorm_on_output",
     "check_broadcast_loss",
+    "check_carried_state",
     "check_clipped_targets",
     "check_code_bypassed",
     "check_code_ignored",

@@ -71,6 +71,11 @@ def shape_of(node: Node) -> tuple[int, ...] | None:
     return tuple(metadata[0].shape) if metadata else None
 
 
+def signed(dim: int) -> int:
+    """Return a dimension as it was given: torch saves negative ones modulo 2^64."""
+    return dim - 2**64 if dim >= 2**63 else dim
+
+
 def adds_constant(loss: Tensor) -> bool:
     """Tell whether a loss is a sum of terms of which at least one has no gradient."""
     waiting = [loss.grad_fn]

@@ -34,6 +34,11 @@ def shuffles(loader: Any) -> bool:
     return isinstance(sampler, RandomSampler)
 
 
+def draws_examples(loader: Any, n_rows: int) -> bool:
+    """Tell whether the rows of a loader's batches are examples that it drew at random: no series, and none goes on."""
+    return shuffles(loader) and (loader.batch_size or 0) >= n_rows > 1
+
+
 def check_one_batch(n_unlike: int, n_samples: int, n_known: int, forwards: float = 1.0) -> Finding:
     """Find out whether training sees one batch again and again, of several that there are.
 

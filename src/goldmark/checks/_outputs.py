@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
-from goldmark.checks._graph import LAYERS, Node, kind, nodes, shape_of, source, sources
+from goldmark.checks._graph import LAYERS, Node, kind, nodes, shape_of, signed, source, sources
 
 _LOGIT_LOSSES = ("LogSoftmax", "BinaryCrossEntropyWithLogits")
 _CROSS_ENTROPIES = ("BinaryCrossEntropy", "BinaryCrossEntropyWithLogits")
 _SQUASHED = ("Softmax", "Sigmoid", "Relu", "LogSigmoid")
 _UNNORMALISED = ("Addmm", "Mm", "Bmm", "Convolution", "Softmax", "Sigmoid", "Relu", "Tanh", "UnsafeView")
 _LAYERS = ("Addmm", "Mm", "Bmm", "Convolution")
+_VIEWS = ("View", "UnsafeView", "ReshapeAlias", "Reshape", "Unsqueeze", "Squeeze")
 _REDUCING = ("Sum", "Mean", "Div", "Mul", "Add")
 _RANGES = {
     "Sigmoid": (0.0, 1.0),
@@ -58,11 +59,28 @@ def _wrong_pairs(node: Node) -> list[tuple[str, str]]:
         wrong = [other for other in below if other in squashed and not (name == "Softmax" and other == "Relu")]
         return [(other, name) for other in wrong if not (name == "Softmax" and other == "Sigmoid")]
     if name in ("NllLoss", "NllLoss2D"):
-        return [(other, name) for other in below if other in _UNNORMALISED]
+        across = [("log-softmax over another dimension than the classes", name)] if _is_across(node) else []
+        return [(other, name) for other in below if other in _UNNORMALISED] + across
     if name == "BinaryCrossEntropy":
         unbounded = {*LAYERS, "Relu", "Tanh", "LogSoftmax", "LogSigmoid"}
         return [(other, name) for other in map(kind, map(_before_clamp, sources(node)[:1])) if other in unbounded]
     return []
+
+
+def _is_across(node: Node) -> bool:
+    """Tell whether a likelihood (N, C, ...) is given a log-softmax over another dimension than the classes.
+
+    Between the two may lie views: of (N, T, C) as (N T, C), or of (N, C, T) as (N, C, 1, T).
+    """
+    given = below = node.next_functions[0][0]
+    while below is not None and kind(below) in _VIEWS:
+        below = below.next_functions[0][0]
+    if below is None or kind(below) != "LogSoftmax":
+        return False
+    shape, own = shape_of(given) or (), shape_of(below) or ()
+    classes = 1 if len(shape) > 2 or own == shape else len(own) - 1
+    fits = len(shape) > 1 and len(own) > 1 and own[classes] == shape[1] > 1
+    return fits and signed(below._saved_dim) % len(own) != classes  # noqa: SLF001
 
 
 def _given_as_targets(loss: Tensor) -> list[str]:
@@ -148,7 +166,7 @@ def _softmax_width(node: Node) -> int | None:
     shape, dim = shape_of(node), getattr(node, "_saved_dim", None)
     if shape is None or dim is None or not shape:
         return None
-    dim = dim - 2**64 if dim >= 2**63 else dim
+    dim = signed(dim)
     return shape[dim] if -len(shape) <= dim < len(shape) else None
 
 

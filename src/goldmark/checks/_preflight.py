@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from goldmark.case import Finding
 from goldmark.checks._findings import Findings
+from goldmark.checks._loaders import draws_examples
 from goldmark.checks._losses import LossFunction
 from goldmark.checks._networks import Tie
 from goldmark.checks._pairs import reads_targets
@@ -41,6 +42,7 @@ class Known:
 
     frozen: tuple[str, ...] = ()
     n_batches: int = 1  # unlike ones, of those that were kept
+    shuffled: torch.Size | None = None  # the shape of an example, where a loader draws batches of them at random
 
 
 KNOWN: weakref.WeakKeyDictionary[nn.Module, Known] = weakref.WeakKeyDictionary()
@@ -134,7 +136,9 @@ def _look(
 
     train = read_half(halves[0])
     unlike = {int(row_keys(inputs).sum()) for inputs, _ in train.batches if size_of(inputs)}
-    KNOWN[model] = Known(frozen=intent.frozen, n_batches=max(len(unlike), 1))
+    rows_of = first_tensor(train.batches[0][0])
+    shuffled = rows_of.shape[1:] if rows_of is not None and draws_examples(halves[0], len(rows_of)) else None
+    KNOWN[model] = Known(frozen=intent.frozen, n_batches=max(len(unlike), 1), shuffled=shuffled)
     val = None if halves[1] is None or halves[1] is halves[0] else read_half(halves[1])
     passes = tuple(_pass_of(model, batch, loss_fn) for batch in train.batches[:2])
     look = Look(

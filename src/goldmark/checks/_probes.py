@@ -228,10 +228,21 @@ def _batch_mixing(look: Look) -> Finding | None:
     if inputs is None or targets is None or size_of(inputs) < 4 or targets.dim() == 0 or len(inputs) != len(targets):
         return None
     look.model.eval()
-    recurrent = [(m, x) for m, x in look.first.first_input.items() if isinstance(m, nn.RNNBase)]
-    both_halves = any(x.dim() == 3 and x.shape[0 if m.batch_first else 1] > 1 for m, x in recurrent)
     with torch.no_grad():
-        return _modes.check_batch_mixing(look.model, look.first.inputs, both_halves=both_halves)
+        return _modes.check_batch_mixing(look.model, look.first.inputs, both_halves=not _may_be_series(look, inputs))
+
+
+def _may_be_series(look: Look, inputs: Tensor) -> bool:
+    """Tell whether the rows of a batch may follow each other in time: not where they were shuffled into a batch.
+
+    Otherwise a recurrent layer tells, which gets several sequences or one, and rows that are sequences themselves.
+    """
+    if _loaders.draws_examples(look.train_batches, len(inputs)):
+        return False
+    recurrent = [(m, x) for m, x in look.first.first_input.items() if isinstance(m, nn.RNNBase | nn.RNNCellBase)]
+    several = [x.dim() == 3 and x.shape[0 if getattr(m, "batch_first", True) else 1] > 1 for m, x in recurrent]
+    sequences = inputs.dim() == (3 if inputs.is_floating_point() else 2)
+    return not all(several) if recurrent else not sequences
 
 
 def _sharing(look: Look) -> Iterator[Finding]:

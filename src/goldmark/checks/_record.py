@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from goldmark.case import Finding
+from goldmark.checks._carried import States
 from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._replay import Roots
 from goldmark.checks._samples import Sample, Step
@@ -54,9 +55,11 @@ class Record:
     repeated: list[bool] = field(default_factory=list)  # by step: whether those were the same, and nothing had come in
     notes: list[str] = field(default_factory=list)  # what did not fit this program
     roots: Roots = field(default_factory=Roots)  # of backward passes
+    states: States = field(default_factory=States)  # of recurrent layers
     lost: list[Finding] = field(default_factory=list)  # of accumulated steps
     asleep: int = 0  # backward passes in eval mode since one in training mode
     mode: Finding | None = None  # of the first of them
+    own_steps: list[int] = field(default_factory=list)  # of each optimizer
     rates: list[float] = field(default_factory=list)  # of all groups, at the start
     foreign: dict[Any, list[float]] = field(default_factory=dict)  # schedules of other optimizers: rates at the start
     strangers: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)  # other optimizers that took a step
@@ -69,6 +72,7 @@ class Record:
             room -= tensor.numel()
             if room >= 0:
                 self.start[name] = tensor.detach().clone()
+        self.own_steps = [0] * len(optimizers)
         self.rates = [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
         done = max((steps_of(optimizer) for optimizer in optimizers), default=0)
         if done:

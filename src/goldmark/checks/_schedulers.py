@@ -99,17 +99,22 @@ def check_scheduled_optimizer(
 
 
 def check_idle_optimizer(
-    optimizers: Sequence[Optimizer], n_steps: int, n_backward: int, stepped: Collection[Any], fewest: int = 5
+    optimizers: Sequence[Optimizer], n_steps: Sequence[int], n_backward: int, stepped: Collection[Any], fewest: int = 16
 ) -> Finding:
-    """Find out whether an optimizer that should train takes no step, while another one steps its parameters."""
+    """Find out whether an optimizer takes no step in `fewest` backward passes, while others step.
+
+    `n_steps` are the steps of each of `optimizers`; `stepped` are all other optimizers that took a step, of which
+    those count that own nothing else than what is owned here.
+    """
     twins = [one for one in stepped if is_twin(one, optimizers)]
+    idle = sum(count == 0 for count in n_steps)
     return Finding(
         name="idle_optimizer",
-        trouble=n_steps == 0 and n_backward >= fewest and bool(twins),
-        numbers={"own_steps": float(n_steps), "backward_passes": float(n_backward), "others": float(len(twins))},
+        trouble=n_backward >= fewest and (0 < idle < len(n_steps) or (idle > 0 and bool(twins))),
+        numbers={"idle": float(idle), "backward_passes": float(n_backward), "others": float(len(twins))},
         threshold=0.0,
-        relation="the optimizer that is watched must be the one that takes the steps",
-        advice="build the optimizer once, before the first epoch: a new one each epoch forgets its averages",
+        relation="every optimizer that is watched must take steps",
+        advice="step each, and build it once, before the first epoch: a new one in every epoch forgets its averages",
     )
 
 

@@ -32,9 +32,9 @@ def _forward(look: Look) -> Callable[[Tensor], Tensor]:
 
 
 def _steady(forward: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """Return outputs; raise `ValueError` for a model that answers unlike to equal inputs: it draws, or keeps a state."""
+    """Return outputs; raise `ValueError` for a model that answers unlike to equal inputs: it draws or keeps a state."""
     output = forward(inputs)
-    if not torch.equal(output, forward(inputs)):
+    if not torch.equal(output.nan_to_num(), forward(inputs).nan_to_num()):
         raise ValueError("the model answers unlike to equal inputs, in eval mode")
     return output
 

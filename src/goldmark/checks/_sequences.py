@@ -66,7 +66,7 @@ def check_padding_changes_output(
     change = float((plain - padded).abs().max()) / (float(plain.double().std(correction=0)) + 1e-6)
     return Finding(
         name="padding_changes_output",
-        trouble=change > threshold,
+        trouble=not change <= threshold,
         numbers={"change": change},
         threshold=threshold,
         relation="padding must not change the output of what it pads",

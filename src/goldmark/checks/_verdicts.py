@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from goldmark.case import Finding
 from goldmark.checks import _loaders, _losses, _modes, _networks, _ownership, _results, _steps
+from goldmark.checks._carried import check_carried_state
 from goldmark.checks._collapse import check_collapsed_output
 from goldmark.checks._examples import FEWEST_EXAMPLES, check_one_example_read
 from goldmark.checks._findings import Findings
@@ -150,6 +151,7 @@ def _modes_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
         yield _modes.check_batchnorm_of_one(model, was_training)
     yield _modes.check_validation_in_training_mode(record.idle, record.steps)
     yield from (finding for finding in record.gaps if finding.trouble)
+    yield check_carried_state(record.states.carried)
 
 
 def _accumulation(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
@@ -168,9 +170,8 @@ def _accumulation(record: Record, model: nn.Module, optimizers: Optimizers) -> I
 def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     if record.resumed is not None:
         yield _steps.check_schedule_restarted(*record.resumed)
-    own_steps = record.steps + len(record.norms)
     yield check_scheduled_optimizer(optimizers, record.rates, record.foreign, record.strangers)
-    yield check_idle_optimizer(optimizers, own_steps, record.backward_passes, record.strangers)
+    yield check_idle_optimizer(optimizers, record.own_steps, record.backward_passes, record.strangers)
     schedulers = schedulers_of(optimizers) if record.steps >= 8 else []
     started = [scheduler for scheduler in schedulers if getattr(scheduler, "last_epoch", 0) > 0]
     for scheduler in started or schedulers:  # of several, some may be meant to start later

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from goldmark.checks._backward import BackwardCalls, listen, stop
+from goldmark.checks._carried import States
 from goldmark.checks._findings import Findings
 from goldmark.checks._modes import BATCHNORM, batch_dependent, check_eval_mode_left_on
 from goldmark.checks._ownership import owned
@@ -52,7 +53,11 @@ def watch(
     optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer)
     known = KNOWN.get(model, Known())
     record = Record(
-        accumulate=accumulate, frozen=tuple(frozen), declared_frozen=known.frozen, n_batches=known.n_batches
+        accumulate=accumulate,
+        frozen=tuple(frozen),
+        declared_frozen=known.frozen,
+        n_batches=known.n_batches,
+        states=States(example=known.shuffled),
     )
     return Watch(model, optimizers, record)
 
@@ -149,6 +154,7 @@ class Watch:
             sample.term_shares = term_shares(loss, terms)
             listen(self._calls)
         self.record.samples.append(sample)
+        self.record.states.note_batch(batch)
         self.record.follow_gradients(self._others)
         self.record.compare_statistics()
 
@@ -222,6 +228,7 @@ class Watch:
         if not self._armed:
             return
         if torch.is_grad_enabled():
+            self.record.states.note(module, inputs, output)
             self.record.used |= {id(parameter) for parameter in module.parameters(recurse=False)}
         if isinstance(module, BATCHNORM) and module.training and module.running_mean is not None:
             self.record.normalised.setdefault(module, []).append(inputs[0].detach())
@@ -239,6 +246,7 @@ class Watch:
 
     def _after_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
         record = self.record
+        record.own_steps[next(place for place, own in enumerate(self.optimizers) if own is optimizer)] += 1
         if optimizer is not self.optimizers[-1]:
             return
         if self._before:
@@ -251,6 +259,7 @@ class Watch:
         self._disarm()
         if record.steps < _DENSE or record.steps % _SPARSE == 0:
             self._arm()
+        record.states.end_step(followed=bool(self._armed))
 
     def _after_any_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
         if all(optimizer is not own for own in self.optimizers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 from zoo.healthy.register import healthy
 from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor, tokens
 from zoo.pairs_reading import Reader, read
@@ -147,3 +148,37 @@ def tokens_with_time_first_and_classes_before_them():
     train = [(text[:-1, start : start + 25], text[1:, start : start + 25]) for start in range(0, 175, 25)]
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     return look(model, optimizer, train, None, functional.cross_entropy)
+
+
+class Chunks(nn.Module):
+    """A recurrent model that is told of its state, for parts of long sequences."""
+
+    def __init__(self):
+        super().__init__()
+        self.state, self.layer, self.head = None, nn.GRU(1, 16, batch_first=True), nn.Linear(16, 1)
+
+    def forward(self, x):
+        """Numbers (B, T, 1)."""
+        states, after = self.layer(x, self.state)
+        self.state = after.detach()
+        return self.head(states)
+
+
+@healthy
+def parts_of_sequences_one_after_the_other():
+    model, x = Chunks(), torch.randn(256, 40, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        model.state = None
+        for start in range(0, 40, 10):
+            part, wanted = inputs[:, start : start + 10], targets[:, start : start + 10]
+            output = model(part)
+            loss = functional.mse_loss(output, wanted)
+            optimizer.zero_grad()
+            loss.backward()
+            watcher.after_backward((part, wanted), output, loss)
+            optimizer.step()
+
+    train = DataLoader(TensorDataset(x, x.cumsum(1) / 6), batch_size=32, shuffle=True)
+    return look(model, optimizer, train, None, functional.mse_loss, step=step)
