@@ -20,7 +20,10 @@ _DISTANCES = frozenset(("LinalgVectorNorm", "Norm", "Sqrt", "Sum", "Cdist", "Euc
 
 
 def aims_at(look: Look, place: Any, target: Tensor) -> bool:
-    """Tell whether the loss is at rest where the output is the target: then it compares the two as they are."""
+    """Tell whether the loss is at rest where the output is the target: then it compares the two as they are.
+
+    A root of squares has no gradient there, which is at rest as well.
+    """
     detached = map_tensors(torch.Tensor.detach, look.first.output)
     fresh = next(one for where, one, _ in pairs(detached, look.first.targets) if where == place)
     sizes = []
@@ -29,7 +32,7 @@ def aims_at(look: Look, place: Any, target: Tensor) -> bool:
         loss = look.loss_fn(replaced(detached, place, leaf), look.first.targets)
         (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
         sizes.append(0.0 if gradient is None else float(gradient.abs().max()))
-    return sizes[0] > 0 and sizes[1] <= 1e-3 * sizes[0]
+    return sizes[0] > 0 and not sizes[1] > 1e-3 * sizes[0]
 
 
 def _graph_of_loss(look: Look) -> Finding | None:
@@ -86,8 +89,13 @@ def _wrong_sign(look: Look) -> Iterator[Finding]:
         yield _losses.check_ignored_class(look.loss_fn, output, targets)
     climbs = any(group.get("maximize", False) for one in look.optimizers for group in one.param_groups)
     last = source(output.grad_fn)
-    if last is None or kind(last) not in _DISTANCES:
+    if (last is None or kind(last) not in _DISTANCES) and (not _are_numbers(targets) or aims_at(look, None, targets)):
         yield _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=climbs)
+
+
+def _are_numbers(targets: Tensor) -> bool:
+    """Tell whether targets are numbers other than 0 and 1, which a loss may do anything with: views to be embedded."""
+    return targets.is_floating_point() and not bool(((targets == 0) | (targets == 1)).all())
 
 
 def unread(look: Look, place: Any, output: Tensor, target: Tensor) -> Tensor:

@@ -178,3 +178,39 @@ def one_term_computed_once_more_for_a_log():
 
     val = batched(*numbers(64, seed=1))
     return look(model, optimizer, batched(*numbers()), val, functional.mse_loss, step=step)
+
+
+@healthy
+def two_views_of_every_example():
+    encoder = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 8))
+
+    def loss_fn(codes, views):
+        first, second = (functional.normalize(one, dim=1) for one in (codes, encoder(views)))
+        return functional.cross_entropy(first @ second.T * 2, torch.arange(len(first)))
+
+    x, _ = classes()
+    views = [x + 0.1 * torch.randn_like(x) for _ in range(2)]
+    return regressor(encoder, train=batched(*views), val=None, loss_fn=loss_fn)
+
+
+@healthy
+def four_labels_in_a_graph():
+    linked = ((torch.rand(60, 60) < 0.1) | torch.eye(60, dtype=torch.bool)).float()
+    passed_on = linked / linked.sum(1, keepdim=True)
+    known = torch.tensor([0, 20, 40, 50])
+
+    class Graph(nn.Module):
+        """Two layers over neighbours in one graph."""
+
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.head = nn.Linear(8, 16), nn.Linear(16, 3)
+
+        def forward(self, x):
+            """Logits (N, 3)."""
+            return passed_on @ self.head((passed_on @ self.hidden(x)).relu())
+
+    def loss_fn(output, targets):
+        return functional.cross_entropy(output[known], targets[known])
+
+    return classifier(Graph(), train=[classes(60)], val=None, loss_fn=loss_fn, epochs=20)

@@ -151,7 +151,7 @@ def tokens_with_time_first_and_classes_before_them():
 
 
 class Chunks(nn.Module):
-    """A recurrent model that is told of its state, for parts of long sequences."""
+    """A recurrent model that keeps its state, for parts of long sequences."""
 
     def __init__(self):
         super().__init__()
