@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,7 @@ _DISTANCES = frozenset(("LinalgVectorNorm", "Norm", "Sqrt", "Sum", "Cdist", "Euc
 def aims_at(look: Look, place: Any, target: Tensor) -> bool:
     """Tell whether the loss is at rest where the output is the target: then it compares the two as they are.
 
-    A root of squares has no gradient there, which is at rest as well.
+    A root of squares is 0 there and has no gradient, which is at rest as well.
     """
     detached = map_tensors(torch.Tensor.detach, look.first.output)
     fresh = next(one for where, one, _ in pairs(detached, look.first.targets) if where == place)
@@ -32,7 +33,8 @@ def aims_at(look: Look, place: Any, target: Tensor) -> bool:
         loss = look.loss_fn(replaced(detached, place, leaf), look.first.targets)
         (gradient,) = torch.autograd.grad(loss.sum(), leaf, allow_unused=True)
         sizes.append(0.0 if gradient is None else float(gradient.abs().max()))
-    return sizes[0] > 0 and not sizes[1] > 1e-3 * sizes[0]
+    at_target = float(loss.detach().sum())
+    return sizes[0] > 0 and (sizes[1] <= 1e-3 * sizes[0] or (math.isnan(sizes[1]) and math.isfinite(at_target)))
 
 
 def _graph_of_loss(look: Look) -> Finding | None:
