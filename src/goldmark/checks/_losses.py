@@ -168,10 +168,10 @@ def check_target_distribution(
 def check_ignored_class(loss_fn: LossFunction, output: Tensor, targets: Tensor) -> Finding:
     """Find out whether the loss has no gradient for any example of a class, where it has one for others.
 
-    Outputs are (B, C), targets (B,); -100 is meant to be ignored.
+    Outputs are (B, C), targets (B,); what is no class of the outputs, as -100, -1 or 255, is meant to be ignored.
     """
     silent = _is_silent(loss_fn, output, targets)
-    classes = torch.unique(targets[targets != -100])
+    classes = torch.unique(targets[(targets >= 0) & (targets < output.shape[1])])
     quiet = [int(one) for one in classes if bool(silent[targets == one].all())]
     # where a loss takes the hardest example, or any one, a batch of that class alone has a gradient
     ignored = [one for one in quiet if bool(_is_silent(loss_fn, output, torch.full_like(targets, one)).all())]

@@ -37,6 +37,15 @@ def one_label_in_every_batch():
 
 
 @healthy
+def examples_without_a_label_as_minus_one():
+    def loss_fn(output, targets):
+        return functional.cross_entropy(output, targets, ignore_index=-1)
+
+    x, y = classes()
+    return classifier(mlp(8, 16, 3), train=batched(x, y.masked_fill(torch.rand(256) < 0.7, -1)), loss_fn=loss_fn)
+
+
+@healthy
 def bags_that_are_as_their_brightest_example():
     def loss_fn(output, targets):
         return functional.binary_cross_entropy_with_logits(output.max(), targets.max())
