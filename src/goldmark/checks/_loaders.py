@@ -36,7 +36,7 @@ def shuffles(loader: Any) -> bool:
 
 def draws_examples(loader: Any, n_rows: int) -> bool:
     """Tell whether the rows of a loader's batches are examples that it drew at random: no series, and none goes on."""
-    return shuffles(loader) and (loader.batch_size or 0) >= n_rows > 1
+    return shuffles(loader) and (getattr(loader, "batch_size", None) or 0) >= n_rows > 1
 
 
 def check_one_batch(n_unlike: int, n_samples: int, n_known: int, forwards: float = 1.0) -> Finding:

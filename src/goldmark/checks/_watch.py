@@ -246,7 +246,8 @@ class Watch:
 
     def _after_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
         record = self.record
-        record.own_steps[next(place for place, own in enumerate(self.optimizers) if own is optimizer)] += 1
+        for place, own in enumerate(self.optimizers):
+            record.own_steps[place] += own is optimizer
         if optimizer is not self.optimizers[-1]:
             return
         if self._before:
