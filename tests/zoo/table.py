@@ -25,6 +25,7 @@ from zoo import (
     pairs_model,
     pairs_optimizer,
     pairs_reading,
+    pairs_reduction,
     pairs_results,
 )
 from zoo.healthy import losses, metric, plain, unusual, widths
@@ -33,7 +34,7 @@ from zoo.loops import PAIRS
 
 _FILES = (
     *(pairs_data, pairs_model, pairs_layers, pairs_loss, pairs_optimizer, pairs_loop, pairs_results),
-    *(pairs_measured, pairs_reading),
+    *(pairs_measured, pairs_reading, pairs_reduction),
 )
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
 _HEALTHY = {

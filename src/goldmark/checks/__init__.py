@@ -109,6 +109,7 @@ from goldmark.checks._rank import (
     r2_ceiling,
 )
 from goldmark.checks._recurrent import RecurrentLayer, check_mistaken_cell, recurrent_layers
+from goldmark.checks._reduction import check_class_weights, check_mixed_reduction, check_probability_targets
 from goldmark.checks._replay import check_replayed_graph
 from goldmark.checks._results import (
     check_collapsed_classes,
@@ -172,6 +173,7 @@ __all__ = [
     "check_batchnorm_on_output",
     "check_broadcast_loss",
     "check_carried_state",
+    "check_class_weights",
     "check_clipped_targets",
     "check_code_bypassed",
     "check_code_ignored",
@@ -225,6 +227,7 @@ __all__ = [
     "check_missing_keys",
     "check_missing_sharing",
     "check_mistaken_cell",
+    "check_mixed_reduction",
     "check_moving_validation",
     "check_narrow_output",
     "check_negative_loss",
@@ -246,6 +249,7 @@ __all__ = [
     "check_parameters_made_in_forward",
     "check_placeholder_labels",
     "check_plateau_mode",
+    "check_probability_targets",
     "check_rejected_data",
     "check_repeated_steps",
     "check_replayed_graph",

@@ -110,25 +110,42 @@ def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
     )
 
 
-def check_overlap(train_keys: Tensor, val_keys: Tensor, threshold: float = 0.01, fewest: int = 8) -> Finding:
+def check_overlap(
+    train_keys: Tensor, val_keys: Tensor, threshold: float = 0.01, fewest: int = 8, *, by_chance: bool = True
+) -> Finding:
     """Find out whether validation examples are training examples more often than training examples repeat themselves.
 
     Pass `row_keys` of the inputs. Data of few values repeat by chance; that share, counted in the training half, is
-    taken as the share which an honest split would show, give or take 3 standard deviations of such a count. Fewer than
-    `fewest` examples are a table of all cases.
+    taken as the share which an honest split would show, give or take 3 standard deviations of such a count. Without
+    `by_chance` they cannot, and what repeats was copied, before the split. Fewer than `fewest` examples are a table of
+    all cases.
     """
     shared = float(torch.isin(val_keys, train_keys).double().mean()) if len(val_keys) else 0.0
     _, counts = torch.unique(train_keys, return_counts=True)
     repeated = float(counts[counts > 1].sum()) / max(len(train_keys), 1)
-    by_chance = repeated + 3 * math.sqrt(repeated / max(len(val_keys), 1))
+    honest = max(2 * repeated, repeated + 3 * math.sqrt(repeated / max(len(val_keys), 1))) if by_chance else 0.0
     return Finding(
         name="overlap",
-        trouble=len(val_keys) >= fewest and shared > threshold and shared > max(2 * repeated, by_chance),
+        trouble=len(val_keys) >= fewest and shared > threshold and shared > honest,
         numbers={"share_of_validation": shared, "share_repeated_in_training": repeated},
         threshold=threshold,
         relation="no validation example may be a training example",
         advice="split before windows are cut, examples augmented or rows oversampled, and split by source",
     )
+
+
+def is_continuous(inputs: Tensor, fewest: int = 32, most: int = 64) -> bool:
+    """Tell whether some feature of inputs (N, ...) has a value of its own in each unlike row, so that none come twice.
+
+    Whole numbers may, and `most` features that are looked at stand for all.
+    """
+    if not inputs.is_floating_point() or inputs.dim() == 0:
+        return False
+    flat = inputs.detach().reshape(len(inputs), -1)
+    flat = flat[:, :: max(1, flat.shape[1] // most)]
+    rows = torch.unique(flat, dim=0)
+    values = max((len(torch.unique(column)) for column in rows.T), default=0)
+    return len(rows) >= fewest and values >= 0.9 * len(rows) and bool((rows != rows.round()).any())
 
 
 def check_sorted_labels(labels: Sequence[Tensor], threshold: float = 0.5) -> Finding:

@@ -20,7 +20,8 @@ _ORDER = (
     "narrow_output activation_rank batchnorm_of_one batchnorm_momentum batchnorm_on_output vanishing_gradient",
     # loss
     "normalized_outputs single_class_softmax unreachable_targets shape_broadcast broadcast_loss",
-    "misaligned_targets one_example_read scattered_targets wrong_sign target_distribution ignored_class",
+    "probability_targets misaligned_targets one_example_read scattered_targets wrong_sign target_distribution",
+    "ignored_class class_weights mixed_reduction",
     "initial_outputs summed_loss cut_term dominated_gradient",
     # optimizer
     "optimizer_settings weight_decay nothing_trainable unowned_parameters orphaned_parameters frozen_parameters_move",

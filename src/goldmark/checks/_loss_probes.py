@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
-from goldmark.checks import _examples, _losses, _modes, _outputs
+from goldmark.checks import _examples, _losses, _modes, _outputs, _reduction
 from goldmark.checks._graph import kind, source
 from goldmark.checks._pairs import pairs, replaced
 from goldmark.checks._preflight import Look, Probe
@@ -87,12 +87,18 @@ def _wrong_sign(look: Look) -> Iterator[Finding]:
     yield _losses.check_target_distribution(output, targets, loss)
     if _losses.is_classes(output, targets) or (targets.is_floating_point() and output.numel() == targets.numel()):
         yield _losses.check_initial_outputs(output, targets, float(loss.detach().mean()))
-    if _losses.is_classes(output, targets) and targets.dim() == 1:
+    if _losses.is_classes(output, targets) and targets.dim() == 1 and not _leaves_out_a_class(look):
         yield _losses.check_ignored_class(look.loss_fn, output, targets)
     climbs = any(group.get("maximize", False) for one in look.optimizers for group in one.param_groups)
     last = source(output.grad_fn)
     if (last is None or kind(last) not in _DISTANCES) and (not _are_numbers(targets) or aims_at(look, None, targets)):
         yield _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=climbs)
+
+
+def _leaves_out_a_class(look: Look) -> bool:
+    """Tell whether a loss has a weight of 0 for a class, which is said on purpose."""
+    loss = _reduction.fresh_loss(look.loss_fn, look.first.output, look.first.targets)
+    return any(0 in weights for weights in _reduction.weights_in(loss))
 
 
 def _are_numbers(targets: Tensor) -> bool:
@@ -184,7 +190,25 @@ def _are_examples(look: Look, order: Tensor) -> bool:
     return bool(torch.allclose(plain[order], dealt, rtol=1e-3, atol=slack))
 
 
+def _given(look: Look) -> Iterator[Finding]:
+    """Call the loss once more on detached outputs: a backward pass has freed what its graph held."""
+    loss = _reduction.fresh_loss(look.loss_fn, look.first.output, look.first.targets)
+    yield _reduction.check_probability_targets(loss)
+    labels = torch.cat(look.train.labels) if look.train.labels else look.train.targets()
+    for weights in _reduction.weights_in(loss):
+        yield _reduction.check_class_weights(weights, _reduction.counts_of(labels, len(weights)))
+
+
+def _adds_up(look: Look) -> Finding | None:
+    """Let the batch stand in the loss twice and three times."""
+    n, output = size_of(look.first.inputs), look.first.output
+    if not _reduction.is_batch(output, n):
+        return None
+    gradients = _reduction.gradients_of_copies(look.loss_fn, output, look.first.targets, n)
+    return None if gradients is None else _reduction.check_mixed_reduction(gradients)
+
+
 LOSS_PROBES: tuple[Probe, ...] = (
     *(_graph_of_loss, _outputs_of, _broadcast, _alignment, _one_example_read, _scattered_targets),
-    *(_dropout_on_output, _wrong_sign),
+    *(_dropout_on_output, _wrong_sign, _given, _adds_up),
 )

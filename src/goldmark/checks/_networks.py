@@ -32,9 +32,9 @@ def check_missing_sharing(model: nn.Module, tied: Iterable[Tie]) -> Finding:
 
 
 def _ties(tied: Iterable[Tie]) -> list[Sequence[Any]]:
-    """Return the ties; a flat list of names is one tie."""
+    """Return the ties; a flat list of names, modules or parameters is one tie."""
     ties = list(tied)
-    if ties and all(isinstance(tie, str | Tensor) for tie in ties):
+    if ties and all(isinstance(tie, str | Tensor | nn.Module) for tie in ties):
         return [ties]
     return [tie for tie in ties if not isinstance(tie, str)]
 

@@ -67,6 +67,23 @@ def check_unowned_parameters(
     )
 
 
+def names_of(model: nn.Module, declared: Iterable[Any]) -> tuple[str, ...]:
+    """Return the names of modules and parameters of a model, which may be declared by name or as they are."""
+    given = [declared] if isinstance(declared, str | nn.Module | Tensor) else declared
+    parts = [*model.named_modules(remove_duplicate=False), *model.named_parameters(remove_duplicate=False)]
+    names: list[str] = []
+    for one in given:
+        if isinstance(one, str):
+            names.append(one)
+        elif one is model:
+            names += [name for name, _ in (*model.named_children(), *model.named_parameters(recurse=False))]
+        else:
+            names.append(
+                next((name for name, part in parts if part is one), f"a {type(one).__name__} of another model")
+            )
+    return tuple(names)
+
+
 def is_declared(name: str, frozen: Sequence[str]) -> bool:
     """Tell whether a parameter is one of the names, or below one."""
     return any(name == prefix or name.startswith(prefix.rstrip(".") + ".") for prefix in frozen)

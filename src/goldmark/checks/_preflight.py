@@ -16,6 +16,7 @@ from goldmark.checks._findings import Findings
 from goldmark.checks._loaders import draws_examples
 from goldmark.checks._losses import LossFunction
 from goldmark.checks._networks import Tie
+from goldmark.checks._ownership import names_of
 from goldmark.checks._pairs import reads_targets
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, read_half, with_gradient
 from goldmark.checks._state import left_as_found
@@ -95,7 +96,7 @@ def preflight(
     causal: bool = False,
     pad_id: int | None = None,
     tied: Sequence[Tie] = (),
-    frozen: Sequence[str] = (),
+    frozen: Iterable[Any] = (),
     n_classes: int | None = None,
     augmented: bool = False,
 ) -> Findings:
@@ -106,8 +107,9 @@ def preflight(
     10,000 examples hashed. Model, optimizer, modes and random states are left as they were.
 
     `causal` declares that an output may not see later inputs; `pad_id` the token that pads; `tied` the parameters that
-    are one, as tuples of names; `frozen` the names of modules or parameters that must not train; `n_classes` how many
-    there are; `augmented` that the dataset varies its examples. `notes` of the result says which checks did not fit.
+    are one, as tuples; `frozen` the modules or parameters that must not train (both by name or as they are);
+    `n_classes` how many there are; `augmented` that the dataset varies its examples. `notes` of the result says which
+    checks did not fit.
     Raises `ValueError` for batches that can be read once only, and whatever the model raises on its own batches.
     """
     optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer)
@@ -115,7 +117,7 @@ def preflight(
         causal=causal,
         pad_id=pad_id,
         tied=tuple(tied or ()),
-        frozen=tuple(frozen or ()),
+        frozen=names_of(model, frozen or ()),
         n_classes=n_classes,
         augmented=augmented,
     )

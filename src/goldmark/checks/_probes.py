@@ -21,13 +21,12 @@ from goldmark.checks._passes import ForwardPass, Half, forward_backward, order_o
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_target_scale, lies_among
 from goldmark.checks._sequence_probes import future_leak, padding, target_lag
+from goldmark.checks._split_probes import SPLIT_PROBES
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
 from goldmark.checks._width_probes import width
-from goldmark.checks._windows import check_overlapping_windows
 from goldmark.checks._workers import check_worker_randomness, check_worker_shards
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)  # noqa: SLF001
-_FEW = 16  # values of a target that may be a code of classes
 _MATRICES = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.Bilinear)  # noqa: SLF001
 
 
@@ -47,41 +46,6 @@ def _reached(one: ForwardPass) -> list[float]:
     """Return what gaps in a batch may have reached: its loss and the size of its gradients."""
     loss = float("nan") if one.loss is None else float(one.loss.detach().sum())
     return [loss, *(float(gradient.abs().sum()) for gradient in one.gradients.values() if not gradient.is_sparse)]
-
-
-def _overlap(look: Look) -> Finding | None:
-    """Compare examples with their targets: one graph may hold both halves, told apart by a mask among the targets."""
-    return None if look.val is None else _data.check_overlap(look.train.pair_keys, look.val.pair_keys)
-
-
-def _overlapping_windows(look: Look) -> Finding | None:
-    """Judge windows (N, T) or (N, T, F) of numbers; whole numbers may repeat by chance, long rows are pictures."""
-    if look.val is None:
-        return None
-    halves = [half.inputs() for half in (look.train, look.val)]
-    train, val = (one[..., None] if one.dim() == 2 else one for one in halves)
-    fits = all(one.is_floating_point() and one.dim() == 3 and 8 <= one.shape[1] <= 256 for one in (train, val))
-    if not fits or train.shape[2] != val.shape[2] or torch.equal(val, val.round()):
-        return None
-    return check_overlapping_windows(train, val, threshold=0.5, shifted=True)
-
-
-def _split_statistics(look: Look) -> Finding | None:
-    """Compare inputs, and where those agree targets that are numbers: a series that drifts moves both."""
-    if look.val is None or not look.train.inputs().is_floating_point():
-        return None
-    finding = _data.check_split_statistics(look.train.inputs(), look.val.inputs())
-    if finding.trouble or not finding.numbers or not look.reads_targets:
-        return finding
-    train, val = (_rows_of_numbers(half.targets()) for half in (look.train, look.val))
-    several = len(torch.unique(train)) > _FEW
-    return _data.check_split_statistics(train, val) if several and train.shape[1] == val.shape[1] else finding
-
-
-def _rows_of_numbers(targets: Tensor) -> Tensor:
-    """Return the finite rows of targets as (N, D); none where they are whole numbers."""
-    rows_of = targets.reshape(len(targets), -1)
-    return rows_of[rows_of.isfinite().all(dim=1)] if targets.is_floating_point() else rows_of[:0]
 
 
 def _leaks(look: Look) -> Iterator[Finding]:
@@ -385,9 +349,7 @@ PROBES: tuple[Probe, ...] = (
         _not_finite,
         _leaks,
         _label_numbering,
-        _overlap,
-        _overlapping_windows,
-        _split_statistics,
+        *SPLIT_PROBES,
         _constant_inputs,
         _input_scale,
         _target_scale,

@@ -59,6 +59,7 @@ class Record:
     lost: list[Finding] = field(default_factory=list)  # of accumulated steps
     asleep: int = 0  # backward passes in eval mode since one in training mode
     mode: Finding | None = None  # of the first of them
+    trainable: set[int] = field(default_factory=set)  # parameters, at the start
     own_steps: list[int] = field(default_factory=list)  # of each optimizer
     rates: list[float] = field(default_factory=list)  # of all groups, at the start
     foreign: dict[Any, list[float]] = field(default_factory=dict)  # schedules of other optimizers: rates at the start
@@ -67,6 +68,7 @@ class Record:
 
     def begin(self, model: nn.Module, optimizers: tuple[torch.optim.Optimizer, ...], most: int) -> None:
         """Keep the weights, up to `most` entries, and how far optimizer and schedule are."""
+        self.trainable = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
         room = most
         for name, tensor in (*model.named_parameters(), *model.named_buffers()):
             room -= tensor.numel()

@@ -82,12 +82,13 @@ def _reach(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator
     if len(record.samples) < 3 or not reached:
         return
     names = {id(parameter): name for name, parameter in model.named_parameters()}
+    awake = {key: name for key, name in names.items() if key in record.trainable or key in reached}  # not thawed later
     leaves = list(reached.values())
     declared = (*record.frozen, *record.declared_frozen)
     yield _ownership.check_unowned_parameters(names, leaves, optimizers, declared)
     yield _ownership.check_orphaned_parameters(names, leaves, optimizers)
-    yield _ownership.check_graph_cut(names, leaves, optimizers, record.used)
-    yield _ownership.check_unused_parameters(names, leaves, optimizers, record.used, record.frozen)
+    yield _ownership.check_graph_cut(awake, leaves, optimizers, record.used)
+    yield _ownership.check_unused_parameters(awake, leaves, optimizers, record.used, record.frozen)
     mine = _ownership.owned(optimizers)
     yield _networks.check_hidden_parameters(model, [leaf for key, leaf in reached.items() if key not in mine])
 
@@ -104,7 +105,7 @@ def _movement(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
     yield _steps.check_learning_rate(ratios, record.loss_values())
     if record.frozen:
         yield _ownership.check_frozen_parameters_move(model, optimizers, record.frozen)
-        yield _frozen_moved(record, model)
+    yield _frozen_moved(record, model)
 
 
 def _with_gradients(record: Record, optimizers: Optimizers, trained: Mapping[str, Tensor]) -> list[str]:
@@ -117,9 +118,13 @@ def _with_gradients(record: Record, optimizers: Optimizers, trained: Mapping[str
 
 
 def _frozen_moved(record: Record, model: nn.Module) -> Finding:
-    """Return whether something below a name that is declared frozen has changed, running statistics included."""
+    """Return whether something below a name that is declared frozen has changed, running statistics included.
+
+    What a preflight was told may be thawed later, and is judged where it is frozen still.
+    """
     now = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    mine = {name for name in record.start if _ownership.is_declared(name, record.frozen) and name in now}
+    declared = (*record.frozen, *_still_frozen(model, record.declared_frozen))
+    mine = {name for name in record.start if _ownership.is_declared(name, declared) and name in now}
     moved = sorted(name for name in mine if not torch.equal(now[name].detach(), record.start[name]))
     return Finding(
         name="frozen_parameters_move",
@@ -129,6 +134,14 @@ def _frozen_moved(record: Record, model: nn.Module) -> Finding:
         relation=f"what is declared frozen must not change: {', '.join(moved[:5])}",
         advice="requires_grad_(False) on its parameters, and eval() on its BatchNorm layers",
     )
+
+
+def _still_frozen(model: nn.Module, declared: Sequence[str]) -> Iterator[str]:
+    """Yield the names of modules all of whose parameters are declared frozen, and are."""
+    for name, module in model.named_modules():
+        own = {f"{name}.{below}": parameter for below, parameter in module.named_parameters()}
+        if own and all(_ownership.is_declared(one, declared) and not p.requires_grad for one, p in own.items()):
+            yield name
 
 
 def _values(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:

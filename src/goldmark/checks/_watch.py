@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -15,7 +15,7 @@ from goldmark.checks._backward import BackwardCalls, listen, stop
 from goldmark.checks._carried import States
 from goldmark.checks._findings import Findings
 from goldmark.checks._modes import BATCHNORM, batch_dependent, check_eval_mode_left_on
-from goldmark.checks._ownership import owned
+from goldmark.checks._ownership import names_of, owned
 from goldmark.checks._preflight import KNOWN, Known
 from goldmark.checks._record import Record
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
@@ -39,7 +39,7 @@ def watch(
     optimizer: Optimizer | Sequence[Optimizer],
     *,
     accumulate: int = 1,
-    frozen: Sequence[str] = (),
+    frozen: Iterable[Any] = (),
 ) -> Watch:
     """Return a context in which a training loop is watched; `findings` says what is wrong, in it and after it.
 
@@ -54,7 +54,7 @@ def watch(
     known = KNOWN.get(model, Known())
     record = Record(
         accumulate=accumulate,
-        frozen=tuple(frozen),
+        frozen=names_of(model, frozen),
         declared_frozen=known.frozen,
         n_batches=known.n_batches,
         states=States(example=known.shuffled),

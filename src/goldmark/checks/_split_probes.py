@@ -1,0 +1,54 @@
+"""The probes of a preflight that concern the two halves: what they share, and what they should."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from goldmark.case import Finding
+from goldmark.checks import _data
+from goldmark.checks._preflight import Look, Probe
+from goldmark.checks._windows import check_overlapping_windows
+
+_FEW = 16  # values of a target that may be a code of classes
+
+
+def _overlap(look: Look) -> Finding | None:
+    """Compare examples with their targets: one graph may hold both halves, told apart by a mask among the targets."""
+    if look.val is None:
+        return None
+    chance = not _data.is_continuous(look.train.inputs())
+    return _data.check_overlap(look.train.pair_keys, look.val.pair_keys, by_chance=chance)
+
+
+def _overlapping_windows(look: Look) -> Finding | None:
+    """Judge windows (N, T) or (N, T, F) of numbers; whole numbers may repeat by chance, long rows are pictures."""
+    if look.val is None:
+        return None
+    halves = [half.inputs() for half in (look.train, look.val)]
+    train, val = (one[..., None] if one.dim() == 2 else one for one in halves)
+    fits = all(one.is_floating_point() and one.dim() == 3 and 8 <= one.shape[1] <= 256 for one in (train, val))
+    if not fits or train.shape[2] != val.shape[2] or torch.equal(val, val.round()):
+        return None
+    return check_overlapping_windows(train, val, threshold=0.5, shifted=True)
+
+
+def _split_statistics(look: Look) -> Finding | None:
+    """Compare inputs, and where those agree targets that are numbers: a series that drifts moves both."""
+    if look.val is None or not look.train.inputs().is_floating_point():
+        return None
+    finding = _data.check_split_statistics(look.train.inputs(), look.val.inputs())
+    if finding.trouble or not finding.numbers or not look.reads_targets:
+        return finding
+    train, val = (_rows_of_numbers(half.targets()) for half in (look.train, look.val))
+    several = len(torch.unique(train)) > _FEW
+    return _data.check_split_statistics(train, val) if several and train.shape[1] == val.shape[1] else finding
+
+
+def _rows_of_numbers(targets: Tensor) -> Tensor:
+    """Return the finite rows of targets as (N, D); none where they are whole numbers."""
+    rows_of = targets.reshape(len(targets), -1)
+    return rows_of[rows_of.isfinite().all(dim=1)] if targets.is_floating_point() else rows_of[:0]
+
+
+SPLIT_PROBES: tuple[Probe, ...] = (_overlap, _overlapping_windows, _split_statistics)
