@@ -166,6 +166,7 @@ def _pass_of(model: nn.Module, batch: tuple[Any, Any], loss_fn: LossFunction) ->
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     inputs, targets = map_tensors(lambda tensor: tensor.to(device, copy=True), batch)
     cut = few_rows(inputs, targets)
+    torch.default_generator.manual_seed(0)  # the dropout of every pass: of the steps, too
     try:
         return forward_backward(model, *cut, loss_fn)
     except UNFIT:

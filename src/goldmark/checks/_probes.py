@@ -310,23 +310,31 @@ def _first_steps(look: Look) -> Iterator[Finding]:
     output, targets = look.first.output, look.first.targets
     if len(look.optimizers) != 1 or isinstance(look.optimizers[0], torch.optim.LBFGS):
         return
-    losses, ratios = steps_on(look, (look.first.inputs, look.first.targets))
+    losses, ratios = _steps_on(look)
     threshold = 0.3
     if isinstance(output, Tensor) and isinstance(targets, Tensor) and len(output) == len(targets):
         yield _losses.check_summed_loss(look.loss_fn, output.detach(), targets, max(ratios), threshold)
     yield _steps.check_diverging_steps(losses)
 
 
-def steps_on(look: Look, batch: tuple[Any, Any], n_steps: int = 2) -> tuple[list[float], list[float]]:
-    """Return the losses before each of some steps and after the last, and the lengths of updates over weights."""
+def _steps_on(look: Look, n_steps: int = 2) -> tuple[list[float], list[float]]:
+    """Return the losses before each of some steps and after the last, and the lengths of updates over weights.
+
+    All are on the first batch, whose gradients are known before the first step.
+    """
     optimizer = copy.copy(look.optimizers[0])  # which leaves hooks and schedulers behind
     optimizer.param_groups = [dict(group) for group in optimizer.param_groups]
     optimizer.state = copy.copy(optimizer.state)
     optimizer.state.clear()
     matrices = [p for p in look.model.parameters() if p.dim() > 1 and p.requires_grad]
-    losses, ratios = [], []
-    for _ in range(n_steps):
-        losses.append(_loss_of(look, batch))
+    losses, ratios, one = [], [], look.first
+    for name, parameter in look.model.named_parameters():
+        parameter.grad = one.gradients.get(name)
+    for number in range(n_steps):
+        if number:
+            torch.default_generator.manual_seed(0)  # the same dropout in every step
+            one = forward_backward(look.model, one.inputs, one.targets, look.loss_fn)
+        losses.append(float("nan") if one.loss is None else float(one.loss.detach().sum()))
         before = [parameter.detach().clone() for parameter in matrices]
         type(optimizer).step(optimizer)
         changes = [(p.detach() - old).norm() / (old.norm() + 1e-12) for p, old in zip(matrices, before, strict=True)]
@@ -334,14 +342,8 @@ def steps_on(look: Look, batch: tuple[Any, Any], n_steps: int = 2) -> tuple[list
     look.model.train()
     torch.default_generator.manual_seed(0)
     with torch.no_grad():
-        last = look.loss_fn(call(look.model, batch[0]), batch[1])
+        last = look.loss_fn(call(look.model, one.inputs), one.targets)
     return [*losses, float(last.sum())], ratios
-
-
-def _loss_of(look: Look, batch: tuple[Any, Any]) -> float:
-    torch.default_generator.manual_seed(0)  # the same dropout in every step
-    result = forward_backward(look.model, *batch, look.loss_fn)
-    return float("nan") if result.loss is None else float(result.loss.detach().sum())
 
 
 PROBES: tuple[Probe, ...] = (
