@@ -57,3 +57,17 @@ def test_a_watch_hears_the_metrics_of_its_own_schedule_and_leaves_torch_as_it_wa
     assert [[(k + 1, 1 / loss) for k, loss in enumerate(FALLING)]] == list(second.record.metrics.values())
     assert before is ReduceLROnPlateau.step
     assert [pytest.approx(0.1 * 0.1**3)] * 2 == [optimizers[k].param_groups[0]["lr"] for k in (0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "trouble"),
+    [
+        ((0.69, 0.78, 0.65, 0.59, 0.57, 0.56), True),  # a validation loss, which was worse once by chance
+        ((0.31, 0.22, 0.35, 0.41, 0.43, 0.44), False),  # a score
+        ((0.69, 0.68, 0.68, 0.67, 0.67, 0.66), False),  # hardly moves
+    ],
+)
+def test_a_metric_under_max_that_falls_with_the_loss_is_named(metrics, trouble):
+    """Also where one of its values seemed to be better than the first."""
+    losses = (0.70, 0.73, 0.68, 0.62, 0.57, 0.56)
+    assert trouble is check_plateau_mode("max", metrics, losses).trouble

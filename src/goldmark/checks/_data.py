@@ -40,7 +40,7 @@ def check_input_scale(inputs: Tensor, threshold: float = 20.0, lowest: float = 1
 
     Pass what reaches the first layer with weights that is no normalisation. Measured is the root mean square of all
     entries, and of the largest feature against the median one; below `lowest`, what a normalisation layer adds to the
-    variance drowns them. Source: LeCun et al., "Efficient backprop" (1998),
+    variance drowns them, and no entry reaches 1 / 200 where pixels were divided by 255 twice. Source: LeCun et al., "Efficient backprop" (1998),
     section 4.3: the condition of the problem is that of the inputs' covariance.
     """
     values = inputs.detach().double()
@@ -49,9 +49,10 @@ def check_input_scale(inputs: Tensor, threshold: float = 20.0, lowest: float = 1
     scale, largest = float(values.square().mean().sqrt()), float(scales.max())
     median = float(scales[scales > 0].median()) if bool((scales > 0).any()) else 1.0
     uneven = largest > threshold and largest / median > threshold
+    tiny = scale < lowest or float(values.abs().max()) < 5 * lowest
     return Finding(
         name="input_scale",
-        trouble=not lowest <= scale <= threshold or uneven,
+        trouble=not scale <= threshold or tiny or uneven,
         numbers={"root_mean_square": scale, "largest_feature": largest, "median_feature": median},
         threshold=threshold,
         relation="inputs of the first layer must be of the order of 1",

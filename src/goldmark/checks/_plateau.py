@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import correlation
 
 from goldmark.case import Finding
 
@@ -13,17 +14,19 @@ def check_plateau_mode(mode: str, metrics: Sequence[float], losses: Sequence[flo
     """Find out whether a schedule that waits for a plateau takes each improvement of its metric for a setback.
 
     `metrics` are what the schedule was given, `losses` the mean training loss before each. Trouble is a first metric
-    that none after it betters, by `mode`, while the loss has fallen by a third, and which is a score under "min" or an
-    error under "max": by its size beside the losses, or as a share of counted examples, by where it goes.
+    that none after it betters, by `mode`, while the loss has fallen by a third, or metrics that go with the losses where
+    they should go against them, or the other way round; and which are scores under "min" or errors under "max": by their
+    size beside the losses, or as shares of counted examples, by where they go.
     """
     first, last = (losses[0], losses[-1]) if losses else (0.0, 0.0)
     climb = 1 if mode == "max" else -1
     better = [climb * (metric - metrics[0]) > 1e-4 * abs(metrics[0]) for metric in metrics]
     metric, latest = (metrics[0], metrics[-1]) if metrics else (0.0, 0.0)
     never = min(len(metrics), len(losses)) >= fewest and not any(better) and latest != metric and last < 0.7 * first
+    wrong_way = never or _go_together(metrics, losses, climb)
     return Finding(
         name="plateau_mode",
-        trouble=never and (_is_error(metrics, first) if mode == "max" else _is_score(metrics, losses)),
+        trouble=wrong_way and (_is_error(metrics, first) if mode == "max" else _is_score(metrics, losses)),
         numbers={
             "first_metric": metric,
             "last_metric": latest,
@@ -34,6 +37,15 @@ def check_plateau_mode(mode: str, metrics: Sequence[float], losses: Sequence[flo
         relation=f"a metric that improves must count as improving: mode is '{mode}'",
         advice="ReduceLROnPlateau takes mode='min' for losses and errors, mode='max' for accuracies and scores",
     )
+
+
+def _go_together(metrics: Sequence[float], losses: Sequence[float], sign: int, fewest: int = 6) -> bool:
+    """Tell whether metrics rise and fall with losses, or against them (`sign` -1), and have moved by a tenth."""
+    n = min(len(metrics), len(losses))
+    if n < fewest or len(set(metrics[:n])) == 1 or len(set(losses[:n])) == 1:
+        return False
+    moved = abs(metrics[n - 1] - metrics[0]) > 0.1 * abs(metrics[0])
+    return moved and sign * correlation(metrics[:n], losses[:n]) > 0.9  # noqa: PLR2004
 
 
 def _is_score(metrics: Sequence[float], losses: Sequence[float]) -> bool:
