@@ -29,11 +29,10 @@ PLAYED = [  # pages that a user without torch follows, word by word
     "docs/how-to/a-golden-for-your-loop.md",
     "docs/how-to/a-case-of-your-own.md",
     "docs/how-to/an-alarm.md",
-    "docs/how-to/ci.md",
     "docs/how-to/many-seeds-cheaply.md",
-    "docs/how-to/merging.md",
     "examples/digits/README.md",
 ]
+PLAYED_ALONE = ["docs/how-to/ci.md", "docs/how-to/merging.md"]  # which need nothing but goldmark
 PLAYED_WITH_TORCH = ["docs/how-to/a-model-case.md", "docs/how-to/checks-without-a-golden.md"]
 FRAMEWORK_BUGS = {  # by example: what goes wrong in its training code, and how
     "plain_loop": ("optimizer.zero_grad()", "pass"),
@@ -101,7 +100,7 @@ def costs(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Run the tests that take processes and time of their own: kills, bisected commits, a Ray cluster, every shape."""
     session.install("-c", "constraints.txt", "-e", ".[dev,ray]")
-    pytest(session, "-m", "slow", "-n", "logical", "--durations", "5")
+    pytest(session, "-m", "slow", "-n", "logical", "--maxschedchunk", "1", "--durations", "5")  # the longest go first
 
 
 @nox.session
@@ -202,6 +201,7 @@ def light(session: nox.Session) -> None:
     shutil.copy("tests/light/without_torch.py", project)
     with session.chdir(project):
         session.run("pytest", "without_torch.py", *session.posargs)
+    play(session, PLAYED_ALONE)
 
 
 @nox.session

@@ -129,4 +129,10 @@ def folder(pytester: pytest.Pytester) -> Path:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the tests that train, in random order: workers share that work, and short tests fill the end."""
-    items.sort(key=lambda item: "runs_of" not in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: (-_minutes(item), "runs_of" not in getattr(item, "fixturenames", ())))
+
+
+def _minutes(item: pytest.Item) -> float:
+    """Return how long a test takes, as its mark `slow(minutes=...)` says; 0 for all that are shorter."""
+    mark = item.get_closest_marker("slow")
+    return float(mark.kwargs.get("minutes", 0)) if mark else 0.0

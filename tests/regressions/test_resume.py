@@ -235,7 +235,7 @@ def stored(folder):
     return {path: run | {"seconds": 0.0} for path, run in runs.items()}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 def test_sigkilled_program_goes_on_to_the_same_results(tmp_path):
     """SIGKILL at three moments, with two processes at work: a stack and the plain loop end as if nothing had been."""
     started = time.perf_counter()

@@ -190,7 +190,6 @@ def miniatures():
     return {run.variant: run for names in groups for run in train_stacked([Job(case, name, 0) for name in names])}
 
 
-@pytest.mark.slow
 def test_miniatures_of_every_shape_train(miniatures):
     """Full widths and lengths, two steps; every metric is there and finite."""
     for run in miniatures.values():

@@ -279,7 +279,7 @@ def smoke_job(variant, **changes):
     return Job(replace(case, variants=varied, settings=replace(case.settings, **changes)), variant, 0)
 
 
-@pytest.mark.slow  # the miniature of the matrix takes every shape too
+@pytest.mark.slow  # every shape is in the miniature of the matrix, of short roasts
 @pytest.mark.parametrize("variant", ["later_micro_zscore", "later_learned_raw"])
 def test_full_length_trains_in_a_stack(variant):
     """The miniature with roasts of the documented 800 s ends with every declared metric finite."""
@@ -289,30 +289,7 @@ def test_full_length_trains_in_a_stack(variant):
     assert 10 >= run.metrics["distinct_values"]
 
 
-@pytest.mark.slow  # the miniature of the matrix takes every shape too
-@pytest.mark.parametrize(
-    "variant",
-    [
-        "first_sinusoidal_raw",
-        "first_learned_normalized",
-        "first_rope_raw",
-        "first_no_flavors_normalized",
-        "first_small_raw",
-        "later_rope_normalized",
-        "recovery_combined_normalized",
-        "recovery_high_dropout_raw",
-        "later_no_flavors_zscore",
-    ],
-)
-def test_full_width_trains_in_a_stack(variant):
-    """Every other architecture at its full width, on curves of 20 steps."""
-    (run,) = train_stacked([smoke_job(variant, **SMALL)])
-    assert all(map(math.isfinite, run.metrics.values()))
-    settings = run.exact["recipe"]
-    assert settings["width"] == FULL.settings_of(variant).width
-
-
-@pytest.mark.slow  # the miniature of the matrix takes every shape too
+@pytest.mark.slow  # every shape is in the miniature of the matrix, of short roasts
 def test_the_largest_model_takes_a_batch_of_full_length():
     """One loss of the original model over 800 steps, and a gradient for every parameter that an output depends on."""
     settings = replace(FULL.settings_of("first_sinusoidal_raw"), n_train=2, n_val=2, batch=2)

@@ -262,7 +262,7 @@ def test_an_interrupted_command_leaves_nothing_behind(tell, tmp_path, command):
         os.kill(int(mark.read_text()), 0)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 def test_mixup_switched_off_is_confirmed(tmp_path):
     """In this catalogue, a repository of its own: the EEG case without mixup is real, and told as its guarded bug."""
     source = Path(package.__file__).parents[2]
