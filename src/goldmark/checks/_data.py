@@ -40,8 +40,8 @@ def check_input_scale(inputs: Tensor, threshold: float = 20.0, lowest: float = 1
 
     Pass what reaches the first layer with weights that is no normalisation. Measured is the root mean square of all
     entries, and of the largest feature against the median one; below `lowest`, what a normalisation layer adds to the
-    variance drowns them, and no entry reaches 1 / 200 where pixels were divided by 255 twice. Source: LeCun et al., "Efficient backprop" (1998),
-    section 4.3: the condition of the problem is that of the inputs' covariance.
+    variance drowns them, and no entry reaches 1 / 200 where pixels were divided by 255 twice. Source: LeCun et al.,
+    "Efficient backprop" (1998), section 4.3: the condition of the problem is that of the inputs' covariance.
     """
     values = inputs.detach().double()
     per_feature = values.movedim(1, 0).flatten(1) if values.dim() == 4 else values.flatten(0, -2).T

@@ -14,9 +14,9 @@ def check_plateau_mode(mode: str, metrics: Sequence[float], losses: Sequence[flo
     """Find out whether a schedule that waits for a plateau takes each improvement of its metric for a setback.
 
     `metrics` are what the schedule was given, `losses` the mean training loss before each. Trouble is a first metric
-    that none after it betters, by `mode`, while the loss has fallen by a third, or metrics that go with the losses where
-    they should go against them, or the other way round; and which are scores under "min" or errors under "max": by their
-    size beside the losses, or as shares of counted examples, by where they go.
+    that none after it betters, by `mode`, while the loss has fallen by a third, or metrics that go with the losses
+    where they should go against them, or the other way round; and which are scores under "min" or errors under "max":
+    by their size beside the losses, or as shares of counted examples, by where they go.
     """
     first, last = (losses[0], losses[-1]) if losses else (0.0, 0.0)
     climb = 1 if mode == "max" else -1
@@ -45,7 +45,7 @@ def _go_together(metrics: Sequence[float], losses: Sequence[float], sign: int, f
     if n < fewest or len(set(metrics[:n])) == 1 or len(set(losses[:n])) == 1:
         return False
     moved = abs(metrics[n - 1] - metrics[0]) > 0.1 * abs(metrics[0])
-    return moved and sign * correlation(metrics[:n], losses[:n]) > 0.9  # noqa: PLR2004
+    return moved and sign * correlation(metrics[:n], losses[:n]) > 0.9
 
 
 def _is_score(metrics: Sequence[float], losses: Sequence[float]) -> bool:
