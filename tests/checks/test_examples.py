@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional
 
 from goldmark import checks
-from goldmark.checks._examples import class_dimensions, gradient_of, lone_loss
+from goldmark.checks._examples import class_dimensions, lone_loss
+from goldmark.checks._outputs import gradient_at
 
 
 def normal(*shape):
@@ -38,7 +39,7 @@ def scattered(loss_fn, n_classes, targets):
     """Judge a loss of random logits (2, 6, C)."""
     output = normal(2, 6, n_classes)
     return checks.check_scattered_targets(
-        lambda changed: gradient_of(loss_fn, output, changed), targets, class_dimensions(output, targets)
+        lambda changed: gradient_at(loss_fn, output, changed), targets, class_dimensions(output, targets)
     )
 
 

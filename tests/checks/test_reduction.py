@@ -17,16 +17,12 @@ def normal(*shape):
 
 
 @pytest.mark.parametrize(("highest", "trouble"), [(1.0, False), (1.01, True), (255.0, True)])
-@pytest.mark.parametrize("logits", [True, False])
-def test_targets_above_1_are_no_probabilities(highest, trouble, logits):
-    """Both cross-entropies hold their targets until a backward pass; the one of probabilities refuses worse ones."""
-    if not logits and trouble:
-        pytest.skip("torch refuses them itself")
-    output = normal(8, 1).requires_grad_()
+def test_targets_above_1_are_no_probabilities(highest, trouble):
+    """A loss on logits holds its targets until a backward pass."""
     targets = torch.linspace(0, highest, 8)[:, None]
-    loss_fn = functional.binary_cross_entropy_with_logits if logits else functional.binary_cross_entropy
-    found = checks.check_probability_targets(loss_fn(output if logits else output.sigmoid(), targets))
-    assert (trouble, pytest.approx(highest)) == (found.trouble, found.numbers["highest"])
+    loss = functional.binary_cross_entropy_with_logits(normal(8, 1).requires_grad_(), targets)
+    judged = checks.check_probability_targets(loss)
+    assert (trouble, pytest.approx(highest)) == (judged.trouble, judged.numbers["highest"])
 
 
 @pytest.mark.parametrize(
@@ -88,3 +84,10 @@ def test_what_a_model_has_reduced_is_not_judged():
         reduction.gradients_of_copies(lambda out, y: (out[0] - y).square().sum() + out[1], output, normal(8, 3), 8)
         is None
     )
+
+
+@pytest.mark.parametrize(("divisor", "trouble"), [(1, True), (255, False), (255**2, True)])
+def test_pixels_are_divided_by_255_once(divisor, trouble):
+    """Never or twice is another scale than that of initial weights."""
+    pixels = normal(8, 1, 4, 4).abs().clamp(max=2) * 127.5
+    assert trouble is checks.check_input_scale(pixels / divisor).trouble

@@ -110,8 +110,31 @@ class Backbone(nn.Module):
         return self.head(self.backbone(x))
 
 
-def step_of_terms(model, optimizer, terms_of):
-    """A step on the sum of the terms that `terms_of(output, targets)` gives by name, of which the watch is told."""
+class Variational(nn.Module):
+    """An autoencoder with a code of random numbers: reconstruction (B, 8), mean and log-variance (B, 2)."""
+
+    def __init__(self):
+        super().__init__()
+        self.encode, self.decode = mlp(8, 16, 4), mlp(2, 16, 8)
+
+    def forward(self, x):
+        """Draw a code and decode it."""
+        mean, log_variance = self.encode(x).chunk(2, dim=1)
+        return self.decode(mean + torch.randn_like(mean) * (log_variance / 2).exp()), mean, log_variance
+
+
+def plain_step(watcher, model, optimizer, inputs, targets, loss_fn=functional.cross_entropy):
+    """Take a step as it should be, of which the watch is told."""
+    output = model(inputs)
+    loss = loss_fn(output, targets)
+    optimizer.zero_grad()
+    loss.backward()
+    watcher.after_backward(batch=(inputs, targets), output=output, loss=loss)
+    optimizer.step()
+
+
+def look_at_terms(model, optimizer, train, val, terms_of, **how):
+    """Look at steps on the sum of what `terms_of(output, targets)` gives by name, of which the watch is told."""
 
     def step(watcher, inputs, targets):
         output = model(inputs)
@@ -122,7 +145,10 @@ def step_of_terms(model, optimizer, terms_of):
         watcher.after_backward((inputs, targets), output, loss, terms)
         optimizer.step()
 
-    return step
+    def loss_fn(output, targets):
+        return sum(terms_of(output, targets).values())
+
+    return look(model, optimizer, train, val, loss_fn, step=step, **how)
 
 
 def look(model, optimizer, train, val, loss_fn, *, epochs=3, step=None, end=None, intent=None, watch=None):
@@ -133,12 +159,7 @@ def look(model, optimizer, train, val, loss_fn, *, epochs=3, step=None, end=None
     early = goldmark.preflight(model, optimizer, train, val, loss_fn, **(intent or {}))
 
     def plain(watcher, inputs, targets):
-        output = model(inputs)
-        loss = loss_fn(output, targets)
-        optimizer.zero_grad()
-        loss.backward()
-        watcher.after_backward(batch=(inputs, targets), output=output, loss=loss)
-        optimizer.step()
+        plain_step(watcher, model, optimizer, inputs, targets, loss_fn)
 
     with goldmark.watch(model, optimizer, **(watch or {})) as watcher:
         for epoch in range(epochs):

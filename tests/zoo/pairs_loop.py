@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
-from zoo.loops import batched, classes, look, mlp, numbers, pair, tokens
+from zoo.loops import batched, classes, look, mlp, numbers, pair, plain_step, tokens
 
 
 def looped(order, model=None, *, epochs=3, watch=None, end=None):
@@ -101,12 +101,7 @@ def eval_mode_after_the_first_validation(bug):
             if not bug:
                 model.train()
             for inputs, targets in train[:4]:
-                output = model(inputs)
-                loss = functional.cross_entropy(output, targets)
-                optimizer.zero_grad()
-                loss.backward()
-                watcher.after_backward((inputs, targets), output, loss)
-                optimizer.step()
+                plain_step(watcher, model, optimizer, inputs, targets)
             model.eval()
             with torch.no_grad():
                 sum(functional.cross_entropy(model(inputs), targets) for inputs, targets in val)
@@ -307,12 +302,7 @@ def the_first_batch_again_and_again(bug):
     with watch(model, optimizer) as watcher:
         for _ in range(24):
             inputs, targets = next(iter(train)) if bug else next(batches)
-            output = model(inputs)
-            loss = functional.cross_entropy(output, targets)
-            optimizer.zero_grad()
-            loss.backward()
-            watcher.after_backward((inputs, targets), output, loss)
-            optimizer.step()
+            plain_step(watcher, model, optimizer, inputs, targets)
     return [*names, *watcher.findings.names]
 
 
@@ -343,10 +333,5 @@ def eval_mode_after_the_first_of_long_epochs(bug):
         for epoch in range(3):
             model.train(not bug or epoch == 0)
             for inputs, targets in batched(*classes()):
-                output = model(inputs)
-                loss = functional.cross_entropy(output, targets)
-                optimizer.zero_grad()
-                loss.backward()
-                watcher.after_backward((inputs, targets), output, loss)
-                optimizer.step()
+                plain_step(watcher, model, optimizer, inputs, targets)
     return list(watcher.findings.names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
-from zoo.loops import batched, classes, classifier, images, look, mlp, pair, regressor, tokens
+from zoo.loops import batched, classes, classifier, images, look, mlp, pair, plain_step, regressor, tokens
 
 
 class Transformer(nn.Module):
@@ -259,12 +259,7 @@ def a_bias_that_silences_a_layer_unseen_by_preflight(bug):
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     with watch(model, optimizer) as watcher:
         for inputs, targets in batched(*classes()) * 3:
-            output = model(inputs)
-            loss = functional.cross_entropy(output, targets)
-            optimizer.zero_grad()
-            loss.backward()
-            watcher.after_backward((inputs, targets), output, loss)
-            optimizer.step()
+            plain_step(watcher, model, optimizer, inputs, targets)
     return list(watcher.findings.names)
 
 

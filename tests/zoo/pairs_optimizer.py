@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, OneCycleLR, StepLR
-from zoo.loops import Backbone, batched, classes, look, mlp, numbers, pair
+from zoo.loops import Backbone, batched, classes, look, mlp, numbers, pair, plain_step
 
 
 def val_classes():
@@ -309,10 +309,5 @@ def a_new_optimizer_in_every_epoch(bug):
             if bug:
                 optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
             for inputs, targets in batched(*classes()):
-                output = model(inputs)
-                loss = functional.cross_entropy(output, targets)
-                optimizer.zero_grad()
-                loss.backward()
-                watcher.after_backward((inputs, targets), output, loss)
-                optimizer.step()
+                plain_step(watcher, model, optimizer, inputs, targets)
     return list(watcher.findings.names)

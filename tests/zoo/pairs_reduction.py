@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
-from zoo.loops import Backbone, batched, classes, classifier, images, look, mlp, pair, regressor
+from zoo.loops import Backbone, Variational, batched, classes, classifier, images, look, mlp, pair, regressor
 
 
 @pair("probability_targets")
@@ -17,19 +17,6 @@ def masks_of_0_and_255(bug):
     return regressor(
         model, train=batched(pictures[:96], masks[:96]), val=batched(pictures[96:], masks[96:]), loss_fn=loss_fn
     )
-
-
-class Variational(nn.Module):
-    """An autoencoder with a code of random numbers: reconstruction (B, 8), mean and log-variance (B, 2)."""
-
-    def __init__(self):
-        super().__init__()
-        self.encode, self.decode = mlp(8, 16, 4), mlp(2, 16, 8)
-
-    def forward(self, x):
-        """Draw a code and decode it."""
-        mean, log_variance = self.encode(x).chunk(2, dim=1)
-        return self.decode(mean + torch.randn_like(mean) * (log_variance / 2).exp()), mean, log_variance
 
 
 @pair("mixed_reduction")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -117,11 +116,3 @@ def _is_scattered(moved: Tensor, own: int, other: int) -> bool:
     """Tell whether outputs (..., C) moved at several positions, at none of them those of both classes."""
     both = moved[..., own] & moved[..., other] if max(own, other) < moved.shape[-1] else moved.any(dim=-1)
     return int(moved.any(dim=-1).sum()) > 1 and not bool(both.any())
-
-
-def gradient_of(loss_fn: Any, output: Tensor, targets: Any) -> Tensor:
-    """Return the gradient of a loss on outputs; zero where the loss does not depend on them."""
-    leaf = output.detach().clone().requires_grad_()
-    loss = loss_fn(leaf, targets).sum()
-    (gradient,) = torch.autograd.grad(loss, leaf, allow_unused=True) if loss.requires_grad else (None,)
-    return torch.zeros_like(leaf) if gradient is None else gradient

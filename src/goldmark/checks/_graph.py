@@ -16,6 +16,7 @@ Node = Any  # torch.autograd.graph.Node, whose members have no types
 _PASSING = ("View", "UnsafeView", "Squeeze", "Unsqueeze", "Select", "Slice", "Transpose", "T", "Permute", "Clone")
 _PASSING_MORE = ("ToCopy", "Alias", "Expand", "ReshapeAlias", "Reshape", "Index", "AsStrided", "Unbind", "Split")
 PASSING = frozenset((*_PASSING, *_PASSING_MORE, "UnsqueezeBackward", "Contiguous", "MaskedSelect"))
+CROSS_ENTROPIES = ("BinaryCrossEntropy", "BinaryCrossEntropyWithLogits")
 LAYERS = frozenset(("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "Embedding", "NativeLayerNorm", "NativeBatchNorm"))
 
 
@@ -71,9 +72,9 @@ def shape_of(node: Node) -> tuple[int, ...] | None:
     return tuple(metadata[0].shape) if metadata else None
 
 
-def signed(dim: int) -> int:
-    """Return a dimension as it was given: torch saves negative ones modulo 2^64."""
-    return dim - 2**64 if dim >= 2**63 else dim
+def signed(number: int) -> int:
+    """Return a dimension or an index as it was given: torch saves negative ones modulo 2^64."""
+    return number - 2**64 if number >= 2**63 else number
 
 
 def adds_constant(loss: Tensor) -> bool:

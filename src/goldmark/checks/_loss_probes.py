@@ -53,7 +53,7 @@ def _outputs_of(look: Look) -> Iterator[Finding]:
         if target.numel() == output.numel() and target.is_floating_point() and aims_at(look, place, target):
             yield _outputs.check_unreachable_targets(output, target)
             if place is None and output.dim() == 2:
-                read = _examples.gradient_of(look.loss_fn, output, target).any(dim=1)
+                read = _outputs.gradient_at(look.loss_fn, output, target).any(dim=1)
                 yield _losses.check_target_distribution(output[read], target[read], look.first.loss, compared=True)
             if target.numel() == len(target):
                 yield _modes.check_batchnorm_on_output(output)
@@ -111,11 +111,12 @@ def unread(look: Look, place: Any, output: Tensor, target: Tensor) -> Tensor:
     outside = (target < 0) | (target >= output.shape[1])
     if not bool(outside.any()):
         return outside
-    leaf = output.detach().clone().requires_grad_()
     detached = map_tensors(torch.Tensor.detach, look.first.output)
-    loss = look.loss_fn(replaced(detached, place, leaf), look.first.targets)
-    (gradient,) = torch.autograd.grad(loss.sum(), leaf)
-    return outside & (gradient == 0).all(dim=1)
+
+    def loss_of(leaf: Tensor, targets: Any) -> Tensor:
+        return look.loss_fn(replaced(detached, place, leaf), targets)
+
+    return outside & (_outputs.gradient_at(loss_of, output, look.first.targets) == 0).all(dim=1)
 
 
 def _dropout_on_output(look: Look) -> Finding | None:
@@ -158,7 +159,7 @@ def _scattered_targets(look: Look) -> Finding | None:
     fewer = slice(0, 4) if len(output) == len(targets) else slice(None)
     output, targets = output.detach()[fewer], targets[fewer]
     return _examples.check_scattered_targets(
-        lambda changed: _examples.gradient_of(look.loss_fn, output, changed), targets, dimensions
+        lambda changed: _outputs.gradient_at(look.loss_fn, output, changed), targets, dimensions
     )
 
 
@@ -173,7 +174,7 @@ def _one_example_read(look: Look) -> Finding | None:
     places: list[int | None] = []
     for shift in range(8):
         order = torch.arange(n).roll(shift)
-        gradient = _examples.gradient_of(look.loss_fn, output[order], rows(targets, order))
+        gradient = _outputs.gradient_at(look.loss_fn, output[order], rows(targets, order))
         places.append(_examples.lone_gradient(gradient))
         if places[-1] is None:
             break
@@ -202,7 +203,7 @@ def _given(look: Look) -> Iterator[Finding]:
 def _adds_up(look: Look) -> Finding | None:
     """Let a few examples stand in the loss twice and three times."""
     n, output, targets = size_of(look.first.inputs), look.first.output, look.first.targets
-    if not _reduction.is_batch(output, n):
+    if n < 2 or size_of(output) != n:
         return None
     few = min(n, 4)
     output, targets = (rows(part, slice(0, few)) if size_of(part) == n else part for part in (output, targets))

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
-from goldmark.checks._graph import LAYERS, Node, kind, nodes, shape_of, signed, source, sources
+from goldmark.checks._graph import CROSS_ENTROPIES, LAYERS, Node, kind, nodes, shape_of, signed, source, sources
 
 _LOGIT_LOSSES = ("LogSoftmax", "BinaryCrossEntropyWithLogits")
-_CROSS_ENTROPIES = ("BinaryCrossEntropy", "BinaryCrossEntropyWithLogits")
 _SQUASHED = ("Softmax", "Sigmoid", "Relu", "LogSigmoid")
 _UNNORMALISED = ("Addmm", "Mm", "Bmm", "Convolution", "Softmax", "Sigmoid", "Relu", "Tanh", "UnsafeView")
 _LAYERS = ("Addmm", "Mm", "Bmm", "Convolution")
@@ -85,7 +84,7 @@ def _is_across(node: Node) -> bool:
 
 def _given_as_targets(loss: Tensor) -> list[str]:
     """Return the binary cross-entropies that get outputs as targets alone, where no other gets them as outputs."""
-    crosses = [node for node in nodes(loss.grad_fn, past_layers=False) if kind(node) in _CROSS_ENTROPIES]
+    crosses = [node for node in nodes(loss.grad_fn, past_layers=False) if kind(node) in CROSS_ENTROPIES]
     swapped = [node for node in crosses if len(node.next_functions) > 1 and node.next_functions[0][0] is None]
     return [kind(node) for node in swapped if len(swapped) == len(crosses)]
 
@@ -256,10 +255,11 @@ def check_broadcast_loss(loss_fn: Any, output: Tensor, targets: Any, threshold: 
 
 
 def gradient_at(loss_fn: Any, output: Tensor, targets: Any) -> Tensor:
-    """Return the gradient of a loss on outputs."""
+    """Return the gradient of a loss on outputs; zero where the loss does not depend on them."""
     leaf = output.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(loss_fn(leaf, targets).sum(), leaf)
-    return gradient
+    loss = loss_fn(leaf, targets).sum()
+    (gradient,) = torch.autograd.grad(loss, leaf, allow_unused=True) if loss.requires_grad else (None,)
+    return torch.zeros_like(leaf) if gradient is None else gradient
 
 
 def check_misaligned_targets(

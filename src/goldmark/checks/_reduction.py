@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
-from goldmark.checks._graph import Node, kind, nodes
+from goldmark.checks._graph import CROSS_ENTROPIES, Node, kind, nodes
 from goldmark.checks._losses import LossFunction
-from goldmark.checks._structures import map_tensors, size_of, tensors_of
+from goldmark.checks._structures import map_tensors, tensors_of
 
-_CROSS_ENTROPIES = ("BinaryCrossEntropy", "BinaryCrossEntropyWithLogits")
 _SHARE = 1e-3  # of the gradient, below which a part is rounding
 
 
@@ -23,7 +22,7 @@ def check_probability_targets(loss: Tensor) -> Finding:
 
     `loss` has its graph still: no backward pass has freed what it holds.
     """
-    crosses = [node for node in nodes(loss.grad_fn, past_layers=False) if kind(node) in _CROSS_ENTROPIES]
+    crosses = [node for node in nodes(loss.grad_fn, past_layers=False) if kind(node) in CROSS_ENTROPIES]
     targets = [node._saved_target.detach() for node in crosses]  # noqa: SLF001
     lowest = min((float(target.min()) for target in targets if target.numel()), default=0.0)
     highest = max((float(target.max()) for target in targets if target.numel()), default=1.0)
@@ -60,7 +59,7 @@ def weights_in(loss: Tensor) -> Iterator[list[float]]:
     for node in nodes(loss.grad_fn, past_layers=False):
         weight = _weight(node)
         if weight is not None:
-            yield [1.0, float(weight)] if kind(node) in _CROSS_ENTROPIES else weight.detach().flatten().tolist()
+            yield [1.0, float(weight)] if kind(node) in CROSS_ENTROPIES else weight.detach().flatten().tolist()
 
 
 def _weight(node: Node) -> Tensor | None:
@@ -130,8 +129,3 @@ def counts_of(labels: Tensor, n_classes: int) -> list[int]:
     whole = labels.flatten().long()
     counts: list[int] = torch.bincount(whole[(whole >= 0) & (whole < n_classes)], minlength=n_classes).tolist()
     return counts
-
-
-def is_batch(output: Any, n: int) -> bool:
-    """Tell whether the first output has a row for each example."""
-    return n > 1 and size_of(output) == n

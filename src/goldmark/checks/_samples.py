@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from goldmark.case import Finding
 from goldmark.checks import _data, _examples, _losses, _networks, _outputs
-from goldmark.checks._graph import LAYERS, kind, leaves, nodes
+from goldmark.checks._graph import LAYERS, kind, leaves, nodes, signed
 from goldmark.checks._pairs import pairs
 from goldmark.checks._scale import check_target_scale
 from goldmark.checks._shares import gradient_norms, shares
@@ -134,7 +134,7 @@ def counted_targets(loss: Tensor, targets: Any) -> int | None:
     for node in nodes(loss.grad_fn, limit=64):
         if target is not None and kind(node) in ("NllLoss", "NllLoss2D") and node._saved_reduction == 1:  # noqa: SLF001
             ignored = node._saved_ignore_index  # noqa: SLF001
-            return int((target != (ignored - 2**64 if ignored >= 2**63 else ignored)).sum())
+            return int((target != signed(ignored)).sum())
     return None
 
 

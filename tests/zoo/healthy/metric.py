@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor, step_of_terms
+from zoo.loops import batched, classes, classifier, look, look_at_terms, mlp, numbers, regressor
 
 
 class Directions(nn.Module):
@@ -139,20 +139,12 @@ def domains_that_are_confused_on_purpose():
     def terms_of(output, targets):
         return {name: functional.cross_entropy(output[k], targets[:, k]) for k, name in enumerate(("kinds", "domains"))}
 
-    step = step_of_terms(model, optimizer, terms_of)
     halves = []
     for n in (256, 64):
         x, y = classes(n, seed=n)
         domains = torch.randint(0, 2, (n,), generator=torch.Generator().manual_seed(n))
         halves.append(batched(x + 0.5 * domains[:, None], torch.stack([y, domains], dim=1)))
-    return look(
-        model,
-        optimizer,
-        *halves,
-        lambda output, y: sum(terms_of(output, y).values()),
-        step=step,
-        epochs=6,
-    )
+    return look_at_terms(model, optimizer, *halves, terms_of, epochs=6)
 
 
 @healthy

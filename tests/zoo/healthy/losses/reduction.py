@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor
-from zoo.pairs_reduction import Variational, imbalanced
+from zoo.loops import Variational, batched, classes, classifier, look, mlp, numbers, regressor
+from zoo.pairs_reduction import imbalanced
 
 
 def autoencoder(loss_of):

@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from zoo.healthy.register import healthy
 from zoo.healthy.unusual.batches import data
-from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor, step_of_terms, tokens
+from zoo.loops import Variational, batched, classes, classifier, look, look_at_terms, mlp, numbers, regressor, tokens
 from zoo.pairs_model import Transformer, language, sequence_loss
 
 from goldmark import preflight, watch
@@ -183,20 +183,6 @@ def monte_carlo_dropout_of_the_whole_model():
 
 @healthy
 def variational_autoencoder():
-    class Variational(nn.Module):
-        """An encoder to mean and log-variance, a sample, a decoder."""
-
-        def __init__(self):
-            super().__init__()
-            self.encoder, self.mean, self.spread = nn.Linear(8, 16), nn.Linear(16, 2), nn.Linear(16, 2)
-            self.decoder = mlp(2, 16, 8)
-
-        def forward(self, x):
-            """Reconstruction, mean and log-variance."""
-            h = self.encoder(x).relu()
-            mean, spread = self.mean(h), self.spread(h)
-            return self.decoder(mean + torch.randn_like(mean) * (spread / 2).exp()), mean, spread
-
     model = Variational()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
 
@@ -205,16 +191,8 @@ def variational_autoencoder():
         divergence = -0.5 * (1 + spread - mean.square() - spread.exp()).sum(1).mean()
         return {"made": functional.mse_loss(made, targets, reduction="sum") / len(targets), "kl": divergence}
 
-    step = step_of_terms(model, optimizer, terms_of)
     halves = [batched(x, x) for x, _ in (classes(), classes(64, seed=1))]
-    return look(
-        model,
-        optimizer,
-        *halves,
-        lambda out, y: sum(terms_of(out, y).values()),
-        step=step,
-        epochs=8,
-    )
+    return look_at_terms(model, optimizer, *halves, terms_of, epochs=8)
 
 
 @healthy
