@@ -8,6 +8,7 @@ from goldmark.checks._balance import check_unbalanced_weight
 from goldmark.checks._bar import check_low_bar
 from goldmark.checks._bypass import check_code_bypassed
 from goldmark.checks._carried import check_carried_state
+from goldmark.checks._clipping import check_clipped_before_unscaling, check_misplaced_clipping
 from goldmark.checks._collapse import check_collapsed_output, spread_ratio
 from goldmark.checks._data import (
     check_constant_inputs,
@@ -174,6 +175,7 @@ __all__ = [
     "check_broadcast_loss",
     "check_carried_state",
     "check_class_weights",
+    "check_clipped_before_unscaling",
     "check_clipped_targets",
     "check_code_bypassed",
     "check_code_ignored",
@@ -223,6 +225,7 @@ __all__ = [
     "check_low_rank",
     "check_memorised",
     "check_misaligned_targets",
+    "check_misplaced_clipping",
     "check_misplaced_threshold",
     "check_missing_keys",
     "check_missing_sharing",

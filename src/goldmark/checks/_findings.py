@@ -28,7 +28,7 @@ _ORDER = (
     "parameters_made_in_forward idle_optimizer scheduled_optimizer",
     # loop
     "graph_of_loss graph_cut unused_parameters replayed_graph lost_micro_batches stale_gradients",
-    "zeroed_gradients repeated_steps",
+    "zeroed_gradients repeated_steps misplaced_clipping clipped_before_unscaling",
     "accumulation_undivided unequal_micro_batches accumulation_count eval_mode_left_on validation_in_training_mode",
     "carried_state",
     "statistics_gap schedule_pace schedule_restarted plateau_mode learning_rate diverging_steps exploding_gradient",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from goldmark.case import Finding
 from goldmark.checks._carried import States
+from goldmark.checks._clipping import Clips
 from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._replay import Roots
 from goldmark.checks._samples import Sample, Step
@@ -56,6 +57,7 @@ class Record:
     notes: list[str] = field(default_factory=list)  # what did not fit this program
     roots: Roots = field(default_factory=Roots)  # of backward passes
     states: States = field(default_factory=States)  # of recurrent layers
+    clips: Clips = field(default_factory=Clips)  # of gradients, in sampled steps
     lost: list[Finding] = field(default_factory=list)  # of accumulated steps
     asleep: int = 0  # backward passes in eval mode since one in training mode
     mode: Finding | None = None  # of the first of them

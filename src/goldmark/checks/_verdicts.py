@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from goldmark.case import Finding
 from goldmark.checks import _loaders, _losses, _modes, _networks, _ownership, _results, _steps
 from goldmark.checks._carried import check_carried_state
+from goldmark.checks._clipping import check_clipped_before_unscaling, check_misplaced_clipping
 from goldmark.checks._collapse import check_collapsed_output
 from goldmark.checks._examples import FEWEST_EXAMPLES, check_one_example_read
 from goldmark.checks._findings import Findings
@@ -68,6 +69,8 @@ def _gradients(record: Record, model: nn.Module, optimizers: Optimizers) -> Iter
     yield _steps.check_zeroed_gradients(*record.zeroed())
     yield check_replayed_graph(record.roots.passed)
     yield _steps.check_repeated_steps(sum(record.repeated), len(record.repeated))
+    yield check_misplaced_clipping(record.clips.steps)
+    yield check_clipped_before_unscaling(record.clips.scaled)
     if record.norms and record.samples:
         norms = [step.norm for step in record.norms]
         whole = [sample.norm for sample in record.samples]

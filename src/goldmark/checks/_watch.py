@@ -13,6 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from goldmark.checks._backward import BackwardCalls, listen, stop
 from goldmark.checks._carried import States
+from goldmark.checks._clipping import ClippingCalls, listen_to_clipping, stop_listening_to_clipping
 from goldmark.checks._findings import Findings
 from goldmark.checks._modes import BATCHNORM, batch_dependent, check_eval_mode_left_on
 from goldmark.checks._ownership import names_of, owned
@@ -73,6 +74,7 @@ class Watch:
         self._others = 0  # steps of other optimizers since the own last one
         self._uses_terms = False
         self._calls = BackwardCalls()  # heard in sampled steps
+        self._clipping = ClippingCalls(clipped=self._note_clipping, unscaled=self._note_unscaling)
         self._followed: list[nn.Parameter] = []  # whose gradients are followed
         self._arriving: dict[nn.Parameter, Tensor] = {}  # gradients that may be added to `.grad` next
         self._findings: Findings | None = None
@@ -91,6 +93,7 @@ class Watch:
         ]
         _ACTIVE.add(self)
         listen_to_schedules(self._note_schedule)
+        listen_to_clipping(self._clipping)
         self._arm()
         return self
 
@@ -100,6 +103,7 @@ class Watch:
         for handle in self._handles:
             handle.remove()
         stop_listening_to_schedules(self._note_schedule)
+        stop_listening_to_clipping(self._clipping)
         self._findings = self._judged()
         _ACTIVE.discard(self)
 
@@ -221,6 +225,14 @@ class Watch:
         elif isinstance(getattr(scheduler, "optimizer", None), Optimizer):
             self.record.foreign.setdefault(scheduler, [group["lr"] for group in scheduler.optimizer.param_groups])
 
+    def _note_clipping(self, parameters: Sequence[Tensor], limit: float) -> None:
+        if self._armed and {id(one) for one in parameters} & {id(one) for one in self._followed}:
+            self.record.clips.note(limit, came_in=bool(self.record.incoming))
+
+    def _note_unscaling(self, optimizer: Any, scaler: Any) -> None:
+        if self._armed and any(optimizer is own for own in self.optimizers):
+            self.record.clips.note_unscaling(float(scaler.get_scale()))
+
     def _note_nothing(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """Leave a pass as it is."""
 
@@ -243,6 +255,8 @@ class Watch:
         matrices = [p for p in self.model.parameters() if p.dim() > 1 and p.requires_grad]
         self._before = [(p, _part(p).clone()) for p in _spread(matrices, _MOST_MATRICES)]
         self.record.norms.append(Step(norm=gradient_norm(self.model.parameters())))
+        if optimizer is self.optimizers[-1]:
+            self.record.clips.end_step(self.record.norms[-1].norm, came_in=bool(self.record.incoming))
 
     def _after_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
         record = self.record

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from zoo.healthy.unusual import optimizers, parts, steps
+from zoo.healthy.unusual import optimizers, parts, placing, steps
 
-__all__ = ["optimizers", "parts", "steps"]
+__all__ = ["optimizers", "parts", "placing", "steps"]

@@ -1,0 +1,63 @@
+"""Calls whose place in the loop looks wrong at a glance."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+from zoo.healthy.register import healthy
+from zoo.loops import batched, classes, look, mlp
+from zoo.pairs_loop import looped
+
+
+@healthy
+def norms_for_a_log_after_the_step():
+    model = mlp(8, 16, 3)
+
+    def order(optimizer, backward, mark):
+        optimizer.zero_grad()
+        backward()
+        mark()
+        optimizer.step()
+        assert nn.utils.clip_grad_norm_(model.parameters(), math.inf) > 0
+        nn.utils.clip_grad_norm_(filter(torch.is_floating_point, model.parameters()), 1e6)
+
+    return looped(order, model)
+
+
+@healthy
+def clipping_once_more_before_gradients_are_zeroed():
+    model = mlp(8, 16, 3)
+
+    def order(optimizer, backward, mark):
+        nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+        optimizer.zero_grad()
+        backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        mark()
+        optimizer.step()
+
+    return looped(order, model)
+
+
+@healthy
+def a_limit_times_the_scale_of_mixed_precision():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    scaler = torch.amp.GradScaler("cpu")
+
+    def step(watcher, inputs, targets):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = model(inputs)
+            loss = functional.cross_entropy(output, targets)
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        nn.utils.clip_grad_norm_(model.parameters(), 0.1 * scaler.get_scale())
+        scaler.step(optimizer)
+        scaler.update()
+
+    halves = batched(*classes()), batched(*classes(64, seed=1))
+    return look(model, optimizer, *halves, functional.cross_entropy, step=step)

@@ -1,0 +1,68 @@
+"""Pairs whose bug is the place of a call in the loop: clipping, and backward passes that are repeated."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from zoo.loops import batched, classes, look, mlp, pair
+from zoo.pairs_loop import looped
+
+
+@pair("misplaced_clipping")
+def clipping_after_the_step(bug):
+    model = mlp(8, 16, 3)
+
+    def order(optimizer, backward, mark):
+        optimizer.zero_grad()
+        backward()
+        mark()
+        if bug:
+            optimizer.step()
+            clip_grad_value_(model.parameters(), 0.01)
+        else:
+            clip_grad_value_(model.parameters(), 0.01)
+            optimizer.step()
+
+    return looped(order, model)
+
+
+@pair("misplaced_clipping")
+def clipping_before_the_backward_pass(bug):
+    model = mlp(8, 16, 3)
+
+    def order(optimizer, backward, mark):
+        optimizer.zero_grad()
+        if bug:
+            nn.utils.clip_grad_norm_(parameters=model.parameters(), max_norm=0.1)
+        backward()
+        if not bug:
+            nn.utils.clip_grad_norm_(parameters=model.parameters(), max_norm=0.1)
+        mark()
+        optimizer.step()
+
+    return looped(order, model)
+
+
+@pair("clipped_before_unscaling")
+def clipping_of_scaled_gradients(bug):
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    scaler = torch.amp.GradScaler("cpu")
+
+    def step(watcher, inputs, targets):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = model(inputs)
+            loss = functional.cross_entropy(output, targets)
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        if not bug:
+            scaler.unscale_(optimizer)
+        clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(optimizer)
+        scaler.update()
+
+    halves = batched(*classes()), batched(*classes(64, seed=1))
+    return look(model, optimizer, *halves, functional.cross_entropy, step=step)
