@@ -66,3 +66,36 @@ def clipping_of_scaled_gradients(bug):
 
     halves = batched(*classes()), batched(*classes(64, seed=1))
     return look(model, optimizer, *halves, functional.cross_entropy, step=step)
+
+
+@pair("repeated_backward")
+def a_loss_back_propagated_twice(bug):
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        loss = functional.cross_entropy(output, targets)
+        optimizer.zero_grad()
+        loss.backward(retain_graph=bug)
+        if bug:
+            loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        optimizer.step()
+
+    halves = batched(*classes()), batched(*classes(64, seed=1))
+    return look(model, optimizer, *halves, functional.cross_entropy, step=step)
+
+
+@pair("repeated_backward")
+def a_loss_back_propagated_once_for_each_head(bug):
+    model = mlp(8, 16, 3)
+
+    def order(optimizer, backward, mark):
+        optimizer.zero_grad()
+        for _ in range(2 if bug else 1):
+            backward(retain_graph=True)
+            mark()
+        optimizer.step()
+
+    return looped(order, model, watch={"accumulate": 2 if bug else 1})

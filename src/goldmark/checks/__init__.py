@@ -111,7 +111,7 @@ from goldmark.checks._rank import (
 )
 from goldmark.checks._recurrent import RecurrentLayer, check_mistaken_cell, recurrent_layers
 from goldmark.checks._reduction import check_class_weights, check_mixed_reduction, check_probability_targets
-from goldmark.checks._replay import check_replayed_graph
+from goldmark.checks._replay import check_repeated_backward, check_replayed_graph
 from goldmark.checks._results import (
     check_collapsed_classes,
     check_free_running_gap,
@@ -254,6 +254,7 @@ __all__ = [
     "check_plateau_mode",
     "check_probability_targets",
     "check_rejected_data",
+    "check_repeated_backward",
     "check_repeated_steps",
     "check_replayed_graph",
     "check_scattered_targets",

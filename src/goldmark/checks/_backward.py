@@ -22,10 +22,11 @@ class BackwardCalls:
     keeps_graph: bool = False
     roots: list[Tensor] = field(default_factory=list)  # detached
     nodes: list[Any] = field(default_factory=list)  # of the graph, from which passes started
+    whole: list[Any] = field(default_factory=list)  # those of them whose passes were for no chosen tensors alone
 
     def value(self) -> float | None:
         """Return the sum of the numbers that backward passes started from, and forget them; None: there was none."""
-        roots, self.roots, self.nodes = self.roots, [], []
+        roots, self.roots, self.nodes, self.whole = self.roots, [], [], []
         return float(torch.stack([root.sum().float() for root in roots]).sum()) if roots else None
 
 
@@ -44,7 +45,7 @@ def stop(calls: BackwardCalls) -> None:
         _LISTENERS.remove(calls)
         if not _LISTENERS:
             torch.autograd.backward = _TORCH.pop()
-    calls.nodes = []
+    calls.nodes, calls.whole = [], []
 
 
 def _heard(
@@ -54,4 +55,5 @@ def _heard(
     for calls in _LISTENERS:
         calls.roots += [tensor.detach() for tensor in tensors_of(tensors)]
         calls.nodes += [tensor.grad_fn for tensor in tensors_of(tensors)]
+        calls.whole += [tensor.grad_fn for tensor in tensors_of(tensors) if rest.get("inputs") is None]
     _TORCH[-1](tensors, grad_tensors, keep, bool(create_graph), **rest)

@@ -27,7 +27,7 @@ _ORDER = (
     "optimizer_settings weight_decay nothing_trainable unowned_parameters orphaned_parameters frozen_parameters_move",
     "parameters_made_in_forward idle_optimizer scheduled_optimizer",
     # loop
-    "graph_of_loss graph_cut unused_parameters replayed_graph lost_micro_batches stale_gradients",
+    "graph_of_loss graph_cut unused_parameters replayed_graph repeated_backward lost_micro_batches stale_gradients",
     "zeroed_gradients repeated_steps misplaced_clipping clipped_before_unscaling",
     "accumulation_undivided unequal_micro_batches accumulation_count eval_mode_left_on validation_in_training_mode",
     "carried_state",

@@ -56,6 +56,7 @@ class Record:
     repeated: list[bool] = field(default_factory=list)  # by step: whether those were the same, and nothing had come in
     notes: list[str] = field(default_factory=list)  # what did not fit this program
     roots: Roots = field(default_factory=Roots)  # of backward passes
+    doubled: list[bool] = field(default_factory=list)  # by backward pass: whether its gradient is added to itself
     states: States = field(default_factory=States)  # of recurrent layers
     clips: Clips = field(default_factory=Clips)  # of gradients, in sampled steps
     lost: list[Finding] = field(default_factory=list)  # of accumulated steps
@@ -88,6 +89,17 @@ class Record:
             recent = [gradient for before, gradient in gradients[-_MOST_FOLLOWED:] if before == others]
             if recent and parameter.grad is not None and not parameter.grad.is_sparse:
                 self.stale.append((self.steps, check_stale_gradients(recent, parameter.grad.detach())))
+
+    def adds_up_twice(self, others: int) -> bool:
+        """Tell whether the last two gradients of the followed parameters are the same, and `.grad` holds both."""
+        added = []
+        for parameter, gradients in self.incoming.items():
+            recent = [gradient for before, gradient in gradients if before == others]
+            if len(recent) < 2 or parameter.grad is None or not bool(recent[-1].any()):
+                continue
+            same = torch.equal(recent[-1], recent[-2])
+            added.append(same and torch.allclose(parameter.grad, sum(recent, torch.zeros_like(recent[0])), rtol=1e-4))
+        return bool(added) and all(added)
 
     def note_lost(self, others: int) -> None:
         """Compare `.grad` of the followed parameters with all micro-batches, as the step is about to be taken."""

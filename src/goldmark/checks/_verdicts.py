@@ -16,7 +16,7 @@ from goldmark.checks._examples import FEWEST_EXAMPLES, check_one_example_read
 from goldmark.checks._findings import Findings
 from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._record import Record
-from goldmark.checks._replay import check_replayed_graph
+from goldmark.checks._replay import check_repeated_backward, check_replayed_graph
 from goldmark.checks._samples import Sample, answers_of, probabilities_of
 from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_optimizer, schedulers_of
 from goldmark.checks._shares import check_dominated_gradient
@@ -68,6 +68,7 @@ def _gradients(record: Record, model: nn.Module, optimizers: Optimizers) -> Iter
     yield from _often(record.lost)
     yield _steps.check_zeroed_gradients(*record.zeroed())
     yield check_replayed_graph(record.roots.passed)
+    yield check_repeated_backward(record.doubled)
     yield _steps.check_repeated_steps(sum(record.repeated), len(record.repeated))
     yield check_misplaced_clipping(record.clips.steps)
     yield check_clipped_before_unscaling(record.clips.scaled)

@@ -151,6 +151,8 @@ class Watch:
     def _sample(self, batch: Any, output: Any, loss: Tensor | None, terms: Mapping[str, Any]) -> None:
         sample = take_sample(self.model, batch, output, loss, terms, self.record.steps)
         graph = [loss.grad_fn] if isinstance(loss, Tensor) else []
+        again = self.record.roots.started_again(self._calls.whole, self.record.steps)
+        self.record.doubled.append(again and self.record.adds_up_twice(self._others))
         self.record.roots.note([*self._calls.nodes, *graph], self.record.steps)
         sample.root = self._calls.value()
         if self._calls.keeps_graph and isinstance(loss, Tensor) and terms:

@@ -61,3 +61,33 @@ def a_limit_times_the_scale_of_mixed_precision():
 
     halves = batched(*classes()), batched(*classes(64, seed=1))
     return look(model, optimizer, *halves, functional.cross_entropy, step=step)
+
+
+@healthy
+def gradients_that_are_looked_at_before_they_are_computed_again():
+    model = mlp(8, 16, 3)
+
+    def order(optimizer, backward, mark):
+        optimizer.zero_grad()
+        backward(retain_graph=True)
+        assert all(parameter.grad is not None for parameter in model.parameters())
+        optimizer.zero_grad()
+        backward()
+        mark()
+        optimizer.step()
+
+    return looped(order, model)
+
+
+@healthy
+def a_backward_pass_for_each_half_of_the_weights():
+    model = mlp(8, 16, 3)
+
+    def order(optimizer, backward, mark):
+        optimizer.zero_grad()
+        backward(retain_graph=True, inputs=list(model[0].parameters()))
+        backward(inputs=list(model[2].parameters()))
+        mark()
+        optimizer.step()
+
+    return looped(order, model)
