@@ -28,6 +28,7 @@ from zoo import (
     pairs_reading,
     pairs_reduction,
     pairs_results,
+    pairs_terms,
 )
 from zoo.healthy import losses, metric, plain, unusual, widths
 from zoo.healthy.register import HEALTHY
@@ -35,7 +36,7 @@ from zoo.loops import PAIRS
 
 _FILES = (
     *(pairs_data, pairs_model, pairs_layers, pairs_loss, pairs_optimizer, pairs_loop, pairs_results),
-    *(pairs_measured, pairs_reading, pairs_reduction, pairs_placing),
+    *(pairs_measured, pairs_reading, pairs_reduction, pairs_placing, pairs_terms),
 )
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
 _HEALTHY = {

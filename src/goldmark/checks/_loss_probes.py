@@ -15,6 +15,7 @@ from goldmark.checks._graph import kind, source
 from goldmark.checks._pairs import pairs, replaced
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._structures import UNFIT, call, map_tensors, rows, size_of
+from goldmark.checks._unreached import UnreachedTerms, check_unreached_term
 
 # Operations that end in a distance or a similarity: how large it should be is the loss's to say, not the target's.
 _DISTANCES = frozenset(("LinalgVectorNorm", "Norm", "Sqrt", "Sum", "Cdist", "EuclideanDist", "Pow"))
@@ -200,6 +201,24 @@ def _given(look: Look) -> Iterator[Finding]:
         yield _reduction.check_class_weights(weights, _reduction.counts_of(labels, len(weights)))
 
 
+def _unreached(look: Look) -> Iterator[Finding]:
+    """Call the loss where all outputs have a gradient, and where only those do that have one in training.
+
+    What a frozen part gives may have none for a while; its distance from itself would stay at 0.
+    """
+    constants = {one.untyped_storage().data_ptr() for one in (*look.model.parameters(), *look.model.buffers())}
+    for zero in (False, True):
+        output = map_tensors(lambda one: _leaf(one, every=not zero), look.first.output)  # noqa: B023
+        with UnreachedTerms(constants, zero=zero) as heard:
+            look.loss_fn(output, look.first.targets)
+        yield check_unreached_term(heard.terms.added)
+
+
+def _leaf(tensor: Tensor, *, every: bool) -> Tensor:
+    own = tensor.detach().clone()
+    return own.requires_grad_(tensor.requires_grad or (every and own.is_floating_point()))
+
+
 def _adds_up(look: Look) -> Finding | None:
     """Let a few examples stand in the loss twice and three times."""
     n, output, targets = size_of(look.first.inputs), look.first.output, look.first.targets
@@ -213,5 +232,5 @@ def _adds_up(look: Look) -> Finding | None:
 
 LOSS_PROBES: tuple[Probe, ...] = (
     *(_graph_of_loss, _outputs_of, _broadcast, _alignment, _one_example_read, _scattered_targets),
-    *(_dropout_on_output, _wrong_sign, _given, _adds_up),
+    *(_dropout_on_output, _wrong_sign, _given, _adds_up, _unreached),
 )

@@ -1,0 +1,44 @@
+"""Pairs whose bug lies in a term of the loss: what it compares, and what its targets mean."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn import functional
+from zoo.loops import batched, classes, classifier, mlp, pair
+
+
+@pair("unreached_term")
+def a_teacher_that_is_compared_with_itself(bug):
+    teacher = mlp(8, 16, 3).requires_grad_(False)
+    divergence = nn.KLDivLoss(reduction="batchmean")
+
+    class Student(nn.Module):
+        """A student beside its teacher."""
+
+        def __init__(self):
+            super().__init__()
+            self.own = mlp(8, 16, 3)
+
+        def forward(self, x):
+            """Logits (B, 3) of both."""
+            return self.own(x), teacher(x)
+
+    def loss_fn(output, targets):
+        own, other = (logits / 2 for logits in output)
+        learnt = divergence((other if bug else own).log_softmax(1), other.softmax(1))
+        return 0.5 * functional.cross_entropy(output[0], targets) + 0.5 * 4 * learnt
+
+    return classifier(Student(), loss_fn=loss_fn)
+
+
+@pair("unreached_term")
+def a_consistency_term_on_detached_outputs(bug):
+    def loss_fn(output, targets):
+        smooth = output.softmax(1)
+        near = functional.mse_loss(
+            smooth.detach() if bug else smooth, smooth.mean(0, keepdim=True).detach().expand_as(smooth)
+        )
+        return functional.cross_entropy(output, targets) + 0.1 * near
+
+    halves = batched(*classes()), batched(*classes(64, seed=1))
+    return classifier(mlp(8, 16, 3), train=halves[0], val=halves[1], loss_fn=loss_fn)
