@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 from torch.nn import functional
-from zoo.loops import batched, classes, classifier, mlp, pair
+from zoo.loops import batched, classes, classifier, mlp, pair, regressor
 
 
 @pair("unreached_term")
@@ -42,3 +42,26 @@ def a_consistency_term_on_detached_outputs(bug):
 
     halves = batched(*classes()), batched(*classes(64, seed=1))
     return classifier(mlp(8, 16, 3), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+def labelled(low):
+    """Halves of two classes that are called `low` and 1."""
+    halves = classes(n_classes=2), classes(64, n_classes=2, seed=1)
+    return {name: batched(x, y * (1 - low) + low) for name, (x, y) in zip(("train", "val"), halves, strict=True)}
+
+
+@pair("unlearnable_label")
+def a_hinge_on_labels_of_0_and_1(bug):
+    def loss_fn(output, targets):
+        return (1 - targets * output[:, 0]).clamp(min=0).mean()
+
+    return regressor(mlp(8, 16, 1), loss_fn=loss_fn, **labelled(0.0 if bug else -1.0))
+
+
+@pair("unlearnable_label")
+def a_soft_margin_on_labels_of_0_and_1(bug):
+    def loss_fn(output, targets):
+        signs = targets if bug else 2 * targets - 1
+        return functional.soft_margin_loss(output.squeeze(1), signs)
+
+    return regressor(mlp(8, 16, 1), loss_fn=loss_fn, **labelled(0.0))

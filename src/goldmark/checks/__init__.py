@@ -6,6 +6,7 @@ from goldmark.checks._augmentation import check_unmoved_by_augmentation
 from goldmark.checks._averages import check_uneven_batches
 from goldmark.checks._balance import check_unbalanced_weight
 from goldmark.checks._bar import check_low_bar
+from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._bypass import check_code_bypassed
 from goldmark.checks._carried import check_carried_state
 from goldmark.checks._clipping import check_clipped_before_unscaling, check_misplaced_clipping
@@ -284,6 +285,7 @@ __all__ = [
     "check_undeclared_sharing",
     "check_unequal_micro_batches",
     "check_uneven_batches",
+    "check_unlearnable_label",
     "check_unmoved_by_augmentation",
     "check_unowned_parameters",
     "check_unreachable_targets",

@@ -21,7 +21,7 @@ _ORDER = (
     # loss
     "normalized_outputs single_class_softmax unreachable_targets shape_broadcast broadcast_loss",
     "probability_targets misaligned_targets one_example_read scattered_targets wrong_sign target_distribution",
-    "ignored_class class_weights mixed_reduction",
+    "ignored_class unlearnable_label class_weights mixed_reduction",
     "initial_outputs summed_loss unreached_term cut_term dominated_gradient",
     # optimizer
     "optimizer_settings weight_decay nothing_trainable unowned_parameters orphaned_parameters frozen_parameters_move",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from goldmark.case import Finding
 from goldmark.checks import _examples, _losses, _modes, _outputs, _reduction
+from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._graph import kind, source
 from goldmark.checks._pairs import pairs, replaced
 from goldmark.checks._preflight import Look, Probe
@@ -94,6 +95,15 @@ def _wrong_sign(look: Look) -> Iterator[Finding]:
     last = source(output.grad_fn)
     if (last is None or kind(last) not in _DISTANCES) and (not _are_numbers(targets) or aims_at(look, None, targets)):
         yield _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=climbs)
+
+
+def _unlearnable_label(look: Look) -> Finding | None:
+    output, targets = look.first.output, look.first.targets
+    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or output.numel() != targets.numel():
+        return None
+    if not look.reads_targets or targets.dtype == torch.bool or not bool(((targets == 0) | (targets == 1)).all()):
+        return None
+    return check_unlearnable_label(look.loss_fn, output, targets)
 
 
 def _leaves_out_a_class(look: Look) -> bool:
@@ -232,5 +242,5 @@ def _adds_up(look: Look) -> Finding | None:
 
 LOSS_PROBES: tuple[Probe, ...] = (
     *(_graph_of_loss, _outputs_of, _broadcast, _alignment, _one_example_read, _scattered_targets),
-    *(_dropout_on_output, _wrong_sign, _given, _adds_up, _unreached),
+    *(_dropout_on_output, _wrong_sign, _given, _adds_up, _unreached, _unlearnable_label),
 )

@@ -279,3 +279,32 @@ def a_policy_and_its_rewards():
 
     batches = [(x[k : k + 32], (actions[k : k + 32], rewards[k : k + 32])) for k in range(0, 320, 32)]
     return classifier(mlp(6, 16, 3), train=batches[:8], val=batches[8:], loss_fn=loss_fn, lr=3e-3)
+
+
+def binary(loss_fn):
+    """Look at a model of one output whose labels are 0 and 1."""
+    halves = [batched(x, y.float()[:, None]) for x, y in (classes(n_classes=2), classes(64, n_classes=2, seed=1))]
+    return regressor(mlp(8, 16, 1), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@healthy
+def overlap_of_masks_that_may_be_empty():
+    def loss_fn(output, targets):
+        p = output.sigmoid()
+        return 1 - 2 * (p * targets).sum() / (p.sum() + targets.sum())
+
+    return binary(loss_fn)
+
+
+@healthy
+def rewards_of_0_and_1():
+    def loss_fn(output, targets):
+        likelihood = functional.logsigmoid(output)
+        return -(likelihood * targets).mean()
+
+    return binary(loss_fn)
+
+
+@healthy
+def hinge_on_labels_that_it_turns_into_signs():
+    return binary(lambda output, targets: (1 - (2 * targets - 1) * output).clamp(min=0).mean())
