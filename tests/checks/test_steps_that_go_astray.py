@@ -64,6 +64,12 @@ def test_graphs_are_gone_through_twice():
     assert not checks.check_replayed_graph([0, 1, 0]).trouble
 
 
+def test_losses_are_back_propagated_twice():
+    """Now and then is no loop; most of the passes are."""
+    assert checks.check_repeated_backward([False, True, True, True]).trouble
+    assert not checks.check_repeated_backward([False] * 5 + [True] * 3).trouble
+
+
 def test_torch_is_as_it_was_after_the_last_watch():
     """Schedules are heard by methods of torch that are put back, also where two watches overlap."""
     before = (LRScheduler.step, ReduceLROnPlateau.step, torch.autograd.backward)

@@ -28,6 +28,7 @@ from zoo import (
     pairs_reading,
     pairs_reduction,
     pairs_results,
+    pairs_shapes,
     pairs_terms,
 )
 from zoo.healthy import losses, metric, plain, unusual, widths
@@ -36,7 +37,7 @@ from zoo.loops import PAIRS
 
 _FILES = (
     *(pairs_data, pairs_model, pairs_layers, pairs_loss, pairs_optimizer, pairs_loop, pairs_results),
-    *(pairs_measured, pairs_reading, pairs_reduction, pairs_placing, pairs_terms),
+    *(pairs_measured, pairs_reading, pairs_reduction, pairs_placing, pairs_terms, pairs_shapes),
 )
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
 _HEALTHY = {

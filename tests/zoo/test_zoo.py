@@ -66,8 +66,9 @@ def test_every_check_is_a_function_that_says_so():
 def named_in_calls():
     """The checks that preflight and watch call, by the names of their findings."""
     folder = Path(checks.__file__).parent
-    files = [folder / f"_{name}.py" for name in ("probes", "loss_probes", "sequence_probes", "width_probes", "record")]
-    text = "".join(path.read_text() for path in [*files, folder / "_samples.py", folder / "_verdicts.py"])
+    probes = ("probes", "input_probes", "loss_probes", "sequence_probes", "split_probes", "width_probes")
+    files = [folder / f"_{name}.py" for name in (*probes, "record", "samples", "verdicts")]
+    text = "".join(path.read_text() for path in files)
     return set(re.findall(r"\bcheck_(\w+)\(", text))
 
 

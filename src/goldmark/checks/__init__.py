@@ -28,7 +28,8 @@ from goldmark.checks._findings import Findings
 from goldmark.checks._forcing import check_forcing_not_per_step, check_target_leak
 from goldmark.checks._independence import check_labels_independent
 from goldmark.checks._inference import check_squashed_twice
-from goldmark.checks._labels import check_hidden_labels, check_unseen_classes
+from goldmark.checks._labels import check_classes_as_numbers, check_hidden_labels, check_unseen_classes
+from goldmark.checks._layout import check_viewed_channels
 from goldmark.checks._leaks import (
     check_decoder_sees_target,
     check_inputs_modified,
@@ -62,6 +63,7 @@ from goldmark.checks._modes import (
     check_dropout_on_output,
     check_dropout_rate,
     check_eval_mode_left_on,
+    check_modes_not_restored,
     check_statistics_gap,
     check_validation_in_training_mode,
 )
@@ -97,10 +99,10 @@ from goldmark.checks._ownership import (
     check_unused_parameters,
     check_weight_decay,
 )
-from goldmark.checks._padding import check_padding_counted
+from goldmark.checks._padding import check_padding_counted, check_padding_idx
 from goldmark.checks._placeholders import check_placeholder_labels
 from goldmark.checks._plateau import check_plateau_mode
-from goldmark.checks._positions import check_not_relative
+from goldmark.checks._positions import check_not_relative, check_one_position
 from goldmark.checks._preflight import assert_healthy, preflight
 from goldmark.checks._rank import (
     check_code_ignored,
@@ -177,6 +179,7 @@ __all__ = [
     "check_broadcast_loss",
     "check_carried_state",
     "check_class_weights",
+    "check_classes_as_numbers",
     "check_clipped_before_unscaling",
     "check_clipped_targets",
     "check_code_bypassed",
@@ -233,6 +236,7 @@ __all__ = [
     "check_missing_sharing",
     "check_mistaken_cell",
     "check_mixed_reduction",
+    "check_modes_not_restored",
     "check_moving_validation",
     "check_narrow_output",
     "check_negative_loss",
@@ -244,6 +248,7 @@ __all__ = [
     "check_nothing_trainable",
     "check_one_batch",
     "check_one_example_read",
+    "check_one_position",
     "check_optimizer_settings",
     "check_orphaned_parameters",
     "check_overlap",
@@ -251,6 +256,7 @@ __all__ = [
     "check_padding_changes_loss",
     "check_padding_changes_output",
     "check_padding_counted",
+    "check_padding_idx",
     "check_parameters_made_in_forward",
     "check_placeholder_labels",
     "check_plateau_mode",
@@ -296,6 +302,7 @@ __all__ = [
     "check_unused_parameters",
     "check_validation_in_training_mode",
     "check_vanishing_gradient",
+    "check_viewed_channels",
     "check_weight_decay",
     "check_weights_without_time",
     "check_worker_randomness",

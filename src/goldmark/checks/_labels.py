@@ -1,4 +1,4 @@
-"""Labels: names that no encoder knows, and classes that no label has."""
+"""Labels: names that no encoder knows, classes that no label has, and classes that are taken for numbers."""
 
 from __future__ import annotations
 
@@ -40,6 +40,23 @@ def check_unseen_classes(logits: Tensor, labels: Tensor) -> Finding:
         numbers={"classes": classes, "labelled": values},
         threshold=0.0,
         advice="the classifier has more classes than the labels have values: give it one a label",
+    )
+
+
+def check_classes_as_numbers(targets: Tensor, n_classes: int, fewest: int = 3) -> Finding:
+    """Find out whether one output is to hit the number of a class, of at least `fewest` that have no order.
+
+    `targets` are what the loss compares outputs of one number for each example with.
+    """
+    inside = bool(((targets == targets.round()) & (targets >= 0) & (targets < n_classes)).all())
+    several = len(set(targets.flatten().tolist())) >= fewest if inside else False
+    return Finding(
+        name="classes_as_numbers",
+        trouble=inside and several and n_classes >= fewest,
+        numbers={"classes": float(n_classes), "outputs": 1.0},
+        threshold=float(fewest),
+        relation=f"{n_classes} classes have no order: a mistake of 2 is no worse than one of 1",
+        advice="one output for each class and cross_entropy; for grades, which are numbers, leave n_classes out",
     )
 
 

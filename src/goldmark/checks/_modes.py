@@ -283,3 +283,24 @@ def check_validation_in_training_mode(idle: Sequence[tuple[int, float]], n_steps
         relation="dropout must be off and BatchNorm fixed where a model is judged",
         advice="call model.eval() before validation, and model.train() after it",
     )
+
+
+def check_modes_not_restored(model: nn.Module) -> Finding:
+    """Find out whether `train()` does not bring back what it set before, once `eval()` was called in between.
+
+    Parts that a model keeps in eval mode on purpose stay there both times. The model is left in what `train()` sets.
+    """
+    model.train()
+    acting = batch_dependent(model.modules())
+    model.eval()
+    model.train()
+    again = batch_dependent(model.modules())
+    lost = sum(all(module is not other for other in again) for module in acting)
+    return Finding(
+        name="modes_not_restored",
+        trouble=lost > 0,
+        numbers={"lost": float(lost), "layers": float(len(acting))},
+        threshold=0.0,
+        relation="train() must undo what eval() does",
+        advice="where train(self, mode=True) is overridden, call super().train(mode), and return self",
+    )

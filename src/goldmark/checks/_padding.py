@@ -1,4 +1,4 @@
-"""Padding: whether cells that hold nothing are counted in a loss or a score."""
+"""Padding: whether cells that hold nothing are counted in a loss or a score, and which token they hold."""
 
 from __future__ import annotations
 
@@ -8,6 +8,22 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
+
+
+def check_padding_idx(tokens: Tensor, padding_idx: int | None, pad_id: int) -> Finding:
+    """Find out whether an embedding takes a token that is in use for padding: its row gets no gradient.
+
+    `tokens` are what the embedding is given, of which `pad_id` pads.
+    """
+    held = 0 if padding_idx is None or padding_idx == pad_id else int((tokens == padding_idx).sum())
+    return Finding(
+        name="padding_idx",
+        trouble=held > 0,
+        numbers={"tokens": float(tokens.numel()), "taken_for_padding": float(held)},
+        threshold=0.0,
+        relation=f"the embedding of a token must be trained: padding_idx is {padding_idx}, but {pad_id} pads",
+        advice=f"nn.Embedding(..., padding_idx={pad_id})",
+    )
 
 
 def check_padding_counted(

@@ -1,8 +1,8 @@
-"""Positions: whether attention depends on distances, as with a rotary embedding, or on places."""
+"""Positions: whether attention depends on distances, as with a rotary embedding, or on places, and which it is told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -36,3 +36,19 @@ def check_not_relative(attend: Callable[[Tensor], Tensor], n_steps: int, thresho
 
 def _relative(changed: Tensor, known: Tensor) -> float:
     return float((changed - known).double().norm() / known.double().norm())
+
+
+def check_one_position(rows: Sequence[int], shorter: Sequence[int], length: int) -> Finding:
+    """Find out whether all positions of a sequence are told one and the same row of a table of positions.
+
+    `rows` are those that outputs for sequences of `length` positions depend on, `shorter` those for sequences that are
+    cut by a few: one row, and another one, is looked up by the length. One row whatever the length may be meant.
+    """
+    return Finding(
+        name="one_position",
+        trouble=len(rows) == len(shorter) == 1 < length and rows[0] != shorter[0],
+        numbers={"rows": float(len(rows)), "positions": float(length)},
+        threshold=1.0,
+        relation=f"each of {length} positions must have its own row of the table",
+        advice="add the rows up to the length, table[:, :T], not the row of the length, table[:, T]",
+    )

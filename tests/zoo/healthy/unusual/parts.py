@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
 from zoo.healthy.unusual.batches import data
-from zoo.loops import Backbone, batched, classifier, look, mlp, numbers
+from zoo.loops import Backbone, batched, classifier, look, mlp, numbers, tokens
 
 from goldmark import watch
 
@@ -190,3 +190,35 @@ def head_alone_with_a_declared_backbone():
     model = mlp(8, 16, 3)
     optimizer = torch.optim.Adam(model[2].parameters(), lr=1e-2)
     return look(model, optimizer, *data(), functional.cross_entropy, intent={"frozen": ["0"]})
+
+
+class Told(nn.Module):
+    """A classifier of token sequences that one row of a table is added to."""
+
+    def __init__(self, row_of, *, placed):
+        super().__init__()
+        self.row_of, self.embedding, self.head = row_of, nn.Embedding(12, 16), mlp(16, 16, 2)
+        self.stages = nn.Parameter(torch.randn(32, 16) * 0.1)
+        self.positions = nn.Embedding(32, 16) if placed else None
+
+    def forward(self, x):
+        """Logits (B, 2)."""
+        h = self.embedding(x) + self.stages[self.row_of(x)]
+        h = h if self.positions is None else h + self.positions(torch.arange(x.shape[1]))
+        return self.head(h.relu().mean(1))
+
+
+def told(row_of, *, placed):
+    """Look at such a classifier."""
+    halves = [batched(x[:, :10], (x[:, 2] > 5).long()) for x in (tokens(), tokens(64, seed=1))]
+    return classifier(Told(row_of, placed=placed), train=halves[0], val=halves[1])
+
+
+@healthy
+def a_row_of_a_table_for_the_stage_of_training():
+    return told(lambda x: 3, placed=False)
+
+
+@healthy
+def a_row_of_a_table_for_the_length_beside_positions():
+    return told(lambda x: x.shape[1], placed=True)
