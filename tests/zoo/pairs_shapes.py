@@ -143,3 +143,45 @@ def squared_errors_of_class_numbers(bug):
         train, val = (batched(x, y.float()[:, None]) for x, y in halves)
         return regressor(mlp(8, 16, 1), train=train, val=val, intent={"n_classes": 3})
     return classifier(mlp(8, 16, 3), intent={"n_classes": 3})
+
+
+class Table(nn.Module):
+    """A regression on columns of categories, each with its embedding."""
+
+    def __init__(self):
+        super().__init__()
+        self.columns, self.head = nn.ModuleList(nn.Embedding(8, 8) for _ in range(3)), mlp(24, 32, 1)
+
+    def forward(self, x):
+        """A number (B, 1) for codes (B, 3)."""
+        return self.head(torch.cat([layer(x[:, k]) for k, layer in enumerate(self.columns)], dim=1))
+
+
+def codes(n, seed):
+    """Codes (N, 3) of uneven categories and numbers (N, 1) that depend on the first two."""
+    generator = torch.Generator().manual_seed(seed)
+    shares = torch.tensor([0.1, 0.05, 0.3, 0.2, 0.15, 0.2])
+    x = torch.multinomial(shares, 3 * n, replacement=True, generator=generator).reshape(n, 3)
+    effects = torch.tensor([0.0, 2.0, -1.0, 1.0, -2.0, 3.0])
+    return x, (effects[x[:, 0]] + 0.5 * effects[x[:, 1]])[:, None] / 2 + 0.3 * torch.randn(n, 1, generator=generator)
+
+
+@pair("category_numbering")
+def an_encoder_fitted_again_on_validation_rows(bug):
+    x, y = codes(1024, 0)
+    val_x, val_y = codes(512, 1)
+    kept = val_x[:, 0] != 1  # a rare category, of which validation has none
+    val_x, val_y = val_x[kept], val_y[kept]
+    if bug:
+        val_x = torch.stack([column.unique(return_inverse=True)[1] for column in val_x.T], dim=1)
+    return regressor(Table(), train=batched(x, y, 128), val=batched(val_x, val_y, 128))
+
+
+@pair("category_numbering")
+def categories_numbered_as_they_come(bug):
+    def numbered(x):
+        names = list(dict.fromkeys(x[:, 0].tolist())) if bug else range(8)
+        return torch.stack([torch.tensor([names.index(one) for one in x[:, 0].tolist()]), x[:, 1], x[:, 2]], dim=1)
+
+    (x, y), (val_x, val_y) = codes(1024, 0), codes(512, 3)
+    return regressor(Table(), train=batched(numbered(x), y, 128), val=batched(numbered(val_x), val_y, 128))

@@ -9,6 +9,7 @@ from goldmark.checks._bar import check_low_bar
 from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._bypass import check_code_bypassed
 from goldmark.checks._carried import check_carried_state
+from goldmark.checks._categories import check_category_numbering
 from goldmark.checks._clipping import check_clipped_before_unscaling, check_misplaced_clipping
 from goldmark.checks._collapse import check_collapsed_output, spread_ratio
 from goldmark.checks._data import (
@@ -178,6 +179,7 @@ __all__ = [
     "check_batchnorm_on_output",
     "check_broadcast_loss",
     "check_carried_state",
+    "check_category_numbering",
     "check_class_weights",
     "check_classes_as_numbers",
     "check_clipped_before_unscaling",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from goldmark.case import Finding
 from goldmark.checks import _data
+from goldmark.checks._categories import are_categories, check_category_numbering
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._windows import check_overlapping_windows
 
+_MOST_COLUMNS = 32  # that are looked at
 _FEW = 16  # values of a target that may be a code of classes
 
 
@@ -19,6 +23,29 @@ def _overlap(look: Look) -> Finding | None:
         return None
     chance = not _data.is_continuous(look.train.inputs())
     return _data.check_overlap(look.train.pair_keys, look.val.pair_keys, by_chance=chance)
+
+
+def _category_numbering(look: Look) -> Iterator[Finding]:
+    """Judge each column of whole numbers (N,) or (N, F), beside one target (N,) for each example."""
+    if look.val is None or not look.reads_targets:
+        return
+    targets, val_targets = (half.targets().squeeze(-1) for half in (look.train, look.val))
+    inputs, val_inputs = (half.inputs() for half in (look.train, look.val))
+    fits = not inputs.is_floating_point() and inputs.dim() <= 2 and targets.dim() == 1
+    if not fits or any(len(x) != len(y) for x, y in ((inputs, targets), (val_inputs, val_targets))):
+        return
+    if not all(_are_few(one) for one in (targets, val_targets)):
+        return
+    codes, val_codes = (one.reshape(len(one), -1).cpu() for one in (inputs, val_inputs))
+    for column, val_column in zip(codes.T[:_MOST_COLUMNS], val_codes.T[:_MOST_COLUMNS], strict=False):
+        if are_categories(column) and are_categories(val_column):
+            yield check_category_numbering(column, targets.cpu(), val_column, val_targets.cpu())
+
+
+def _are_few(targets: Tensor) -> bool:
+    """Tell whether targets are finite numbers, or few classes."""
+    few = targets.is_floating_point() or (int(targets.min()) >= 0 and int(targets.max()) < _FEW)
+    return bool(few and targets.isfinite().all())
 
 
 def _overlapping_windows(look: Look) -> Finding | None:
@@ -51,4 +78,4 @@ def _rows_of_numbers(targets: Tensor) -> Tensor:
     return rows_of[rows_of.isfinite().all(dim=1)] if targets.is_floating_point() else rows_of[:0]
 
 
-SPLIT_PROBES: tuple[Probe, ...] = (_overlap, _overlapping_windows, _split_statistics)
+SPLIT_PROBES: tuple[Probe, ...] = (_category_numbering, _overlap, _overlapping_windows, _split_statistics)
