@@ -15,7 +15,7 @@ from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._graph import kind, source
 from goldmark.checks._pairs import pairs, replaced
 from goldmark.checks._preflight import Look, Probe
-from goldmark.checks._structures import UNFIT, call, map_tensors, rows, size_of
+from goldmark.checks._structures import UNFIT, call, map_tensors, rows, size_of, tensors_of
 from goldmark.checks._unreached import UnreachedTerms, check_unreached_term
 
 # Operations that end in a distance or a similarity: how large it should be is the loss's to say, not the target's.
@@ -204,29 +204,33 @@ def _are_examples(look: Look, order: Tensor) -> bool:
 
 def _given(look: Look) -> Iterator[Finding]:
     """Call the loss once more on detached outputs: a backward pass has freed what its graph held."""
-    loss = _reduction.fresh_loss(look.loss_fn, look.first.output, look.first.targets)
+    with UnreachedTerms(_constants(look), zero=False) as heard:
+        loss = _reduction.fresh_loss(look.loss_fn, look.first.output, look.first.targets)
+    yield check_unreached_term(heard.terms.added)
     yield _reduction.check_probability_targets(loss)
     labels = torch.cat(look.train.labels) if look.train.labels else look.train.targets()
     for weights in _reduction.weights_in(loss):
         yield _reduction.check_class_weights(weights, _reduction.counts_of(labels, len(weights)))
 
 
-def _unreached(look: Look) -> Iterator[Finding]:
-    """Call the loss where all outputs have a gradient, and where only those do that have one in training.
+def _unreached(look: Look) -> Finding | None:
+    """Call the loss where only those outputs have a gradient that have one in training.
 
     What a frozen part gives may have none for a while; its distance from itself would stay at 0.
     """
-    constants = {one.untyped_storage().data_ptr() for one in (*look.model.parameters(), *look.model.buffers())}
-    for zero in (False, True):
-        output = map_tensors(lambda one: _leaf(one, every=not zero), look.first.output)  # noqa: B023
-        with UnreachedTerms(constants, zero=zero) as heard:
-            look.loss_fn(output, look.first.targets)
-        yield check_unreached_term(heard.terms.added)
+    if all(one.requires_grad or not one.is_floating_point() for one in tensors_of(look.first.output)):
+        return None
+    with UnreachedTerms(_constants(look), zero=True) as heard:
+        look.loss_fn(map_tensors(_own_leaf, look.first.output), look.first.targets)
+    return check_unreached_term(heard.terms.added)
 
 
-def _leaf(tensor: Tensor, *, every: bool) -> Tensor:
-    own = tensor.detach().clone()
-    return own.requires_grad_(tensor.requires_grad or (every and own.is_floating_point()))
+def _own_leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone().requires_grad_(tensor.requires_grad)
+
+
+def _constants(look: Look) -> set[int]:
+    return {one.untyped_storage().data_ptr() for one in (*look.model.parameters(), *look.model.buffers())}
 
 
 def _adds_up(look: Look) -> Finding | None:
