@@ -35,7 +35,7 @@ def test_classes_are_numbers_of_at_least_three():
     assert not checks.check_classes_as_numbers(torch.tensor([0.0, 1.0, 1.5]), 3).trouble
 
 
-def test_parts_that_stay_in_eval_mode_are_restored():
+def test_parts_that_stay_in_eval_mode_are_left_there():
     """What train() leaves in eval mode is left there both times."""
 
     class Half(nn.Module):
@@ -52,5 +52,5 @@ def test_parts_that_stay_in_eval_mode_are_restored():
             return self
 
     model = Half()
-    assert not checks.check_modes_not_restored(model).trouble
+    assert not checks.check_modes_not_switched(model).trouble
     assert (False, True) == (model.off.training, model.on.training)

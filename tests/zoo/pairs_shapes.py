@@ -107,7 +107,7 @@ def a_token_in_use_as_padding_idx(bug):
     return classifier(Bag(), train=batched(*padded(128, 0)), val=batched(*padded(64, 1)), intent={"pad_id": 0})
 
 
-@pair("modes_not_restored")
+@pair("modes_not_switched")
 def a_train_that_forgets_its_children(bug):
     class Switched(nn.Module):
         """A classifier with dropout that sets modes by itself."""
@@ -128,6 +128,26 @@ def a_train_that_forgets_its_children(bug):
             for module in self.modules():
                 module.training = False
             return self
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            return self.layers(x)
+
+    return classifier(Switched())
+
+
+@pair("modes_not_switched")
+def an_eval_that_has_no_effect(bug):
+    class Switched(nn.Module):
+        """A classifier with BatchNorm that has its own train()."""
+
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
+
+        def train(self, mode=True):  # noqa: FBT002
+            """Set the mode, or forget which."""
+            return super().train() if bug else super().train(mode)
 
         def forward(self, x):
             """Logits (B, 3)."""

@@ -64,7 +64,7 @@ from goldmark.checks._modes import (
     check_dropout_on_output,
     check_dropout_rate,
     check_eval_mode_left_on,
-    check_modes_not_restored,
+    check_modes_not_switched,
     check_statistics_gap,
     check_validation_in_training_mode,
 )
@@ -238,7 +238,7 @@ __all__ = [
     "check_missing_sharing",
     "check_mistaken_cell",
     "check_mixed_reduction",
-    "check_modes_not_restored",
+    "check_modes_not_switched",
     "check_moving_validation",
     "check_narrow_output",
     "check_negative_loss",

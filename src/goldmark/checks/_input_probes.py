@@ -65,9 +65,9 @@ def _viewed_channels(look: Look) -> Finding | None:
     return None if inputs is None or given is None else _layout.check_viewed_channels(inputs, given)
 
 
-def modes_not_restored(look: Look) -> Finding:
+def modes_not_switched(look: Look) -> Finding:
     """Judge train() before anything has called eval(), which it may not undo."""
-    return _modes.check_modes_not_restored(look.model)
+    return _modes.check_modes_not_switched(look.model)
 
 
 def _one_position(look: Look) -> Iterator[Finding]:

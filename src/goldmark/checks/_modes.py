@@ -285,22 +285,24 @@ def check_validation_in_training_mode(idle: Sequence[tuple[int, float]], n_steps
     )
 
 
-def check_modes_not_restored(model: nn.Module) -> Finding:
-    """Find out whether `train()` does not bring back what it set before, once `eval()` was called in between.
+def check_modes_not_switched(model: nn.Module) -> Finding:
+    """Find out whether `train()` does not bring back what `eval()` sets, or `eval()` sets nothing.
 
-    Parts that a model keeps in eval mode on purpose stay there both times. The model is left in what `train()` sets.
+    Parts that a model keeps in eval mode on purpose stay there both times. Dropout that stays on may be meant, as in
+    Monte-Carlo dropout, so that an `eval()` is judged where there is BatchNorm. The model is left in training mode.
     """
     model.train()
     acting = batch_dependent(model.modules())
+    awake = [module for module in model.modules() if module.training and module is not model]
     model.eval()
+    idle = all(module.training for module in awake) and any(isinstance(module, BATCHNORM) for module in acting)
     model.train()
-    again = batch_dependent(model.modules())
-    lost = sum(all(module is not other for other in again) for module in acting)
+    lost = sum(not module.training for module in acting)
     return Finding(
-        name="modes_not_restored",
-        trouble=lost > 0,
-        numbers={"lost": float(lost), "layers": float(len(acting))},
+        name="modes_not_switched",
+        trouble=lost > 0 or idle,
+        numbers={"lost": float(lost), "layers": float(len(acting)), "eval_without_effect": float(idle)},
         threshold=0.0,
-        relation="train() must undo what eval() does",
+        relation="eval() must set the modes of all layers, and train() must undo it",
         advice="where train(self, mode=True) is overridden, call super().train(mode), and return self",
     )

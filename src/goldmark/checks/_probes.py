@@ -15,7 +15,7 @@ from goldmark.case import Finding
 from goldmark.checks import _data, _loaders, _losses, _modes, _networks, _ownership, _steps
 from goldmark.checks import _leaks as _leaks_checks
 from goldmark.checks._independence import check_labels_independent
-from goldmark.checks._input_probes import INPUT_PROBES, modes_not_restored
+from goldmark.checks._input_probes import INPUT_PROBES, modes_not_switched
 from goldmark.checks._loss_probes import LOSS_PROBES, aims_at, unread
 from goldmark.checks._pairs import compares_labels, indexes_outputs, pairs
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, order_of, used_parameters
@@ -348,7 +348,7 @@ def _steps_on(look: Look, n_steps: int = 2) -> tuple[list[float], list[float]]:
 
 
 PROBES: tuple[Probe, ...] = (
-    modes_not_restored,
+    modes_not_switched,
     *(
         _not_finite,
         _leaks,

@@ -222,3 +222,23 @@ def a_row_of_a_table_for_the_stage_of_training():
 @healthy
 def a_row_of_a_table_for_the_length_beside_positions():
     return told(lambda x: x.shape[1], placed=True)
+
+
+@healthy
+def dropout_that_eval_leaves_on():
+    class Bayesian(nn.Module):
+        """A classifier that always drops."""
+
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 3))
+
+        def train(self, mode=True):  # noqa: FBT002
+            """Stay in training mode."""
+            return super().train()
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            return self.layers(x)
+
+    return classifier(Bayesian())
