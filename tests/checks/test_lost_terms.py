@@ -31,6 +31,15 @@ def test_a_distance_from_itself_is_zero():
     assert ["kl_div"] == same
 
 
+def test_divergences_get_logarithms_and_probabilities():
+    """In their places, and both ways round; a mistake is told from the numbers alone."""
+    shares = torch.tensor([[0.2, 0.8], [0.5, 0.5]])
+    for given in ((shares.log(), shares, False), (shares.log(), shares.log(), True)):
+        assert not checks.check_divergence_arguments([given]).trouble
+    for given in ((shares, shares, False), (shares.log(), shares, True), (shares.log(), shares.log(), False)):
+        assert checks.check_divergence_arguments([given]).trouble
+
+
 def test_a_label_whose_loss_is_constant_is_unlearnable():
     """A hinge wants -1 and 1; a mask costs nothing where it is 0."""
     output, targets = torch.tensor([0.3, -0.2, 0.1, -0.4]), torch.tensor([0.0, 1.0, 0.0, 1.0])

@@ -7,28 +7,49 @@ from torch.nn import functional
 from zoo.loops import batched, classes, classifier, mlp, pair, regressor
 
 
-@pair("unreached_term")
-def a_teacher_that_is_compared_with_itself(bug):
-    teacher = mlp(8, 16, 3).requires_grad_(False)
-    divergence = nn.KLDivLoss(reduction="batchmean")
+class Student(nn.Module):
+    """A student beside its teacher."""
 
-    class Student(nn.Module):
-        """A student beside its teacher."""
+    def __init__(self):
+        super().__init__()
+        self.own, self.teacher = mlp(8, 16, 3), mlp(8, 16, 3).requires_grad_(False)
 
-        def __init__(self):
-            super().__init__()
-            self.own = mlp(8, 16, 3)
+    def forward(self, x):
+        """Logits (B, 3) of both."""
+        return self.own(x), self.teacher(x)
 
-        def forward(self, x):
-            """Logits (B, 3) of both."""
-            return self.own(x), teacher(x)
+
+def distilled(divergence_of):
+    """Look at a student that learns of labels and of what `divergence_of(own, other)` gives for logits (B, 3)."""
 
     def loss_fn(output, targets):
         own, other = (logits / 2 for logits in output)
-        learnt = divergence((other if bug else own).log_softmax(1), other.softmax(1))
-        return 0.5 * functional.cross_entropy(output[0], targets) + 0.5 * 4 * learnt
+        return 0.5 * functional.cross_entropy(output[0], targets) + 0.5 * 4 * divergence_of(own, other)
 
     return classifier(Student(), loss_fn=loss_fn)
+
+
+@pair("unreached_term")
+def a_teacher_that_is_compared_with_itself(bug):
+    divergence = nn.KLDivLoss(reduction="batchmean")
+    return distilled(lambda own, other: divergence((other if bug else own).log_softmax(1), other.softmax(1)))
+
+
+@pair("divergence_arguments")
+def a_divergence_of_the_teacher_from_logarithms(bug):
+    def divergence_of(own, other):
+        given, target = own.log_softmax(1), other.log_softmax(1)
+        if bug:
+            given, target = other.softmax(1), given
+        return functional.kl_div(given, target, reduction="batchmean", log_target=True)
+
+    return distilled(divergence_of)
+
+
+@pair("divergence_arguments")
+def probabilities_that_are_said_to_be_logarithms(bug):
+    divergence = nn.KLDivLoss(reduction="batchmean", log_target=bug)
+    return distilled(lambda own, other: divergence(own.log_softmax(1), other.softmax(1)))
 
 
 @pair("unreached_term")

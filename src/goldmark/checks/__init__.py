@@ -155,7 +155,7 @@ from goldmark.checks._stopping import check_wrong_stopping, stale_epochs
 from goldmark.checks._structures import row_keys
 from goldmark.checks._threshold import BestThreshold, best_threshold, check_misplaced_threshold, f1_above
 from goldmark.checks._uncertainty import check_weights_without_time, settled_log_sigma, simulated_log_sigma
-from goldmark.checks._unreached import check_unreached_term
+from goldmark.checks._unreached import check_divergence_arguments, check_unreached_term
 from goldmark.checks._watch import Watch, watch
 from goldmark.checks._width import check_activation_rank, check_narrow_output
 from goldmark.checks._windows import check_overlapping_windows, overlap_share
@@ -194,6 +194,7 @@ __all__ = [
     "check_cut_term",
     "check_dead_units",
     "check_decoder_sees_target",
+    "check_divergence_arguments",
     "check_diverging_steps",
     "check_dominated_gradient",
     "check_dropout_in_eval",

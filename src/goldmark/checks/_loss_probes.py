@@ -16,7 +16,7 @@ from goldmark.checks._graph import kind, source
 from goldmark.checks._pairs import pairs, replaced
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._structures import UNFIT, call, map_tensors, rows, size_of, tensors_of
-from goldmark.checks._unreached import UnreachedTerms, check_unreached_term
+from goldmark.checks._unreached import UnreachedTerms, check_divergence_arguments, check_unreached_term
 
 # Operations that end in a distance or a similarity: how large it should be is the loss's to say, not the target's.
 _DISTANCES = frozenset(("LinalgVectorNorm", "Norm", "Sqrt", "Sum", "Cdist", "EuclideanDist", "Pow"))
@@ -207,6 +207,7 @@ def _given(look: Look) -> Iterator[Finding]:
     with UnreachedTerms(_constants(look), zero=False) as heard:
         loss = _reduction.fresh_loss(look.loss_fn, look.first.output, look.first.targets)
     yield check_unreached_term(heard.terms.added)
+    yield check_divergence_arguments(heard.terms.divergences)
     yield _reduction.check_probability_targets(loss)
     labels = torch.cat(look.train.labels) if look.train.labels else look.train.targets()
     for weights in _reduction.weights_in(loss):

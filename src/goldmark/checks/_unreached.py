@@ -1,8 +1,8 @@
-"""Terms of a loss that no output reaches: read while the loss is computed, as its graph does not hold them."""
+"""Terms of a loss that are read while it is computed: those that no output reaches, and what divergences are given."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from goldmark.checks._structures import tensors_of
 _DISTANCES = frozenset(("kl_div", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"))  # 0 for equal arguments alone
 _COMPARING = _DISTANCES | {"cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"}
 _ADDING = frozenset(("add", "add_", "__add__", "__radd__", "__iadd__", "stack"))
+_ARGUMENTS = ("input", "target", "size_average", "reduce", "reduction", "log_target")  # of kl_div
 _ROUNDING = 1e-6  # of a divergence from itself in float32
 
 
@@ -25,6 +26,7 @@ class Unreached:
 
     held: list[tuple[Tensor, str]] = field(default_factory=list)  # those tensors, and the functions behind them
     added: list[str] = field(default_factory=list)
+    divergences: list[tuple[Tensor, Tensor, bool]] = field(default_factory=list)  # input, target, log_target
 
 
 class UnreachedTerms(TorchFunctionMode):
@@ -41,9 +43,16 @@ class UnreachedTerms(TorchFunctionMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         given = function(*args, **(kwargs or {}))
+        if getattr(function, "__name__", "") == "kl_div":
+            self._note_divergence(args, kwargs or {})
         if torch.is_grad_enabled() and isinstance(given, Tensor):
             self._note(getattr(function, "__name__", ""), [*tensors_of((args, kwargs or {}))], given)
         return given
+
+    def _note_divergence(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        given = {**dict(zip(_ARGUMENTS, args, strict=False)), **kwargs}
+        tensors = given["input"].detach(), given["target"].detach()
+        self.terms.divergences.append((*tensors, bool(given.get("log_target", False))))
 
     def _note(self, name: str, arguments: list[Tensor], given: Tensor) -> None:
         held = {id(tensor): term for tensor, term in self.terms.held}
@@ -71,3 +80,34 @@ def check_unreached_term(added: Collection[str]) -> Finding:
         relation=f"every term of a loss must depend on outputs: {names} does not" if names else "",
         advice="give it the outputs themselves: those of the student beside the teacher's, and not detached",
     )
+
+
+def check_divergence_arguments(divergences: Sequence[tuple[Tensor, Tensor, bool]]) -> Finding:
+    """Find out whether a Kullback-Leibler divergence is given probabilities as logarithms, or logarithms as such.
+
+    `divergences` are what torch's `kl_div` got: input, target, and whether the target is said to be logarithms.
+    Numbers that sum up to 1, none below 0, are no logarithms of probabilities; numbers below 0 are no probabilities.
+    """
+    wrong: list[str] = []
+    for given, target, of_logarithms in divergences:
+        wrong += ["the input is probabilities, no logarithms"] if _are_probabilities(given) else []
+        if of_logarithms:
+            wrong += ["the target is probabilities, no logarithms"] if _are_probabilities(target) else []
+        else:
+            wrong += ["the target is below 0: no probabilities"] if bool((target < -1e-6).any()) else []
+    return Finding(
+        name="divergence_arguments",
+        trouble=bool(wrong),
+        numbers={"arguments": float(len(wrong)), "divergences": float(len(divergences))},
+        threshold=0.0,
+        relation="; ".join(dict.fromkeys(wrong)),
+        advice="kl_div(student.log_softmax(1), teacher.softmax(1)), or both as log_softmax with log_target=True",
+    )
+
+
+def _are_probabilities(values: Tensor) -> bool:
+    """Tell whether numbers sum up to 1 over the second dimension or the last, none below 0."""
+    if values.dim() == 0 or values.numel() == 0 or bool((values < 0).any()):
+        return False
+    sums = [values.double().sum(dim=dim) for dim in {values.dim() - 1, min(1, values.dim() - 1)}]
+    return any(bool(((one - 1).abs() < 1e-3).all()) for one in sums)

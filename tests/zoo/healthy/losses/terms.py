@@ -147,3 +147,27 @@ def constants_of_loss_functions():
         return (weight * functional.cross_entropy(output, soft, reduction="none")).mean() - entropy + 0.1 * near
 
     return classifier(model, loss_fn=loss_fn)
+
+
+@healthy
+def reverse_divergence_from_a_teacher():
+    teacher = mlp(8, 16, 3).requires_grad_(False)
+
+    class Student(nn.Module):
+        """A student beside its teacher."""
+
+        def __init__(self):
+            super().__init__()
+            self.own = mlp(8, 16, 3)
+
+        def forward(self, x):
+            """Logits (B, 3) of both."""
+            return self.own(x), teacher(x)
+
+    def loss_fn(output, targets):
+        own, other = output
+        near = functional.kl_div(other.log_softmax(1), own.softmax(1), reduction="batchmean")
+        both = functional.kl_div(other.log_softmax(1), own.log_softmax(1), reduction="batchmean", log_target=True)
+        return functional.cross_entropy(own, targets) + near + both
+
+    return classifier(Student(), loss_fn=loss_fn)
