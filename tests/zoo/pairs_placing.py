@@ -99,3 +99,14 @@ def a_loss_back_propagated_once_for_each_head(bug):
         optimizer.step()
 
     return looped(order, model, watch={"accumulate": 2 if bug else 1})
+
+
+@pair("nothing_moves")
+def a_rate_that_an_integer_division_makes_zero(bug):
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda epoch: (1 + epoch) // 30 if bug else (1 + epoch) / 30
+    )
+    halves = batched(*classes()), batched(*classes(64, seed=1))
+    return look(model, optimizer, *halves, functional.cross_entropy, end=lambda epoch: schedule.step())
