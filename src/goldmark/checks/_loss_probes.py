@@ -73,10 +73,13 @@ def _broadcast(look: Look) -> Finding | None:
 def _same_in_one_shape(look: Look, output: Tensor, targets: Tensor) -> bool:
     """Tell whether a loss of outputs in the shape of the targets is the same: then nothing broadcasts in it.
 
-    A critic's loss, which takes outputs of two kinds apart by a mask, depends on all targets by their counts.
+    A critic's loss, which takes outputs of two kinds apart by a mask, depends on all targets by their counts. One that
+    picks the column of outputs (B, 1) by an index has seen to their shape itself.
     """
     try:
         values = [float(look.loss_fn(one, targets).double().sum()) for one in (output, output.reshape(targets.shape))]
+    except IndexError:
+        return True
     except UNFIT:
         return False
     return abs(values[0] - values[1]) <= 1e-5 * abs(values[0])

@@ -283,14 +283,14 @@ def a_policy_and_its_rewards():
 
 def binary(loss_fn):
     """Look at a model of one output whose labels are 0 and 1."""
-    halves = [batched(x, y.float()[:, None]) for x, y in (classes(n_classes=2), classes(64, n_classes=2, seed=1))]
+    halves = [batched(x, y.float()) for x, y in (classes(n_classes=2), classes(64, n_classes=2, seed=1))]
     return regressor(mlp(8, 16, 1), train=halves[0], val=halves[1], loss_fn=loss_fn)
 
 
 @healthy
 def overlap_of_masks_that_may_be_empty():
     def loss_fn(output, targets):
-        p = output.sigmoid()
+        p = output[:, 0].sigmoid()
         return 1 - 2 * (p * targets).sum() / (p.sum() + targets.sum())
 
     return binary(loss_fn)
@@ -299,7 +299,7 @@ def overlap_of_masks_that_may_be_empty():
 @healthy
 def rewards_of_0_and_1():
     def loss_fn(output, targets):
-        likelihood = functional.logsigmoid(output)
+        likelihood = functional.logsigmoid(output.squeeze(1))
         return -(likelihood * targets).mean()
 
     return binary(loss_fn)
@@ -307,4 +307,4 @@ def rewards_of_0_and_1():
 
 @healthy
 def hinge_on_labels_that_it_turns_into_signs():
-    return binary(lambda output, targets: (1 - (2 * targets - 1) * output).clamp(min=0).mean())
+    return binary(lambda output, targets: (1 - (2 * targets - 1) * output[:, 0]).clamp(min=0).mean())
