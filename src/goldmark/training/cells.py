@@ -6,6 +6,7 @@ adds them up. A `Product` keeps what each step saw instead and makes one gradien
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Literal, cast
 
 import torch
@@ -57,6 +58,10 @@ class _Affine(torch.autograd.Function):
         """Do a stack of models at once, its axis in front."""
         tensors = in_front(info.batch_size, in_dims[:3], inputs[:3])
         return cast("Tensor", _Affine.apply(*tensors, inputs[3])), 0  # type: ignore[no-untyped-call]
+
+
+# torch asks for it at every use, and to make it anew each time takes a tenth of a training
+_Affine.forward.__signature__ = inspect.signature(_Affine.forward)  # type: ignore[attr-defined]
 
 
 class Product:
