@@ -1,13 +1,17 @@
-"""Pairs whose bug is the place of a call in the loop: clipping, and backward passes that are repeated."""
+"""Pairs whose bug is the place of a call in the loop: clipping, repeated backward passes, weights that are put back."""
 
 from __future__ import annotations
+
+import copy
 
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
-from zoo.loops import batched, classes, look, mlp, pair
+from zoo.loops import batched, classes, look, mlp, numbers, pair, plain_step
 from zoo.pairs_loop import looped
+
+import goldmark
 
 
 @pair("misplaced_clipping")
@@ -110,3 +114,23 @@ def a_rate_that_an_integer_division_makes_zero(bug):
     )
     halves = batched(*classes()), batched(*classes(64, seed=1))
     return look(model, optimizer, *halves, functional.cross_entropy, end=lambda epoch: schedule.step())
+
+
+@pair("state_by_reference")
+def best_weights_that_train_on(bug):
+    model, best = mlp(8, 16, 1), {"score": float("inf"), "weights": None}
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    x, y = numbers(64, seed=1)
+    with goldmark.watch(model, optimizer) as watcher:
+        for _ in range(4):
+            for inputs, targets in batched(*numbers()):
+                plain_step(watcher, model, optimizer, inputs, targets, functional.mse_loss)
+            with torch.no_grad():
+                score = float(functional.mse_loss(model(x), y))
+            if score < best["score"]:
+                best = {"score": score, "weights": model.state_dict()}
+                if not bug:
+                    best = copy.deepcopy(best)
+            watcher.end_epoch()
+    model.load_state_dict(best["weights"])
+    return list(watcher.findings.names)

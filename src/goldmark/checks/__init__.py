@@ -116,6 +116,7 @@ from goldmark.checks._rank import (
 from goldmark.checks._recurrent import RecurrentLayer, check_mistaken_cell, recurrent_layers
 from goldmark.checks._reduction import check_class_weights, check_mixed_reduction, check_probability_targets
 from goldmark.checks._replay import check_repeated_backward, check_replayed_graph
+from goldmark.checks._restoring import check_state_by_reference
 from goldmark.checks._results import (
     check_collapsed_classes,
     check_free_running_gap,
@@ -280,6 +281,7 @@ __all__ = [
     "check_split_statistics",
     "check_squashed_twice",
     "check_stale_gradients",
+    "check_state_by_reference",
     "check_statistics_gap",
     "check_stuck_parameters",
     "check_summed_loss",

@@ -32,7 +32,7 @@ _ORDER = (
     "graph_of_loss graph_cut unused_parameters replayed_graph repeated_backward lost_micro_batches stale_gradients",
     "zeroed_gradients repeated_steps misplaced_clipping clipped_before_unscaling",
     "accumulation_undivided unequal_micro_batches accumulation_count eval_mode_left_on validation_in_training_mode",
-    "carried_state",
+    "carried_state state_by_reference",
     "statistics_gap schedule_pace schedule_restarted plateau_mode learning_rate diverging_steps exploding_gradient",
     # result
     "zero_loss constant_loss negative_loss nothing_moves stuck_parameters inputs_ignored collapsed_output",

@@ -60,6 +60,7 @@ class Record:
     states: States = field(default_factory=States)  # of recurrent layers
     clips: Clips = field(default_factory=Clips)  # of gradients, in sampled steps
     lost: list[Finding] = field(default_factory=list)  # of accumulated steps
+    restored: list[Finding] = field(default_factory=list)  # of state dicts that the model was given
     asleep: int = 0  # backward passes in eval mode since one in training mode
     mode: Finding | None = None  # of the first of them
     trainable: set[int] = field(default_factory=set)  # parameters, at the start

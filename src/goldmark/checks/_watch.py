@@ -19,6 +19,7 @@ from goldmark.checks._modes import BATCHNORM, batch_dependent, check_eval_mode_l
 from goldmark.checks._ownership import names_of, owned
 from goldmark.checks._preflight import KNOWN, Known
 from goldmark.checks._record import Record
+from goldmark.checks._restoring import check_state_by_reference, listen_to_restoring
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
 from goldmark.checks._schedulers import listen_to_schedules, stop_listening_to_schedules
 from goldmark.checks._structures import UNFIT, first_tensor, reason
@@ -92,6 +93,7 @@ class Watch:
             *(_accumulate_hook(parameter, self._arrived) for parameter in self._followed),
         ]
         _ACTIVE.add(self)
+        listen_to_restoring(self.model, self._note_restoring)  # also after the loop
         listen_to_schedules(self._note_schedule)
         listen_to_clipping(self._clipping)
         self._arm()
@@ -234,6 +236,12 @@ class Watch:
     def _note_unscaling(self, optimizer: Any, scaler: Any) -> None:
         if self._armed and any(optimizer is own for own in self.optimizers):
             self.record.clips.note_unscaling(float(scaler.get_scale()))
+
+    def _note_restoring(self, state: Mapping[str, Tensor]) -> None:
+        if self.record.steps:
+            self.record.restored.append(check_state_by_reference(self.model, state))
+            if self._findings is not None:
+                self._findings = Findings([*self._findings, *self.record.restored], self._findings.notes)
 
     def _note_nothing(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """Leave a pass as it is."""
