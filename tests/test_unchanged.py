@@ -89,6 +89,7 @@ def test_other_options_repeat_all(session):
     assert (4, 0) == session("--strict-markers")
 
 
+@pytest.mark.slow
 def test_what_failed_or_was_skipped_is_repeated(pytester, session):
     """Also where it had passed before, on the same files."""
     flag = pytester.path / ".pytest_cache" / "flag"  # ignored by git

@@ -52,6 +52,7 @@ def invoke_recorded(recorded, monkeypatch):
     return lambda *arguments, **changes: call(monkeypatch, recorded[0], *arguments, **changes)
 
 
+@pytest.mark.slow
 def test_update_writes_goldens_and_prints_its_review(recorded):
     """Both variants, in the folder of the ini file, with the reason, and one line of the table for each."""
     folder, output = recorded

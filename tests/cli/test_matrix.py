@@ -67,6 +67,7 @@ def test_matrix_shows_and_writes_every_variant_beside_the_record(invoke, tmp_pat
     assert pytest.approx(abs(found["values"][0] - found["values"][1]) / 2**0.5) == found["sd"]
 
 
+@pytest.mark.slow
 def test_same_command_goes_on_and_says_what_was_there(invoke, tmp_path):
     """A second seed trains two runs more; the table is that of all four, as if trained at once."""
     invoke("--scale", "fast", "--seeds", "1")
@@ -154,6 +155,7 @@ def test_source_tree_that_is_not_installed_is_enough(invoke, tmp_path, monkeypat
     assert (tmp_path / "matrix" / "matrix.json").exists()
 
 
+@pytest.mark.slow
 def test_reason_records_goldens_that_the_next_matrix_is_held_to(invoke, tmp_path):
     """They lie in golden-matrix/, apart from those of scale fast; another learning rate does not hold to them."""
     full = replace(brief("full"), seeds=5)

@@ -249,6 +249,7 @@ def test_table_holds_mean_sd_and_extremes(shown):
     }
 
 
+@pytest.mark.slow
 def test_users_file_is_judged_by_the_claims_that_hold_on_any_data(invoke, tmp_path):
     """Those of the synthetic data alone are left out, by name."""
     path = tmp_path / "profiles.jsonl"
@@ -318,6 +319,7 @@ def evaluated(monkeypatch):
     return case
 
 
+@pytest.mark.slow
 def test_evaluations_are_shown_and_written_where_asked_for(invoke, tmp_path, evaluated):
     """Means over seeds of numbers, counts of words; a value of every seed in the JSON; kept with the run."""
     plain = invoke("run", "roast", "--jobs", "1", "--out", "plain", "--json", "plain.json", case=evaluated)
@@ -337,6 +339,7 @@ def test_evaluations_are_shown_and_written_where_asked_for(invoke, tmp_path, eva
     assert (tmp_path / "out.json").read_bytes() == (tmp_path / "again.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_companion_goes_with_the_users_file(invoke, tmp_path, evaluated):
     """An option for each that a case declares; --resume asks for it again, by its whole path."""
     options = ("--data", "bars.csv", "--weather", "weather.csv", "--seeds", "1", "--jobs", "1", "--out", "kept")
@@ -388,6 +391,7 @@ def test_list_shows_how_far_every_limit_is_from_the_worst_seed(pytestconfig, mon
     assert [">= 0.2", "", ""] == [cell.strip() for cell in row.split("│")[3:6]]
 
 
+@pytest.mark.slow
 def test_goldens_are_those_of_the_project(invoke, tmp_path):
     """The folder is the one of the pytest configuration that is found upwards."""
     (tmp_path / "pytest.ini").write_text("[pytest]\ngolden_dir = approved\n")

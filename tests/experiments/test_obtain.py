@@ -223,6 +223,7 @@ class TestTogether:
 class TestEnds:
     """Seeds, workers and sessions that come to an end of their own."""
 
+    @pytest.mark.slow
     def test_an_interrupted_session_keeps_what_is_finished(self, project, child, eventually) -> None:
         """Ctrl-C: its processes end, the finished run is read later, and no lock is left."""
         stopped = child("slow", jobs=1, n=40)

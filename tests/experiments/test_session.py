@@ -80,6 +80,7 @@ def test_two_experiments_of_one_name_are_refused_in_a_line(run, write, begun, py
     run("test_z.py").stdout.fnmatch_lines(["digits: 3 trained (the function of another file)"])
 
 
+@pytest.mark.slow
 def test_fresh_trains_all_and_leaves_them_for_others(run, begun, pytester) -> None:
     """In the folder that the ini file names, below the root of the project."""
     pytester.makeini("[pytest]\ngoldmark_runs_dir = kept/runs")

@@ -215,6 +215,7 @@ def losses_of(name):
     return [loss for loss in LOSSES if normalizes or "BatchNorm" not in loss]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "loss"), [(name, loss) for name in CASES for loss in losses_of(name)])
 def test_resume_that_loses_something_is_another_run(monkeypatch, tmp_path, name, loss):
     """Each loss alone, on the engine that the case trains with: the comparison that the right resume passes, fails."""
@@ -237,17 +238,17 @@ def stored(folder):
 
 @pytest.mark.slow(minutes=1)
 def test_sigkilled_program_goes_on_to_the_same_results(tmp_path):
-    """SIGKILL at three moments, with two processes at work: a stack and the plain loop end as if nothing had been."""
+    """SIGKILL at two moments, with two processes at work: a stack and the plain loop end as if nothing had been."""
     started = time.perf_counter()
     options = ("eeg", "expansion", "--seeds", 1, "--jobs", 2)
     whole = command(*options, "--out", tmp_path / "whole", "--json", tmp_path / "whole.json")
     subprocess.run(whole, capture_output=True, check=False)
     whole_s = time.perf_counter() - started
     killed = tmp_path / "killed"
-    for kill in range(3):
+    for share in (0.4, 0.6):
         asked = ("--resume", killed) if killed.exists() else (*options, "--checkpoint-every", 1, "--out", killed)
         process = subprocess.Popen(command(*asked), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(whole_s * (0.4 + 0.1 * kill))
+        time.sleep(whole_s * share)
         process.send_signal(signal.SIGKILL)
         process.wait()
     done = subprocess.run(

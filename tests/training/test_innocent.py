@@ -26,6 +26,7 @@ def metrics_of(case):
     return dict(run.metrics)
 
 
+@pytest.mark.slow
 def test_one_ulp_in_one_weight_is_in_the_weights_and_hardly_in_the_metrics(brief):
     """Exactly one weight differs, by the distance to the next float, and the metrics by rounding."""
     changed = with_innocent_change(brief, "one ulp in one weight")

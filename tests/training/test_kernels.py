@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("triton")
+pytestmark = pytest.mark.slow  # the interpreter takes its time
 
 
 @pytest.fixture(scope="module")

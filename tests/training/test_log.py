@@ -214,6 +214,7 @@ class Unseen(RoastCase):
     look, inputs = ModelCase.look, ModelCase.inputs
 
 
+@pytest.mark.slow
 def test_case_that_shows_nothing_is_logged_by_what_it_evaluates(tmp_path):
     """Its own metrics, in the epochs in which they are taken."""
     case = small("roast")

@@ -34,6 +34,7 @@ def brief_tasks(case, n_seeds):
     return [(job,) for job in plan_jobs(case, ["normalized"], range(n_seeds), "cpu")]
 
 
+@pytest.mark.slow
 def test_processes_train_the_same_runs_as_one():
     """Two processes, four runs: equal to the last bit but for the time taken."""
     here, there = (train(brief(), ["normalized", "zscore"], [0, 1], jobs=n) for n in (1, 2))

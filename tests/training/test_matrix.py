@@ -40,6 +40,7 @@ def test_finished_runs_are_kept(tmp_path):
     assert (4, {2}, {}) == (more.kept, {run.seed for run in trained_more}, more.outdated)
 
 
+@pytest.mark.slow
 def test_half_written_run_is_trained_again(tmp_path):
     """A file cut off anywhere is found, trained again and replaced; the run is the one it was."""
     first, _ = trained(tmp_path, brief(), seeds=1)

@@ -52,6 +52,7 @@ def test_stack_is_the_plain_loop_in_float64(name):
             assert pytest.approx(run.metrics, rel=1e-9, abs=1e-9) == stacked.metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_float32_stack_drifts_no_more_than_one_ulp_does(name):
     """The fixed variant, 6 steps: a stack is as near to the plain loop as that is to itself from a nudged start.

@@ -96,6 +96,7 @@ def test_a_fresh_session_trains_all_once(trained, count, tmp_path):
     assert ({"all are trained anew"}, 4, {}) == (set(why.values()), len(count), again)
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_trains_is_waited_for(trained, count, tmp_path):
     """Two threads ask at once, each with the project's store: every run is trained by one of them."""
     session, answers = session_in(tmp_path), []

@@ -223,6 +223,7 @@ def test_seeds_whose_halves_have_the_stated_sizes_stack(write):
     assert [seed for seed in range(8) if sizes[seed] == uneven.settings.n_train] == stacked
 
 
+@pytest.mark.slow
 def test_realistic_windows_run_to_claims_on_any_data(tmp_path, monkeypatch):
     """Twelve subjects, 16 channels at 50 Hz, volts in float32: two variants train, and the contracts of mixup hold."""
     made = generate(EegSettings(input_scale="volts", n_train=36, n_val=12, train_subjects=9, val_subjects=3), 0)

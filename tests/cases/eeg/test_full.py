@@ -199,6 +199,7 @@ def test_miniatures_of_every_shape_train(miniatures):
     assert {74_753, 53_025, 373_765} == {run.exact["n_parameters"] for run in miniatures.values()}
 
 
+@pytest.mark.slow
 def test_variants_of_a_recipe_pair(miniatures):
     """One seed sees the same order and draws in volts, with any mixup and either loss."""
     names = ("v8", "v8_volts", "v8_strong_mixup", "v8_mse", "v8_no_mixup")
@@ -209,6 +210,7 @@ def test_variants_of_a_recipe_pair(miniatures):
 # --- stacked against single
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["fast", "everything"])
 def test_stacked_runs_are_the_single_ones(recipe):
     """Float64, four steps, several variants in one stack: the same stream and rates, and the same history."""
@@ -248,6 +250,7 @@ def test_each_stackable_setting_acts_within_a_stack():
     assert 1 == len({run.stream for run in runs})
 
 
+@pytest.mark.slow
 def test_ensemble_stacks():
     """Two seeds of two members, float64: as above."""
     case = replace(

@@ -145,6 +145,7 @@ def test_miniature_keeps_widths_and_lengths():
 # --- stacks
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::UserWarning")  # vmap says so where an operation falls back to a loop
 @pytest.mark.parametrize(
     "shape",

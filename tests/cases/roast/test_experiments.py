@@ -58,6 +58,7 @@ def without_norms(settings, data):
     return model
 
 
+@pytest.mark.slow
 def test_without_a_norm_before_the_output_it_travels_ten_times_as_far(monkeypatch):
     """Self-proof: trained without the last two LayerNorms, both upper limits of the mechanism fail, by far."""
     monkeypatch.setattr("goldmark.cases.roast.make_model", without_norms)

@@ -234,6 +234,7 @@ def jobs_of(variants, changes, dtype="float64", seeds=(0, 1)):
     return [Job(replace(CASE, variants=varied), variant, seed, "cpu", dtype) for variant in variants for seed in seeds]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variants", "changes"),
     [
@@ -253,6 +254,7 @@ def test_stacked_runs_are_the_single_ones(variants, changes):
         assert pytest.approx(dict(alone.metrics), rel=1e-9, abs=1e-12) == stacked.metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "values"),
     [

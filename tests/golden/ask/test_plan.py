@@ -54,6 +54,7 @@ def test_without_a_guard_two_groups_are_planned_and_an_effect_may_be_given():
     assert (None, None) == (silent.power, silent.enough)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "known"), [(9, False), (10, True)])
 def test_too_few_seeds_for_a_test_detect_nothing_known(n, known):
     """A permutation test in pairs needs ten at alpha .001, beside a margin."""
