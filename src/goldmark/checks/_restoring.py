@@ -35,7 +35,8 @@ def listen_to_restoring(model: nn.Module, note: Callable[[Mapping[str, Tensor]],
 
     Who keeps the best weights loads them after the loop. The hook is no part of a model that is copied or saved.
     """
-    handle: RemovableHandle = model._register_load_state_dict_pre_hook(_Hearing(weakref.WeakMethod(note)))  # noqa: SLF001 - public since torch 2.5
+    hear: Any = model._register_load_state_dict_pre_hook  # noqa: SLF001 - public in newer torch alone
+    handle: RemovableHandle = hear(_Hearing(weakref.WeakMethod(note)))
     weakref.finalize(note.__self__, handle.remove)  # type: ignore[attr-defined]
     return handle
 
