@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldmark.checks import check_overlapping_windows, overlap_share
+from goldmark.checks import check_overlapping_windows, continued_share, overlap_share
 
 SERIES = torch.arange(600, dtype=torch.float64).reshape(300, 2).sin()
 LENGTH, RUN = 10, 4
@@ -40,3 +40,30 @@ def test_windows_of_other_features_are_refused():
         overlap_share(cut([0]), cut([0])[..., :1])
     with pytest.raises(ValueError, match="T >= 4"):
         overlap_share(cut([0])[:, :3], cut([0])[:, :3])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 290), min_size=1, max_size=6), st.lists(st.integers(0, 290), min_size=1, max_size=6))
+def test_continued_share_is_that_of_intervals(train, val):
+    """Second implementation, where no step comes twice; a window is no continuation of itself."""
+    series = torch.rand(300, 2, generator=torch.Generator().manual_seed(0))
+    halves = [torch.stack([series[start : start + LENGTH] for start in starts]) for starts in (train, val)]
+    near = [any(0 < abs(start - other) <= LENGTH - RUN for other in train) for start in val]
+    assert sum(near) / len(val) == continued_share(*halves, run=RUN)
+
+
+def test_what_agrees_by_chance_continues_nothing():
+    """Rows of three levels have every stretch in common; readings of a hundred levels that were shuffled overlap."""
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randint(0, 3, (300, 12, 1), generator=generator) / 2
+    assert (1.0, 0.0) == (overlap_share(table[:200], table[200:], run=2), continued_share(table[:200], table[200:]))
+    readings = torch.randint(0, 100, (311,), generator=generator).div(100).unfold(0, 12, 1)[..., None]
+    order = torch.randperm(300, generator=generator)
+    assert continued_share(readings[order[:200]], readings[order[200:]]) > 0.9
+    assert continued_share(readings[:200], readings[200:]) < 0.1
+
+
+def test_windows_of_another_length_continue_nothing():
+    """They are refused."""
+    with pytest.raises(ValueError, match="windows of 10 and 8 steps"):
+        continued_share(cut([0]), cut([0])[:, :8])

@@ -159,7 +159,7 @@ from goldmark.checks._uncertainty import check_weights_without_time, settled_log
 from goldmark.checks._unreached import check_divergence_arguments, check_unreached_term
 from goldmark.checks._watch import Watch, watch
 from goldmark.checks._width import check_activation_rank, check_narrow_output
-from goldmark.checks._windows import check_overlapping_windows, overlap_share
+from goldmark.checks._windows import check_overlapping_windows, continued_share, overlap_share
 from goldmark.checks._workers import check_worker_randomness, check_worker_shards
 
 __all__ = [
@@ -318,6 +318,7 @@ __all__ = [
     "check_wrong_stopping",
     "check_zero_loss",
     "check_zeroed_gradients",
+    "continued_share",
     "cosine_ceiling",
     "effective_targets",
     "f1_above",

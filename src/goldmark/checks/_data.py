@@ -63,8 +63,9 @@ def check_input_scale(inputs: Tensor, threshold: float = 20.0, lowest: float = 1
 def check_split_statistics(train: Tensor, val: Tensor, threshold: float = 1.0, fewest: int = 32) -> Finding:
     """Find out whether the median feature's mean differs by more than `threshold` sd between the halves.
 
-    Or its sd by more than a factor of e^threshold. Chance and drift move single features; a preprocessing that one half
-    alone has been through moves most of them. Inputs are (N, ..., F), or (N, C, H, W).
+    Or its sd, and the range of the middle half of its values, by more than a factor of e^threshold: a few outliers
+    decide on a sd alone. Chance and drift move single features; a preprocessing that one half alone has been through
+    moves most of them. Inputs are (N, ..., F), or (N, C, H, W).
     """
     columns = [_features(half) for half in (train, val)]
     means, sds = ([column.mean(dim=1) for column in columns], [column.std(dim=1) for column in columns])
@@ -72,6 +73,8 @@ def check_split_statistics(train: Tensor, val: Tensor, threshold: float = 1.0, f
     shift = ((means[0] - means[1]).abs() / torch.maximum(sds[0], sds[1]))[varied]
     stretch = (sds[0].clamp_min(1e-12) / sds[1].clamp_min(1e-12)).log().abs()[varied]
     enough = min(len(train), len(val)) >= fewest and bool(varied.any())
+    if enough and float(stretch.median()) > threshold:
+        stretch = torch.minimum(stretch, _robust_stretch(columns[0][varied], columns[1][varied]))
     numbers = {"shift": float(shift.median()), "stretch": float(stretch.median())} if enough else {}
     return Finding(
         name="split_statistics",
@@ -91,15 +94,27 @@ def _features(inputs: Tensor) -> Tensor:
     return values.reshape(len(values), -1).T if values.dim() <= 2 else values.flatten(0, -2).T
 
 
+def _robust_stretch(train: Tensor, val: Tensor, most: int = 2_048) -> Tensor:
+    """Return the ratio (F,) of the ranges between the quartiles, as a log; infinite where values hardly vary."""
+    parts = [half[:, :: max(1, half.shape[1] // most)] for half in (train, val)]
+    ends = [[part.kthvalue(max(1, part.shape[1] * share // 4), dim=1).values for share in (1, 3)] for part in parts]
+    spreads = [high - low for low, high in ends]
+    ratio = (spreads[0] / spreads[1]).log().abs()
+    return ratio.masked_fill((spreads[0] == 0) | (spreads[1] == 0), math.inf)
+
+
 def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
     """Find out whether all examples are equal, or a feature of a table (N, F) is one number other than 0 and 1.
 
-    Pixels that are always dark are healthy, and so is a column of ones.
+    Pixels that are always dark are healthy, at any scale: the table's lowest or highest value, which half of the other
+    columns take as well. So is a column of ones.
     """
     values = inputs.detach()
     flat = values.reshape(len(values), -1)
     constant = (flat == flat[:1]).all(dim=0)
     odd = constant & (flat[0] != 0) & (flat[0] != 1) if values.dim() == 2 else torch.zeros_like(constant)
+    if bool(odd.any()) and not bool(constant.all()):
+        odd &= ~_is_background(flat, constant)
     trouble = len(flat) >= fewest and (bool(constant.all()) or bool(odd.any()))
     return Finding(
         name="constant_inputs",
@@ -109,6 +124,16 @@ def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
         relation="a feature must vary between examples to tell anything",
         advice="look at how it is read: a wrong column, a failed join, an overwritten buffer",
     )
+
+
+def _is_background(flat: Tensor, constant: Tensor) -> Tensor:
+    """Tell of each column (F,) whether its first value is an end of the table's range that half of the others take."""
+    others = flat[:, ~constant]
+    found = torch.zeros_like(constant)
+    for value in (flat.min(), flat.max()):
+        if 2 * int((others == value).any(dim=0).sum()) >= others.shape[1]:
+            found |= flat[0] == value
+    return found
 
 
 def check_overlap(

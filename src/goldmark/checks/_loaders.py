@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, default_collate
 
 from goldmark.case import Finding
-from goldmark.checks._workers import item_key
+from goldmark.checks._structures import row_keys
+
+Collate = Callable[[list[Any]], Any]
 
 
 def check_fixed_order(first: Tensor, second: Tensor, *, shuffled: bool) -> Finding:
@@ -54,17 +56,26 @@ def check_one_batch(n_unlike: int, n_samples: int, n_known: int, forwards: float
     )
 
 
-def check_augmentation_without_effect(dataset: Any, indices: Iterable[int] = range(8), n_draws: int = 4) -> Finding:
-    """Find out whether a dataset that is declared to augment gives the same examples every time."""
-    varied = [len({item_key(dataset[index]) for _ in range(n_draws)}) > 1 for index in indices]
+def check_augmentation_without_effect(
+    dataset: Any, indices: Iterable[int] = range(8), n_draws: int = 4, *, collate_fn: Collate = default_collate
+) -> Finding:
+    """Find out whether a dataset that is declared to augment gives the same examples every time, also once collated."""
+    chosen = list(indices)
+    draws = torch.stack([row_keys(collate_fn([dataset[index] for index in chosen])) for _ in range(n_draws)])
+    varied = int((draws != draws[:1]).any(dim=0).sum())
     return Finding(
         name="augmentation_without_effect",
-        trouble=not any(varied),
-        numbers={"examples": float(len(varied)), "that_vary": float(sum(varied))},
+        trouble=varied == 0,
+        numbers={"examples": float(len(chosen)), "that_vary": float(varied)},
         threshold=0.0,
         relation="an augmented example must vary from one epoch to the next",
         advice="look at whether the transform is passed on, its result is used, and its probability is above 0",
     )
+
+
+def collate_of(loader: Any) -> Collate:
+    """Return what makes a batch of examples in a loader; of one that does not batch, what would by default."""
+    return loader.collate_fn if getattr(loader, "batch_sampler", None) is not None else default_collate
 
 
 def workers_of(loader: Any) -> int:

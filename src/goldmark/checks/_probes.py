@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, IterDataPipe, default_collate
+from torch.utils.data import DataLoader, IterableDataset, IterDataPipe
 
 from goldmark.case import Finding
 from goldmark.checks import _data, _loaders, _losses, _modes, _networks, _ownership, _steps
@@ -23,6 +23,7 @@ from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_target_scale, lies_among
 from goldmark.checks._sequence_probes import future_leak, padding, target_lag
 from goldmark.checks._split_probes import SPLIT_PROBES
+from goldmark.checks._start import units_without_gradient, with_weights
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
 from goldmark.checks._width_probes import width
 from goldmark.checks._workers import check_worker_randomness, check_worker_shards
@@ -151,12 +152,14 @@ def _labels_independent(look: Look) -> Finding | None:
 
 
 def _loader(look: Look) -> Iterator[Finding]:
-    loader, dataset = look.train_batches, getattr(look.train_batches, "dataset", None)
+    loader = look.train_batches
     if _loaders.shuffles(loader):
         second = order_of(loader, len(look.train.keys))
         yield _loaders.check_fixed_order(look.train.keys[: len(second)], second, shuffled=True)
-    if dataset is not None and look.intent.augmented:
-        yield _loaders.check_augmentation_without_effect(dataset, range(min(8, len(dataset))))
+    if look.intent.augmented and isinstance(loader, DataLoader) and type(loader).__iter__ is DataLoader.__iter__:
+        dataset: Any = loader.dataset
+        chosen, collate = range(min(8, len(dataset))), _loaders.collate_of(loader)
+        yield _loaders.check_augmentation_without_effect(dataset, chosen, collate_fn=collate)
 
 
 def _workers(look: Look) -> Finding | None:
@@ -171,7 +174,7 @@ def _workers(look: Look) -> Finding | None:
     return check_worker_randomness(
         loader.dataset,
         init_fn=loader.worker_init_fn,
-        collate_fn=default_collate if loader.batch_sampler is None else loader.collate_fn,
+        collate_fn=_loaders.collate_of(loader),
         n_workers=n_workers,
         ordered=not _loaders.shuffles(loader) and not loader.persistent_workers,
     )
@@ -218,9 +221,8 @@ def _sharing(look: Look) -> Iterator[Finding]:
 
 
 def _units(look: Look) -> Iterator[Finding]:
-    parameters = dict(look.model.named_parameters())
-    gradients = {name: (parameters[name].detach(), gradient) for name, gradient in look.first.gradients.items()}
-    yield _networks.check_symmetric_units(gradients)
+    gradients = with_weights(look.model, look.first)
+    yield _networks.check_symmetric_units({name: pair for name, pair in gradients.items() if bool(pair[1].any())})
     yield _networks.check_dead_units(look.first.activations)
     yield _networks.check_vanishing_gradient(_gradient_sizes(look))
 
@@ -307,7 +309,7 @@ def _frozen(look: Look) -> Finding | None:
 
 
 def _first_steps(look: Look) -> Iterator[Finding]:
-    """Take two steps on one batch with a copy of the optimizer; comes last, as it changes weights."""
+    """Take two steps on one batch with a copy of the optimizer; comes late, as it changes weights."""
     output, targets = look.first.output, look.first.targets
     if len(look.optimizers) != 1 or isinstance(look.optimizers[0], torch.optim.LBFGS):
         return
@@ -370,5 +372,6 @@ PROBES: tuple[Probe, ...] = (
         _ownership_of,
         _frozen,
         _first_steps,
+        units_without_gradient,
     ),
 )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from zoo.healthy.unusual import optimizers, parts, placing, steps
+from zoo.healthy.unusual import optimizers, parts, placing, starting, steps, values
 
-__all__ = ["optimizers", "parts", "placing", "steps"]
+__all__ = ["optimizers", "parts", "placing", "starting", "steps", "values"]

@@ -1,0 +1,53 @@
+"""Layers that start at zero: whether their units, equal at first, come to differ once a gradient arrives."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from goldmark.case import Finding
+from goldmark.checks._networks import check_symmetric_units
+from goldmark.checks._passes import ForwardPass, forward_backward
+from goldmark.checks._preflight import Look
+
+_MOST_STEPS = 16
+_LENGTH = 0.01  # of a step, for the largest entry of a gradient
+
+
+def with_weights(model: nn.Module, one: ForwardPass) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return weights and gradients of a pass by name; sparse gradients are left out."""
+    parameters = dict(model.named_parameters())
+    given = {name: gradient for name, gradient in one.gradients.items() if not gradient.is_sparse}
+    return {name: (parameters[name].detach(), gradient) for name, gradient in given.items()}
+
+
+def units_without_gradient(look: Look) -> Finding | None:
+    """Judge layers whose units are equal and get no gradient in the first pass; changes weights.
+
+    Where branches and the output start at zero, a gradient comes by one of these layers in each step. After a step for
+    each, of a length that no schedule or small rate decides on, layers that still are equal will be for ever.
+    """
+    waiting = {name for name, pair in with_weights(look.model, look.first).items() if _are_equal(*pair)}
+    if not waiting:
+        return None
+    one = forward_backward(look.model, look.first.inputs, look.first.targets, look.loss_fn)
+    for _ in range(min(len(waiting), _MOST_STEPS)):
+        _step(look.model)
+        torch.default_generator.manual_seed(0)  # the same dropout in every step
+        one = forward_backward(look.model, one.inputs, one.targets, look.loss_fn)
+    left = {name: pair for name, pair in with_weights(look.model, one).items() if name in waiting}
+    return check_symmetric_units(left)
+
+
+def _are_equal(weight: Tensor, gradient: Tensor) -> bool:
+    """Tell whether units of a layer start equal, and without a gradient."""
+    return weight.dim() > 1 and bool((weight == weight[:1]).all()) and not bool(gradient.any())
+
+
+def _step(model: nn.Module) -> None:
+    """Go down the gradient of each parameter that trains, by its largest entry."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad and parameter.grad is not None:
+                gradient = parameter.grad.to_dense()
+                parameter.sub_(_LENGTH * gradient / gradient.abs().max().clamp_min(1e-30))

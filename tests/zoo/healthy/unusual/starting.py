@@ -1,0 +1,61 @@
+"""Models with layers that start at zero, behind each other, and loaders that augment where batches are made."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, default_collate
+from zoo.healthy.register import healthy
+from zoo.loops import classes, classifier, images, look, mlp, plain_step
+
+
+class Closed(nn.Module):
+    """A convolution, branches whose last convolution is zero, and an output of two layers that both are."""
+
+    def __init__(self, n_branches):
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3, padding=1)
+        self.branches = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 8, 1)) for _ in range(n_branches)
+        )
+        self.scale, self.head = nn.Linear(8, 8), nn.Linear(8, 2)
+        for layer in (*(branch[2] for branch in self.branches), self.head):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x):
+        """Logits (B, 2)."""
+        h = self.stem(x)
+        for branch in self.branches:
+            h = h + branch(h)
+        return self.head(self.scale(h.relu().mean((2, 3))))
+
+
+@healthy
+def branches_and_output_that_start_at_zero():
+    loader = DataLoader(list(zip(*images(), strict=True)), batch_size=16, shuffle=True)
+    return classifier(Closed(2), train=loader, val=[images(32, seed=1)], epochs=2)
+
+
+@healthy
+def output_that_opens_at_a_rate_of_zero():
+    model = Closed(1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, step / 8))
+
+    def step(watcher, inputs, targets):
+        plain_step(watcher, model, optimizer, inputs, targets)
+        schedule.step()
+
+    halves = (DataLoader(list(zip(*images(), strict=True)), batch_size=16), [images(32, seed=1)])
+    return look(model, optimizer, *halves, nn.CrossEntropyLoss(), step=step)
+
+
+@healthy
+def augmentation_where_a_batch_is_made():
+    def noisy(examples):
+        inputs, labels = default_collate(examples)
+        return inputs + 0.2 * torch.randn_like(inputs), labels
+
+    loader = DataLoader(list(zip(*classes(), strict=True)), batch_size=32, shuffle=True, collate_fn=noisy)
+    return classifier(mlp(8, 16, 3), train=loader, intent={"augmented": True})

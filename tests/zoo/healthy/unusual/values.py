@@ -1,0 +1,42 @@
+"""Inputs and targets of few values, of long tails, and pictures in a table: what agrees or differs by chance."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+from zoo.healthy.register import healthy
+from zoo.loops import batched, classifier, mlp, numbers, regressor
+
+
+def rings(n, seed):
+    """Pictures of a ring in one of three sizes, in a table (N, 100) of 8 levels, and the sizes (N,)."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = torch.randint(0, 3, (n,), generator=generator)
+    rows, columns = torch.meshgrid(torch.arange(10.0), torch.arange(10.0), indexing="ij")
+    centres = 4.5 + 0.4 * torch.randn(n, 2, 1, 1, generator=generator)
+    distance = ((rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2).sqrt()
+    bright = (1.2 - (distance - 1.3 - 0.9 * sizes[:, None, None]).abs()).clamp(0, 1)
+    noise = 0.15 * torch.randn(n, 10, 10, generator=generator) * (bright > 0)
+    return ((bright + noise).clamp(0, 1) * 7).round().flatten(1), sizes
+
+
+@healthy
+def pictures_of_few_levels_in_a_table():
+    halves = [batched(x / 3.5 - 1, y) for x, y in (rings(320, 0), rings(96, 1))]
+    return classifier(mlp(100, 32, 3), train=halves[0], val=halves[1], lr=3e-3)
+
+
+@healthy
+def pictures_where_bright_is_the_ground():
+    halves = [batched(2.5 - x / 2, y) for x, y in (rings(320, 2), rings(96, 3))]
+    return classifier(mlp(100, 32, 3), train=halves[0], val=halves[1], lr=3e-3)
+
+
+@healthy
+def a_few_claims_that_are_a_hundred_times_as_large():
+    halves = []
+    for n, seed, large in ((256, 4, ()), (64, 5, (7, 30))):
+        x, y = numbers(n, seed=seed)
+        y[list(large)] = 80.0
+        halves.append(batched(x, y))
+    return regressor(mlp(8, 16, 1), train=halves[0], val=halves[1], loss_fn=functional.smooth_l1_loss)
