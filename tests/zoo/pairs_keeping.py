@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 from zoo.loops import batched, classes, classifier, mlp, pair, regressor
 
 
@@ -51,3 +52,48 @@ def noise_that_a_batch_does_not_get(bug):
 
     loader = DataLoader(list(zip(*classes(), strict=True)), batch_size=32, collate_fn=noisy)
     return classifier(mlp(8, 16, 3), train=loader, intent={"augmented": True})
+
+
+class Kept(Dataset):
+    """Examples that lie in a list, each an array that is turned and shifted as it is read, or a copy of it."""
+
+    def __init__(self, *, copies):
+        inputs, labels = classes(320)
+        self.examples, self.labels, self.copies = [one.numpy().copy() for one in inputs], labels, copies
+
+    def __len__(self):
+        """All examples."""
+        return len(self.examples)
+
+    def __getitem__(self, index):
+        """An example, larger or smaller than it was."""
+        x = self.examples[index].copy() if self.copies else self.examples[index]
+        x *= np.float32(1 + 0.2 * torch.randn(()).item())
+        return torch.from_numpy(x), self.labels[index]
+
+
+@pair("examples_modified")
+def examples_of_a_list_that_are_scaled_where_they_lie(bug):
+    dataset = Kept(copies=not bug)
+    train = DataLoader(Subset(dataset, range(64, 320)), batch_size=32, shuffle=True)
+    return classifier(mlp(8, 16, 3), train=train, val=DataLoader(Subset(dataset, range(64)), batch_size=32))
+
+
+@pair("examples_modified")
+def a_transform_that_normalises_rows_of_a_tensor(bug):
+    class Transformed(Dataset):
+        """Examples of a tensor behind a transform that works in place, and is given the row or a copy."""
+
+        def __init__(self):
+            self.data = dict(zip(("inputs", "labels"), classes(), strict=True))
+
+        def __len__(self):
+            """All examples."""
+            return len(self.data["labels"])
+
+        def __getitem__(self, index):
+            """An example in other units."""
+            x = self.data["inputs"][index]
+            return (x if bug else x.clone()).sub_(0.1).div_(1.5), self.data["labels"][index]
+
+    return classifier(mlp(8, 16, 3), train=DataLoader(Transformed(), batch_size=32))

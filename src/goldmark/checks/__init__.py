@@ -153,6 +153,7 @@ from goldmark.checks._steps import (
     check_zeroed_gradients,
 )
 from goldmark.checks._stopping import check_wrong_stopping, stale_epochs
+from goldmark.checks._stored import check_examples_modified
 from goldmark.checks._structures import row_keys
 from goldmark.checks._threshold import BestThreshold, best_threshold, check_misplaced_threshold, f1_above
 from goldmark.checks._uncertainty import check_weights_without_time, settled_log_sigma, simulated_log_sigma
@@ -202,6 +203,7 @@ __all__ = [
     "check_dropout_on_output",
     "check_dropout_rate",
     "check_eval_mode_left_on",
+    "check_examples_modified",
     "check_exploding_gradient",
     "check_fitted_on_validation",
     "check_fixed_order",

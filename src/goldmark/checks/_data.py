@@ -129,11 +129,11 @@ def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
 def _is_background(flat: Tensor, constant: Tensor) -> Tensor:
     """Tell of each column (F,) whether its first value is an end of the table's range that half of the others take."""
     others = flat[:, ~constant]
-    found = torch.zeros_like(constant)
+    background = torch.zeros_like(constant)
     for value in (flat.min(), flat.max()):
         if 2 * int((others == value).any(dim=0).sum()) >= others.shape[1]:
-            found |= flat[0] == value
-    return found
+            background |= flat[0] == value
+    return background
 
 
 def check_overlap(

@@ -10,7 +10,8 @@ from goldmark.case import Finding
 # From cause to symptom: what is wrong with the data explains what a model does, and never the other way round.
 _ORDER = (
     # data
-    "not_finite inputs_modified target_among_inputs decoder_sees_target label_numbering category_numbering",
+    "not_finite examples_modified",
+    "inputs_modified target_among_inputs decoder_sees_target label_numbering category_numbering",
     "overlap overlapping_windows",
     "split_statistics constant_inputs input_scale target_scale labels_out_of_range labels_independent sorted_labels",
     "fixed_order one_batch worker_randomness worker_shards augmentation_without_effect target_lag",

@@ -20,6 +20,7 @@ from goldmark.checks._ownership import names_of
 from goldmark.checks._pairs import reads_targets
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, read_half, with_gradient
 from goldmark.checks._state import left_as_found
+from goldmark.checks._stored import examples_as_found
 from goldmark.checks._structures import UNFIT, first_tensor, map_tensors, reason, row_keys, rows, size_of
 
 Optimizer = torch.optim.Optimizer
@@ -124,7 +125,9 @@ def preflight(
     with left_as_found(model, optimizers, train_batches, val_batches), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those are the program's own, and it shows them when it runs
         torch.default_generator.manual_seed(0)  # so that an answer does not depend on what was drawn before
-        return _look(model, optimizers, (train_batches, val_batches), loss_fn, intent)
+        with examples_as_found(train_batches, val_batches) as modified:
+            own = _look(model, optimizers, (train_batches, val_batches), loss_fn, intent)
+        return Findings([*modified, *own], own.notes)
 
 
 def _look(

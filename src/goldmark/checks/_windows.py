@@ -31,9 +31,9 @@ def overlap_share(train: Tensor, val: Tensor, run: int = 4) -> float:
 def continued_share(train: Tensor, val: Tensor, run: int = 4) -> float:
     """Return the share of validation windows (M, T, F) that begin with the end of a training window, or the reverse.
 
-    Two windows of one series that start d steps apart are equal in all T - d steps that they share, not in some; rows of
-    a table and pictures are not, where stretches of a few values agree in other places. A match of `run` steps or more
-    counts unless steps of these frequencies would match by chance once in 100 comparisons of all windows.
+    Two windows of one series that start d steps apart are equal in all T - d steps that they share, not in some; rows
+    of a table and pictures are not, where stretches of a few values agree in other places. A match of `run` steps or
+    more counts unless steps of these frequencies would match by chance once in 100 comparisons of all windows.
     Raises `ValueError` as `overlap_share` does, and where windows differ in length.
     """
     _refuse_unlike(train, val, run)
