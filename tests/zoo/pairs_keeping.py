@@ -5,8 +5,21 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Subset, default_collate
-from zoo.loops import batched, classes, classifier, mlp, pair, regressor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, WeightedRandomSampler, default_collate
+from zoo.loops import (
+    Variational,
+    batched,
+    classes,
+    classifier,
+    look,
+    look_at_terms,
+    mlp,
+    numbers,
+    pair,
+    plain_step,
+    regressor,
+)
 
 
 @pair("overlapping_windows")
@@ -97,3 +110,70 @@ def a_transform_that_normalises_rows_of_a_tensor(bug):
             return (x if bug else x.clone()).sub_(0.1).div_(1.5), self.data["labels"][index]
 
     return classifier(mlp(8, 16, 3), train=DataLoader(Transformed(), batch_size=32))
+
+
+@pair("sampler_weights")
+def rare_classes_drawn_by_weights_of_classes(bug):
+    x, y = classes()
+    of_classes = torch.tensor([0.5, 1.0, 2.0])
+    sampler = WeightedRandomSampler(of_classes if bug else of_classes[y], num_samples=24 if bug else 256)
+    return classifier(mlp(8, 16, 3), train=DataLoader(TensorDataset(x, y), batch_size=8, sampler=sampler))
+
+
+@pair("sampler_weights")
+def two_groups_of_numbers_drawn_alike(bug):
+    x, y = numbers()
+    group = (x[:, 0] > 1).long()
+    of_groups = 1 / torch.bincount(group).double()
+    sampler = WeightedRandomSampler(of_groups if bug else of_groups[group], num_samples=256)
+    return regressor(mlp(8, 16, 1), train=DataLoader(TensorDataset(x, y), batch_size=32, sampler=sampler))
+
+
+@pair("schedule_factors")
+def rates_of_a_table_taken_for_factors(bug):
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    rates = (0.01, 0.01, 0.005, 0.0025, 0.001)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: rates[epoch] / (1 if bug else rates[0]))
+    data = batched(*classes()), batched(*classes(64, seed=1))
+    how = {"epochs": 4, "end": lambda epoch: schedule.step()}
+    return look(model, optimizer, *data, functional.cross_entropy, **how)
+
+
+@pair("schedule_factors")
+def a_rate_that_stays_taken_for_a_factor(bug):
+    model = mlp(8, 16, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.05 if bug else 1.0)
+
+    def step(watcher, inputs, targets):
+        plain_step(watcher, model, optimizer, inputs, targets, functional.mse_loss)
+        schedule.step()
+
+    data = batched(*numbers()), batched(*numbers(64, seed=1))
+    return look(model, optimizer, *data, functional.mse_loss, step=step)
+
+
+def annealed(weight_of, *, epochs):
+    """Look at a variational autoencoder whose divergence counts `weight_of(epoch)`."""
+    x, epoch = numbers(640)[0], [0]
+
+    def terms_of(output, targets):
+        reconstruction, mean, log_variance = output
+        divergence = (mean**2 + log_variance.exp() - 1 - log_variance).mean() / 2
+        return {
+            "reconstruction": functional.mse_loss(reconstruction, targets),
+            "divergence": weight_of(epoch[0]) * divergence,
+        }
+
+    def end(_):
+        epoch[0] += 1
+
+    model = Variational()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    return look_at_terms(model, optimizer, batched(x, x), None, terms_of, epochs=epochs, end=end)
+
+
+@pair("weightless_term")
+def a_weight_that_a_division_of_whole_numbers_leaves_at_0(bug):
+    return annealed((lambda epoch: min(1, epoch // 8)) if bug else (lambda epoch: min(1, epoch / 8)), epochs=8)

@@ -25,6 +25,7 @@ from goldmark.checks._dropout import check_idle_dropout
 from goldmark.checks._ensemble import check_idle_average
 from goldmark.checks._evaluation import check_constant_scores, check_moving_validation, check_unscored_baseline
 from goldmark.checks._examples import check_one_example_read, check_scattered_targets
+from goldmark.checks._factors import check_schedule_factors, check_weightless_term
 from goldmark.checks._findings import Findings
 from goldmark.checks._forcing import check_forcing_not_per_step, check_target_leak
 from goldmark.checks._independence import check_labels_independent
@@ -41,6 +42,7 @@ from goldmark.checks._loaders import (
     check_augmentation_without_effect,
     check_fixed_order,
     check_one_batch,
+    check_sampler_weights,
 )
 from goldmark.checks._losses import (
     check_constant_loss,
@@ -271,7 +273,9 @@ __all__ = [
     "check_repeated_backward",
     "check_repeated_steps",
     "check_replayed_graph",
+    "check_sampler_weights",
     "check_scattered_targets",
+    "check_schedule_factors",
     "check_schedule_pace",
     "check_schedule_restarted",
     "check_scheduled_optimizer",
@@ -311,6 +315,7 @@ __all__ = [
     "check_vanishing_gradient",
     "check_viewed_channels",
     "check_weight_decay",
+    "check_weightless_term",
     "check_weights_without_time",
     "check_worker_randomness",
     "check_worker_shards",

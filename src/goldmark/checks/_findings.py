@@ -14,7 +14,7 @@ _ORDER = (
     "inputs_modified target_among_inputs decoder_sees_target label_numbering category_numbering",
     "overlap overlapping_windows",
     "split_statistics constant_inputs input_scale target_scale labels_out_of_range labels_independent sorted_labels",
-    "fixed_order one_batch worker_randomness worker_shards augmentation_without_effect target_lag",
+    "fixed_order one_batch sampler_weights worker_randomness worker_shards augmentation_without_effect target_lag",
     "padding_changes_loss classes_as_numbers",
     # model
     "padding_idx viewed_channels one_position modes_not_switched",
@@ -25,7 +25,7 @@ _ORDER = (
     "divergence_arguments normalized_outputs single_class_softmax unreachable_targets shape_broadcast broadcast_loss",
     "probability_targets misaligned_targets one_example_read scattered_targets wrong_sign target_distribution",
     "ignored_class unlearnable_label class_weights mixed_reduction",
-    "initial_outputs summed_loss unreached_term cut_term dominated_gradient",
+    "initial_outputs summed_loss unreached_term cut_term weightless_term dominated_gradient",
     # optimizer
     "optimizer_settings weight_decay nothing_trainable unowned_parameters orphaned_parameters frozen_parameters_move",
     "parameters_made_in_forward idle_optimizer scheduled_optimizer",
@@ -34,7 +34,8 @@ _ORDER = (
     "zeroed_gradients repeated_steps misplaced_clipping clipped_before_unscaling",
     "accumulation_undivided unequal_micro_batches accumulation_count eval_mode_left_on validation_in_training_mode",
     "carried_state state_by_reference",
-    "statistics_gap schedule_pace schedule_restarted plateau_mode learning_rate diverging_steps exploding_gradient",
+    "statistics_gap schedule_factors schedule_pace schedule_restarted plateau_mode learning_rate diverging_steps",
+    "exploding_gradient",
     # result
     "zero_loss constant_loss negative_loss nothing_moves stuck_parameters inputs_ignored collapsed_output",
     "collapsed_classes no_skill free_running_gap memorised unmoved_by_augmentation",

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, default_collate
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, WeightedRandomSampler, default_collate
 
 from goldmark.case import Finding
 from goldmark.checks._structures import row_keys
@@ -30,10 +30,13 @@ def check_fixed_order(first: Tensor, second: Tensor, *, shuffled: bool) -> Findi
 
 def shuffles(loader: Any) -> bool:
     """Tell whether a loader says that it shuffles: a DataLoader that was built with shuffle=True."""
-    sampler = getattr(loader, "sampler", None)
-    if isinstance(getattr(loader, "batch_sampler", None), BatchSampler):
-        sampler = loader.batch_sampler.sampler
-    return isinstance(sampler, RandomSampler)
+    return isinstance(_sampler_of(loader), RandomSampler)
+
+
+def _sampler_of(loader: Any) -> Any:
+    """Return what draws the examples of a loader, also where batches are sampled."""
+    batches = getattr(loader, "batch_sampler", None)
+    return batches.sampler if isinstance(batches, BatchSampler) else getattr(loader, "sampler", None)
 
 
 def draws_examples(loader: Any, n_rows: int) -> bool:
@@ -71,6 +74,32 @@ def check_augmentation_without_effect(
         relation="an augmented example must vary from one epoch to the next",
         advice="look at whether the transform is passed on, its result is used, and its probability is above 0",
     )
+
+
+def check_sampler_weights(
+    n_weights: int, n_examples: int, n_draws: int, n_classes: int | None = None, threshold: float = 10.0
+) -> Finding:
+    """Find out whether a sampler has a weight for each class in place of one for each example: it draws the first few.
+
+    That is so where there are as many weights as classes, or an epoch of `n_draws` draws each of the examples that
+    have a weight more than `threshold` times. A training half that lies first in a dataset has fewer weights as well.
+    """
+    times = n_draws / max(n_weights, 1)
+    few = n_weights == n_classes and threshold * n_weights <= n_examples
+    return Finding(
+        name="sampler_weights",
+        trouble=0 < n_weights < n_examples and (few or times > threshold),
+        numbers={"weights": float(n_weights), "examples": float(n_examples), "times_drawn": times},
+        threshold=threshold,
+        relation=f"a sampler needs a weight for each of {n_examples} examples: without one they are never drawn",
+        advice="index the weights of the classes by the labels: WeightedRandomSampler(class_weights[labels], ...)",
+    )
+
+
+def weighted_sampler(loader: Any) -> WeightedRandomSampler | None:
+    """Return the sampler that draws a loader's examples by weights; None where another one does."""
+    sampler = _sampler_of(loader)
+    return sampler if isinstance(sampler, WeightedRandomSampler) else None
 
 
 def collate_of(loader: Any) -> Collate:

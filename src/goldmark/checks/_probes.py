@@ -156,10 +156,21 @@ def _loader(look: Look) -> Iterator[Finding]:
     if _loaders.shuffles(loader):
         second = order_of(loader, len(look.train.keys))
         yield _loaders.check_fixed_order(look.train.keys[: len(second)], second, shuffled=True)
+    yield from _sampler_weights(look)
     if look.intent.augmented and isinstance(loader, DataLoader) and type(loader).__iter__ is DataLoader.__iter__:
         dataset: Any = loader.dataset
         chosen, collate = range(min(8, len(dataset))), _loaders.collate_of(loader)
         yield _loaders.check_augmentation_without_effect(dataset, chosen, collate_fn=collate)
+
+
+def _sampler_weights(look: Look) -> Iterator[Finding]:
+    sampler = _loaders.weighted_sampler(look.train_batches)
+    if sampler is not None:
+        compared = pairs(look.first.output, look.first.targets)
+        n_outputs = next((out.shape[1] for _, out, target in compared if _losses.is_classes(out, target)), None)
+        n_classes = look.intent.n_classes or n_outputs
+        n_examples = len(look.train_batches.dataset)  # type: ignore[attr-defined]
+        yield _loaders.check_sampler_weights(len(sampler.weights), n_examples, sampler.num_samples, n_classes)
 
 
 def _workers(look: Look) -> Finding | None:

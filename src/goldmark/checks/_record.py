@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from goldmark.case import Finding
 from goldmark.checks._carried import States
 from goldmark.checks._clipping import Clips
+from goldmark.checks._losses import number
 from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._replay import Roots
 from goldmark.checks._samples import Sample, Step
@@ -42,6 +43,7 @@ class Record:
     losses: list[Tensor] = field(default_factory=list)  # of every backward pass
     epochs: list[int] = field(default_factory=list)  # steps taken at the end of each
     metrics: dict[Any, list[tuple[int, float]]] = field(default_factory=dict)  # by schedule: losses before, metric
+    factors: dict[Any, list[float]] = field(default_factory=dict)  # of schedules that are functions, from their start
     samples: list[Sample] = field(default_factory=list)
     norms: list[Step] = field(default_factory=list)
     idle: list[tuple[int, float]] = field(default_factory=list)  # passes without gradients: step, hash of inputs
@@ -54,6 +56,7 @@ class Record:
     gone: list[tuple[int, int]] = field(default_factory=list)  # followed gradients missing at a step, of how many
     stepped: dict[nn.Parameter, Tensor] = field(default_factory=dict)  # followed gradients as the last step had them
     repeated: list[bool] = field(default_factory=list)  # by step: whether those were the same, and nothing had come in
+    weightless: set[str] | None = None  # terms that were multiplied by 0 so far; None: not known yet
     notes: list[str] = field(default_factory=list)  # what did not fit this program
     roots: Roots = field(default_factory=Roots)  # of backward passes
     doubled: list[bool] = field(default_factory=list)  # by backward pass: whether its gradient is added to itself
@@ -83,6 +86,16 @@ class Record:
         done = max((steps_of(optimizer) for optimizer in optimizers), default=0)
         if done:
             self.resumed = schedule_state(optimizers, done)
+
+    def note_weightless(self, terms: Mapping[str, Any], known: frozenset[str] | None) -> None:
+        """Keep the terms that were multiplied by 0 in every step; `known` are those of this one, where its graph tells.
+
+        Where it does not, a term that is not 0 counts.
+        """
+        if known is not None:
+            self.weightless = set(known) if self.weightless is None else self.weightless & known
+        elif self.weightless:
+            self.weightless -= {name for name in self.weightless & terms.keys() if number(terms[name]) != 0}
 
     def follow_gradients(self, others: int) -> None:
         """Compare `.grad` of the followed parameters with what has come in since the last step of any optimizer."""

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from goldmark.case import Finding
 from goldmark.checks import _data, _examples, _losses, _networks, _outputs
+from goldmark.checks._factors import weightless_terms
 from goldmark.checks._graph import LAYERS, kind, leaves, nodes, signed
 from goldmark.checks._pairs import pairs
 from goldmark.checks._scale import check_target_scale
@@ -43,6 +44,7 @@ class Sample:
     silent_units: dict[str, Tensor] = field(default_factory=dict)  # of matrices: which rows have no gradient
     term_shares: dict[str, float] = field(default_factory=dict)  # of the gradient on what all terms share
     terms: dict[str, float] = field(default_factory=dict)
+    weightless: frozenset[str] | None = None  # terms that are multiplied by 0; None: not known
     meant_small: frozenset[str] = frozenset()  # terms of weights alone, or with a reversed gradient
     answers: tuple[str, Tensor, Tensor] | None = None  # kind of loss, some outputs, their targets
 
@@ -85,6 +87,7 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
     if terms:
         sample.findings.append(_losses.check_cut_term(loss, terms))
         sample.terms = {name: _losses.number(term) for name, term in terms.items()}
+        sample.weightless = weightless_terms(terms)
         sample.meant_small = frozenset(name for name, term in terms.items() if _is_meant_small(term))
     sample.n_targets = counted_targets(loss, targets)
     for _, out, target in list(pairs(output, targets))[:1]:

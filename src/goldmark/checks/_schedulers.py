@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from goldmark.case import Finding
 from goldmark.checks._ownership import living, owned
@@ -56,6 +56,12 @@ def schedulers_of(optimizers: Sequence[torch.optim.Optimizer]) -> list[Any]:
     mine = [s for s in living(LRScheduler) if any(getattr(s, "optimizer", None) is one for one in optimizers)]
     inner = {id(part) for one in mine for part in getattr(one, "_schedulers", ())}
     return [scheduler for scheduler in mine if id(scheduler) not in inner]
+
+
+def factor_of(scheduler: LambdaLR) -> float:
+    """Return what the first function of a schedule has given last."""
+    base = float(scheduler.base_lrs[0])
+    return float(scheduler.get_last_lr()[0]) / base if base else 0.0
 
 
 def steps_of(optimizer: torch.optim.Optimizer) -> int:

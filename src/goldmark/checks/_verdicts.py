@@ -13,18 +13,20 @@ from goldmark.checks._carried import check_carried_state
 from goldmark.checks._clipping import check_clipped_before_unscaling, check_misplaced_clipping
 from goldmark.checks._collapse import check_collapsed_output
 from goldmark.checks._examples import FEWEST_EXAMPLES, check_one_example_read
+from goldmark.checks._factors import check_schedule_factors, check_weightless_term
 from goldmark.checks._findings import Findings
 from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._record import Record
 from goldmark.checks._replay import check_repeated_backward, check_replayed_graph
 from goldmark.checks._samples import Sample, answers_of, probabilities_of
-from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_optimizer, schedulers_of
+from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_optimizer, factor_of, schedulers_of
 from goldmark.checks._shares import check_dominated_gradient
 from goldmark.checks._skill import check_no_skill
 from goldmark.checks._structures import UNFIT, reason
 
 Optimizers = tuple[torch.optim.Optimizer, ...]
 _ENOUGH_STEPS = 100  # before a result is judged
+_ENOUGH_EPOCHS = 4  # before a weight is called 0 for good
 _ENOUGH_ANSWERS = 16  # of which it is judged
 _COLLAPSED = 0.05  # of the spread of the targets: in the middle of training, outputs may be timid
 _OWNED = 0.9  # of the trunk's gradient: more of it leaves the other terms nothing
@@ -196,6 +198,13 @@ def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
         yield _steps.check_schedule_pace(scheduler, record.steps, record.epochs)
 
 
+def _factors(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
+    for scheduler, heard in record.factors.items():
+        yield check_schedule_factors(float(scheduler.base_lrs[0]), [*heard, factor_of(scheduler)])
+    if record.weightless and len(record.epochs) >= _ENOUGH_EPOCHS:
+        yield check_weightless_term(record.weightless, record.steps)
+
+
 def _plateau(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     losses = record.loss_values()
     for scheduler, heard in record.metrics.items():
@@ -294,5 +303,6 @@ def _constant_loss(name: str, targets: Tensor) -> float:
 _Part = Callable[[Record, nn.Module, Optimizers], Iterator[Finding]]
 _PARTS: tuple[_Part, ...] = (
     *(_sampled, _gradients, _reach, _movement, _values, _modes_of, _accumulation, _schedule, _plateau, _units, _terms),
+    _factors,
     _results_of,
 )

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from goldmark.checks._backward import BackwardCalls, listen, stop
@@ -21,7 +22,7 @@ from goldmark.checks._preflight import KNOWN, Known
 from goldmark.checks._record import Record
 from goldmark.checks._restoring import check_state_by_reference, listen_to_restoring
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
-from goldmark.checks._schedulers import listen_to_schedules, stop_listening_to_schedules
+from goldmark.checks._schedulers import factor_of, listen_to_schedules, stop_listening_to_schedules
 from goldmark.checks._structures import UNFIT, first_tensor, reason
 from goldmark.checks._verdicts import judge
 
@@ -144,6 +145,7 @@ class Watch:
             record.losses.append(loss.detach())
         self._uses_terms = self._uses_terms or bool(terms)
         if not self._armed or record.since_step > record.accumulate:
+            record.note_weightless(terms or {}, None)
             return
         try:
             self._sample(batch, output, loss, terms or {})
@@ -161,6 +163,7 @@ class Watch:
             stop(self._calls)
             sample.term_shares = term_shares(loss, terms)
             listen(self._calls)
+        self.record.note_weightless(terms, sample.weightless)
         self.record.samples.append(sample)
         self.record.states.note_batch(batch)
         self.record.follow_gradients(self._others)
@@ -226,6 +229,8 @@ class Watch:
             if metric is not None:
                 heard = self.record.metrics.setdefault(scheduler, [])
                 heard.append((len(self.record.losses), metric))
+            if isinstance(scheduler, LambdaLR) and (scheduler.last_epoch == 0 or scheduler in self.record.factors):
+                self.record.factors.setdefault(scheduler, []).append(factor_of(scheduler))
         elif isinstance(getattr(scheduler, "optimizer", None), Optimizer):
             self.record.foreign.setdefault(scheduler, [group["lr"] for group in scheduler.optimizer.param_groups])
 

@@ -1,0 +1,67 @@
+"""Factors that count for more than they seem to: of a schedule's rates, and of the terms of a loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from goldmark.case import Finding
+from goldmark.checks._graph import Node, kind
+
+_HIGHEST_BASE = 0.1  # above it, a schedule may reach its base rate as a factor by chance
+
+
+def check_schedule_factors(base: float, factors: Sequence[float], fewest: int = 4) -> Finding:
+    """Find out whether a LambdaLR's function returns rates and not factors: then `base` is multiplied by itself.
+
+    `factors` are those of a schedule from its start on. The highest is 1, or a round number, where they are factors. It
+    is `base` to 6 digits where they are rates, unless a warm-up is just passing it: trouble is only what has turned
+    after it, or stayed.
+    """
+    highest = max(factors, default=0.0)
+    turned = len(factors) >= fewest and (factors[-1] < highest or factors.count(highest) >= fewest)
+    return Finding(
+        name="schedule_factors",
+        trouble=turned and 0 < base <= _HIGHEST_BASE and math.isclose(highest, base, rel_tol=1e-6),
+        numbers={"base_rate": base, "highest_factor": highest, "highest_rate": base * highest},
+        threshold=base,
+        relation="the function of a LambdaLR returns factors of the optimizer's rate, which must be 1 at its height",
+        advice="return the factor alone, without the rate, or give the optimizer lr=1.0",
+    )
+
+
+def check_weightless_term(weightless: Collection[str], n_steps: int, fewest: int = 100) -> Finding:
+    """Find out whether a declared term of a loss was multiplied by 0 in every one of `fewest` steps or more.
+
+    `weightless` are the names of such terms. Pass those of a whole run: an annealed weight may start at 0.
+    """
+    return Finding(
+        name="weightless_term",
+        trouble=bool(weightless) and n_steps >= fewest,
+        numbers={"terms": float(len(weightless)), "steps": float(n_steps)},
+        threshold=0.0,
+        relation=f"a declared term must count at some time, not be multiplied by 0: {', '.join(sorted(weightless))}",
+        advice="look at its weight: epoch // n_epochs is 0 to the end; declare no term that is off on purpose",
+    )
+
+
+def weightless_terms(terms: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return the names of terms that are a number 0 times something; None where the graph has been freed."""
+    own = {name: term.grad_fn for name, term in terms.items() if isinstance(term, Tensor) and term.grad_fn is not None}
+    try:
+        return frozenset(name for name, node in own.items() if kind(node) == "Mul" and _has_factor_0(node))
+    except RuntimeError:
+        return None
+
+
+def _has_factor_0(node: Node) -> bool:
+    """Tell whether one factor of a product is the number 0, and no tensor that was computed with a gradient.
+
+    Raises `RuntimeError` where the graph has been freed.
+    """
+    factors = (node._saved_self, node._saved_other)  # noqa: SLF001
+    constant = [one for one in factors if one is not None and one.dim() == 0 and not one.requires_grad]
+    return any(not bool(one.any()) for one in constant)

@@ -1,0 +1,58 @@
+"""Weights and rates that are small or 0 for a time, and samplers that leave examples out: what is meant."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+from zoo.healthy.register import healthy
+from zoo.healthy.unusual.batches import data
+from zoo.loops import classes, classifier, look, mlp, plain_step
+from zoo.pairs_keeping import annealed
+
+
+@healthy
+def divergence_that_counts_late():
+    return annealed(lambda epoch: float(epoch > 4), epochs=6)
+
+
+@healthy
+def the_first_epochs_of_a_late_divergence():
+    return annealed(lambda epoch: max(0, epoch - 8), epochs=3)
+
+
+def scheduled(rate, factor_of, *, epochs=3):
+    """Look at a classifier whose rate is multiplied by a factor after every step."""
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor_of)
+
+    def step(watcher, inputs, targets):
+        plain_step(watcher, model, optimizer, inputs, targets)
+        schedule.step()
+
+    return look(model, optimizer, *data(), functional.cross_entropy, step=step, epochs=epochs)
+
+
+@healthy
+def warmup_that_ends_where_it_passes_the_rate():
+    return scheduled(0.08, lambda step: (step + 1) / 100, epochs=1)
+
+
+@healthy
+def warmup_that_passes_the_rate():
+    return scheduled(0.1, lambda step: (step + 1) / 20)
+
+
+@healthy
+def rates_that_multiply_1():
+    return scheduled(1.0, lambda step: 0.1 * 0.97**step)
+
+
+@healthy
+def weights_for_the_half_that_trains():
+    x, y = classes(512)
+    weights = 1 / torch.bincount(y[:256]).double()[y[:256]]
+    sampler = WeightedRandomSampler(weights, num_samples=512)
+    loader = DataLoader(TensorDataset(x, y), batch_size=32, sampler=sampler)
+    return classifier(mlp(8, 16, 3), train=loader, val=[(x[256:], y[256:])])
