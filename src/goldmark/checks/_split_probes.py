@@ -14,7 +14,7 @@ from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._windows import check_overlapping_windows
 
 _MOST_COLUMNS = 32  # that are looked at
-_MOST_WINDOWS = 2_048  # of a half that are compared
+_MOST_WINDOWS = 1_024  # of a half that are compared
 _FEW = 16  # values of a target that may be a code of classes
 
 
