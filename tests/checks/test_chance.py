@@ -55,3 +55,14 @@ def test_augmentation_may_happen_where_a_batch_is_made():
     assert checks.check_augmentation_without_effect(rows).trouble
     finding = checks.check_augmentation_without_effect(rows, collate_fn=noisy)
     assert (False, 8.0) == (finding.trouble, finding.numbers["that_vary"])
+
+
+def test_whole_numbers_that_pad_are_no_constant_columns():
+    """Up to a column that often pads; a value that the next column does not have is none."""
+    tokens = torch.randint(0, 9, (64, 6), generator=torch.Generator().manual_seed(0))
+    tokens[:, 4:], tokens[::3, 3] = 10, 10
+    assert not checks.check_constant_inputs(tokens).trouble
+    assert not checks.check_constant_inputs(tokens.flip(1)).trouble
+    assert checks.check_constant_inputs(tokens.double()).trouble
+    tokens[:, 3] = 4 + tokens[:, 0] // 8
+    assert checks.check_constant_inputs(tokens).trouble

@@ -107,7 +107,8 @@ def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
     """Find out whether all examples are equal, or a feature of a table (N, F) is one number other than 0 and 1.
 
     Pixels that are always dark are healthy, at any scale: the table's lowest or highest value, which half of the other
-    columns take as well. So is a column of ones.
+    columns take as well. So is a column of ones, and padding at an end of whole numbers: what the next column holds in a
+    tenth of all rows.
     """
     values = inputs.detach()
     flat = values.reshape(len(values), -1)
@@ -115,6 +116,7 @@ def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
     odd = constant & (flat[0] != 0) & (flat[0] != 1) if values.dim() == 2 else torch.zeros_like(constant)
     if bool(odd.any()) and not bool(constant.all()):
         odd &= ~_is_background(flat, constant)
+        odd &= ~_is_padding(flat, constant)
     trouble = len(flat) >= fewest and (bool(constant.all()) or bool(odd.any()))
     return Finding(
         name="constant_inputs",
@@ -134,6 +136,19 @@ def _is_background(flat: Tensor, constant: Tensor) -> Tensor:
         if 2 * int((others == value).any(dim=0).sum()) >= others.shape[1]:
             background |= flat[0] == value
     return background
+
+
+def _is_padding(flat: Tensor, constant: Tensor, threshold: float = 0.1) -> Tensor:
+    """Tell of each column (F,) of whole numbers whether it pads: from an end on, up to a column that often does."""
+    padding = torch.zeros_like(constant)
+    varying = (~constant).nonzero().flatten()
+    if flat.is_floating_point() or not len(varying):
+        return padding
+    for beside, columns in ((varying[0], slice(0, varying[0])), (varying[-1], slice(varying[-1] + 1, None))):
+        for value in torch.unique(flat[0, columns]):
+            if bool((flat[0, columns] == value).all()) and (flat[:, beside] == value).double().mean() >= threshold:
+                padding[columns] = True
+    return padding
 
 
 def check_overlap(

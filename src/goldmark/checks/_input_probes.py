@@ -32,7 +32,7 @@ def _padding_idx(look: Look) -> Iterator[Finding]:
     if look.intent.pad_id is None or not any(layer.padding_idx is not None for layer in _embeddings(look)):
         return
     inputs = [one for one in tensors_of(look.first.inputs) if not one.is_floating_point()]
-    for layer, given in _looked_up(look).items():
+    for layer, given in looked_up(look).items():
         if any(one.shape == given.shape and torch.equal(one, given) for one in inputs):
             yield _padding.check_padding_idx(given, layer.padding_idx, look.intent.pad_id)
 
@@ -41,7 +41,7 @@ def _embeddings(look: Look) -> list[nn.Embedding]:
     return [module for module in look.first.calls if isinstance(module, nn.Embedding)]
 
 
-def _looked_up(look: Look) -> dict[nn.Embedding, Tensor]:
+def looked_up(look: Look) -> dict[nn.Embedding, Tensor]:
     """Return the indices that each embedding is given, in eval mode."""
     given: dict[nn.Embedding, Tensor] = {}
 
@@ -79,7 +79,7 @@ def _one_position(look: Look) -> Iterator[Finding]:
     if inputs is None or inputs.dim() not in (2, 3) or inputs.shape[1] < _FEWEST_POSITIONS:
         return
     tables, length = _tables(look.model, inputs.shape[1]), inputs.shape[1]
-    if not tables or any(_are_positions(given, length) for given in _looked_up(look).values()):
+    if not tables or any(_are_positions(given, length) for given in looked_up(look).values()):
         return
     whole = _rows_read(look.model, look.first.inputs, tables)
     if any(len(rows) > 1 for rows in whole) or not any(len(rows) == 1 for rows in whole):

@@ -15,7 +15,7 @@ from goldmark.case import Finding
 from goldmark.checks import _data, _loaders, _losses, _modes, _networks, _ownership, _steps
 from goldmark.checks import _leaks as _leaks_checks
 from goldmark.checks._independence import check_labels_independent
-from goldmark.checks._input_probes import INPUT_PROBES, modes_not_switched
+from goldmark.checks._input_probes import INPUT_PROBES, looked_up, modes_not_switched
 from goldmark.checks._loss_probes import LOSS_PROBES, aims_at, unread
 from goldmark.checks._pairs import compares_labels, indexes_outputs, pairs
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, order_of, used_parameters
@@ -79,7 +79,12 @@ def _label_numbering(look: Look) -> Finding | None:
 
 
 def _constant_inputs(look: Look) -> Finding:
-    return _data.check_constant_inputs(look.train.inputs())
+    """Judge a table by its columns; tokens of which one embedding gets all may begin and end alike."""
+    inputs = look.train.inputs()
+    given = look.first.inputs
+    tokens = isinstance(given, Tensor) and not given.is_floating_point() and given.dim() == 2
+    tokens = tokens and any(torch.equal(one, given) for one in looked_up(look).values())
+    return _data.check_constant_inputs(inputs.unsqueeze(-1) if tokens else inputs)
 
 
 def _input_scale(look: Look) -> Finding | None:
