@@ -45,3 +45,13 @@ def test_probabilities_are_no_logarithms(reduction, log_target):
 def test_losses_that_look_alike_pass(loss):
     """Squares, overlaps, entropies and critics are no divergences."""
     assert not check_normalized_outputs(loss).trouble
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_logarithms_of_rates_may_be_negative(full):
+    """Rates and what is above 0 are named; raw outputs, logarithms, and rates that are said to be some pass."""
+    for wrong in (LOGITS.exp(), functional.softplus(LOGITS), LOGITS.relu()):
+        assert check_normalized_outputs(functional.poisson_nll_loss(wrong, TARGETS, full=full)).trouble
+        assert not check_normalized_outputs(functional.poisson_nll_loss(wrong, TARGETS, log_input=False)).trouble
+    for fit in (LOGITS, (LOGITS.exp() + 1e-8).log(), -functional.softplus(LOGITS)):
+        assert not check_normalized_outputs(functional.poisson_nll_loss(fit, TARGETS, full=full)).trouble

@@ -46,3 +46,9 @@ def test_a_label_whose_loss_is_constant_is_unlearnable():
     assert checks.check_unlearnable_label(lambda f, y: (1 - y * f).relu().mean(), output, targets).trouble
     assert not checks.check_unlearnable_label(lambda f, y: (1 - (2 * y - 1) * f).relu().mean(), output, targets).trouble
     assert not checks.check_unlearnable_label(lambda f, y: (y * (1 - f)).mean(), output, targets).trouble
+
+
+def test_targets_of_0_and_1_are_no_signs():
+    """Zeros beside -1, or alone, may leave examples out."""
+    for targets, trouble in (([0.0, 1.0], True), ([-1.0, 1.0], False), ([-1.0, 0.0, 1.0], False), ([0.0, 0.0], False)):
+        assert trouble == checks.check_sign_targets([("soft_margin_loss", torch.tensor(targets))]).trouble

@@ -159,7 +159,7 @@ from goldmark.checks._stored import check_examples_modified
 from goldmark.checks._structures import row_keys
 from goldmark.checks._threshold import BestThreshold, best_threshold, check_misplaced_threshold, f1_above
 from goldmark.checks._uncertainty import check_weights_without_time, settled_log_sigma, simulated_log_sigma
-from goldmark.checks._unreached import check_divergence_arguments, check_unreached_term
+from goldmark.checks._unreached import check_divergence_arguments, check_sign_targets, check_unreached_term
 from goldmark.checks._watch import Watch, watch
 from goldmark.checks._width import check_activation_rank, check_narrow_output
 from goldmark.checks._windows import check_overlapping_windows, continued_share, overlap_share
@@ -281,6 +281,7 @@ __all__ = [
     "check_scheduled_optimizer",
     "check_shape_broadcast",
     "check_shared_groups",
+    "check_sign_targets",
     "check_silent_units",
     "check_single_class_softmax",
     "check_sorted_labels",

@@ -107,8 +107,8 @@ def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
     """Find out whether all examples are equal, or a feature of a table (N, F) is one number other than 0 and 1.
 
     Pixels that are always dark are healthy, at any scale: the table's lowest or highest value, which half of the other
-    columns take as well. So is a column of ones, and padding at an end of whole numbers: what the next column holds in a
-    tenth of all rows.
+    columns take as well. So is a column of ones, and padding at an end of whole numbers: what the next column holds in
+    a tenth of all rows.
     """
     values = inputs.detach()
     flat = values.reshape(len(values), -1)

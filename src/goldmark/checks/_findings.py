@@ -22,9 +22,9 @@ _ORDER = (
     "undeclared_sharing half_tied hidden_parameters symmetric_units dead_units silent_units affine_network",
     "narrow_output activation_rank batchnorm_of_one batchnorm_momentum batchnorm_on_output vanishing_gradient",
     # loss
-    "divergence_arguments normalized_outputs single_class_softmax unreachable_targets shape_broadcast broadcast_loss",
-    "probability_targets misaligned_targets one_example_read scattered_targets wrong_sign target_distribution",
-    "ignored_class unlearnable_label class_weights mixed_reduction",
+    "divergence_arguments sign_targets normalized_outputs single_class_softmax unreachable_targets shape_broadcast",
+    "broadcast_loss probability_targets misaligned_targets one_example_read scattered_targets wrong_sign",
+    "target_distribution ignored_class unlearnable_label class_weights mixed_reduction",
     "initial_outputs summed_loss unreached_term cut_term weightless_term dominated_gradient",
     # optimizer
     "optimizer_settings weight_decay nothing_trainable unowned_parameters orphaned_parameters frozen_parameters_move",

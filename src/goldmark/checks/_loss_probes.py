@@ -16,7 +16,12 @@ from goldmark.checks._graph import kind, source
 from goldmark.checks._pairs import pairs, replaced
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._structures import UNFIT, call, map_tensors, rows, size_of, tensors_of
-from goldmark.checks._unreached import UnreachedTerms, check_divergence_arguments, check_unreached_term
+from goldmark.checks._unreached import (
+    UnreachedTerms,
+    check_divergence_arguments,
+    check_sign_targets,
+    check_unreached_term,
+)
 
 # Operations that end in a distance or a similarity: how large it should be is the loss's to say, not the target's.
 _DISTANCES = frozenset(("LinalgVectorNorm", "Norm", "Sqrt", "Sum", "Cdist", "EuclideanDist", "Pow"))
@@ -211,10 +216,17 @@ def _given(look: Look) -> Iterator[Finding]:
         loss = _reduction.fresh_loss(look.loss_fn, look.first.output, look.first.targets)
     yield check_unreached_term(heard.terms.added)
     yield check_divergence_arguments(heard.terms.divergences)
+    yield check_sign_targets([one for one in heard.terms.signed if not _may_be_ties(look, *one)])
     yield _reduction.check_probability_targets(loss)
     labels = torch.cat(look.train.labels) if look.train.labels else look.train.targets()
     for weights in _reduction.weights_in(loss):
         yield _reduction.check_class_weights(weights, _reduction.counts_of(labels, len(weights)))
+
+
+def _may_be_ties(look: Look, name: str, targets: Tensor) -> bool:
+    """Tell whether a ranking may have made its targets of pairs in descending order, where 0 is a tie."""
+    given = [one.flatten().to(targets) for one in tensors_of(look.first.targets)]
+    return name == "margin_ranking_loss" and not any(torch.equal(one, targets.flatten()) for one in given)
 
 
 def _unreached(look: Look) -> Finding | None:

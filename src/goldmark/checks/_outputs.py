@@ -17,6 +17,7 @@ _SQUASHED = ("Softmax", "Sigmoid", "Relu", "LogSigmoid")
 _UNNORMALISED = ("Addmm", "Mm", "Bmm", "Convolution", "Softmax", "Sigmoid", "Relu", "Tanh", "UnsafeView")
 _LAYERS = ("Addmm", "Mm", "Bmm", "Convolution")
 _VIEWS = ("View", "UnsafeView", "ReshapeAlias", "Reshape", "Unsqueeze", "Squeeze")
+_POSITIVE = ("Exp", "Softplus", "Relu")
 _REDUCING = ("Sum", "Mean", "Div", "Mul", "Add")
 _RANGES = {
     "Sigmoid": (0.0, 1.0),
@@ -33,12 +34,13 @@ def check_normalized_outputs(loss: Tensor) -> Finding:
 
     Softmax, sigmoid, ReLU or the exponential of a log-softmax directly before a softmax or before a loss on logits;
     anything but log-probabilities before a negative log-likelihood or as the first argument of a Kullback-Leibler
-    divergence; outputs in the place of a binary cross-entropy's targets. Log-softmax twice is harmless, as it is
-    idempotent; before binary cross-entropy on logits it is not.
+    divergence; outputs in the place of a binary cross-entropy's targets; exp, softplus or ReLU before a Poisson loss of
+    logarithms. Log-softmax twice is harmless, as it is idempotent; before binary cross-entropy on logits it is not.
     """
     pairs = [pair for node in nodes(loss.grad_fn, past_layers=False) for pair in _wrong_pairs(node)]
     pairs += [(name, "kl_div") for name in _given_to_divergences(loss)]
     pairs += [("the targets", name) for name in _given_as_targets(loss)]
+    pairs += [(name, "poisson_nll_loss of logarithms") for name in _given_as_log_rates(loss)]
     names = " before ".join(pairs[0]) if pairs else ""
     return Finding(
         name="normalized_outputs",
@@ -46,7 +48,7 @@ def check_normalized_outputs(loss: Tensor) -> Finding:
         numbers={"pairs": float(len(pairs))},
         threshold=0.0,
         relation=f"a loss gets what it does not compute for itself: {names}",
-        advice="give cross_entropy and ..._with_logits raw outputs, nll_loss and kl_div the outputs of log_softmax",
+        advice="give cross_entropy, ..._with_logits and poisson_nll_loss raw outputs, nll_loss and kl_div log_softmax",
     )
 
 
@@ -123,6 +125,20 @@ def _given_to_divergences(loss: Tensor) -> list[str]:
             given += [name for name in names if name in _SQUASHED[:2] or (plain is not None and name in _LAYERS)]
         elif kind(node) in _REDUCING:
             waiting += sources(node)
+    return given
+
+
+def _given_as_log_rates(loss: Tensor) -> list[str]:
+    """Return what gave the logarithms x of the Poisson losses in a loss, where that cannot be negative.
+
+    torch computes e^x - t x, entry by entry, for constant targets t.
+    """
+    given: list[str] = []
+    for node in nodes(loss.grad_fn, past_layers=False):
+        below = [source(following) for following, _ in node.next_functions] if kind(node) == "Sub" else []
+        if len(below) == 2 and below[0] is not None and kind(below[0]) == "Exp" and sources(below[0]):
+            rate = sources(below[0])[0]
+            given += [kind(rate)] if kind(rate) in _POSITIVE and _factor(below[1]) == rate else []
     return given
 
 

@@ -1,4 +1,4 @@
-"""Terms of a loss that are read while it is computed: those that no output reaches, and what divergences are given."""
+"""Terms of a loss that are read while it is computed: those that no output reaches, and what some losses are given."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _DISTANCES = frozenset(("kl_div", "mse_loss", "l1_loss", "smooth_l1_loss", "hube
 _COMPARING = _DISTANCES | {"cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"}
 _ADDING = frozenset(("add", "add_", "__add__", "__radd__", "__iadd__", "stack"))
 _ARGUMENTS = ("input", "target", "size_average", "reduce", "reduction", "log_target")  # of kl_div
+_SIGNED = {"cosine_embedding_loss": 2, "hinge_embedding_loss": 1, "soft_margin_loss": 1, "margin_ranking_loss": 2}
 _ROUNDING = 1e-6  # of a divergence from itself in float32
 
 
@@ -27,6 +28,7 @@ class Unreached:
     held: list[tuple[Tensor, str]] = field(default_factory=list)  # those tensors, and the functions behind them
     added: list[str] = field(default_factory=list)
     divergences: list[tuple[Tensor, Tensor, bool]] = field(default_factory=list)  # input, target, log_target
+    signed: list[tuple[str, Tensor]] = field(default_factory=list)  # losses that want -1 and 1, and their targets
 
 
 class UnreachedTerms(TorchFunctionMode):
@@ -43,10 +45,14 @@ class UnreachedTerms(TorchFunctionMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         given = function(*args, **(kwargs or {}))
-        if getattr(function, "__name__", "") == "kl_div":
+        name = getattr(function, "__name__", "")
+        if name == "kl_div":
             self._note_divergence(args, kwargs or {})
+        if name in _SIGNED:
+            target = (kwargs or {})["target"] if "target" in (kwargs or {}) else args[_SIGNED[name]]
+            self.terms.signed.append((name, target.detach()))
         if torch.is_grad_enabled() and isinstance(given, Tensor):
-            self._note(getattr(function, "__name__", ""), [*tensors_of((args, kwargs or {}))], given)
+            self._note(name, [*tensors_of((args, kwargs or {}))], given)
         return given
 
     def _note_divergence(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -102,6 +108,24 @@ def check_divergence_arguments(divergences: Sequence[tuple[Tensor, Tensor, bool]
         threshold=0.0,
         relation="; ".join(dict.fromkeys(wrong)),
         advice="kl_div(student.log_softmax(1), teacher.softmax(1)), or both as log_softmax with log_target=True",
+    )
+
+
+def check_sign_targets(signed: Sequence[tuple[str, Tensor]]) -> Finding:
+    """Find out whether a loss that tells two kinds of examples by targets of -1 and 1 is given 0 and 1.
+
+    `signed` are the names of torch's functions of that kind, and the targets that they got. Zeros among targets of -1
+    may leave examples out, and so may zeros alone.
+    """
+    wrong = [name for name, targets in signed if [0, 1] == torch.unique(targets.double()).tolist()]
+    names = ", ".join(dict.fromkeys(wrong))
+    return Finding(
+        name="sign_targets",
+        trouble=bool(wrong),
+        numbers={"given_0_and_1": float(len(wrong)), "losses": float(len(signed))},
+        threshold=0.0,
+        relation=f"targets must be -1 and 1, not 0 and 1: {names}",
+        advice="give it 2 * targets - 1",
     )
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from zoo.healthy.losses import reading, reduction, targets, terms
+from zoo.healthy.losses import reading, reduction, signs, targets, terms
 
-__all__ = ["reading", "reduction", "targets", "terms"]
+__all__ = ["reading", "reduction", "signs", "targets", "terms"]

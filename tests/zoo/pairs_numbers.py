@@ -1,0 +1,83 @@
+"""Pairs whose bug lies in what numbers mean: signs, logarithms, scales of a batch, and how many bits they have."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+from zoo.loops import batched, classes, mlp, numbers, pair, regressor
+
+
+def pairs_of_examples(n, seed):
+    """Two examples each (N, 2, 8), and whether they are of one class (N,), as 0 or 1."""
+    x, y = classes(2 * n, seed=seed)
+    return torch.stack([x[:n], x[n:]], dim=1), (y[:n] == y[n:]).float()
+
+
+def told_apart(loss_of, *, model):
+    """Look at a model of pairs of examples whose loss `loss_of(output, alike)` makes of labels 0 and 1."""
+    halves = [batched(*pairs_of_examples(n, seed)) for n, seed in ((256, 0), (64, 1))]
+    return regressor(model, train=halves[0], val=halves[1], loss_fn=loss_of)
+
+
+def signs(targets, *, bug):
+    """Labels of 0 and 1 as they are, or as -1 and 1."""
+    return targets if bug else 2 * targets - 1
+
+
+@pair("sign_targets")
+def cosines_of_pairs_told_by_0_and_1(bug):
+    def loss_of(output, alike):
+        return nn.CosineEmbeddingLoss(margin=0.2)(*output.unbind(1), signs(alike, bug=bug))
+
+    return told_apart(loss_of, model=mlp(8, 16, 4))
+
+
+@pair("sign_targets")
+def distances_of_pairs_told_by_0_and_1(bug):
+    def loss_of(output, alike):
+        distance = (output[:, 0] - output[:, 1]).square().sum(1)
+        return functional.hinge_embedding_loss(distance, target=signs(alike, bug=bug))
+
+    return told_apart(loss_of, model=mlp(8, 16, 4))
+
+
+@pair("sign_targets")
+def ranks_of_pairs_told_by_0_and_1(bug):
+    x, y = numbers(512)
+    first = (y[::2] > y[1::2]).float()
+
+    def loss_of(output, targets):
+        return functional.margin_ranking_loss(*output.unbind(1), signs(targets, bug=bug), margin=0.5)
+
+    train = batched(torch.stack([x[::2], x[1::2]], dim=1), first)
+    return regressor(mlp(8, 16, 1), train=train, val=None, loss_fn=loss_of)
+
+
+def counted(last, **how):
+    """Look at a model of counts, with an activation behind its last layer, under a Poisson loss."""
+    halves = []
+    for n, seed in ((256, 0), (64, 1)):
+        x, y = numbers(n, seed=seed)
+        counts = torch.poisson((0.5 + 0.5 * y).exp(), generator=torch.Generator().manual_seed(seed))
+        halves.append(batched(x, counts))
+    model = mlp(8, 16, 1, last=last)
+    return regressor(model, train=halves[0], val=halves[1], loss_fn=nn.PoissonNLLLoss(**how))
+
+
+class Exp(nn.Module):
+    """The exponential of its inputs."""
+
+    def forward(self, x):
+        """All above 0."""
+        return x.exp()
+
+
+@pair("normalized_outputs")
+def a_rate_taken_for_its_logarithm(bug):
+    return counted(Exp(), log_input=bug, full=True)
+
+
+@pair("normalized_outputs")
+def a_softplus_before_a_loss_of_logarithms(bug):
+    return counted(nn.Softplus() if bug else None)
