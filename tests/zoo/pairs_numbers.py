@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
-from zoo.loops import batched, classes, mlp, numbers, pair, regressor
+from torch.utils.data import DataLoader, TensorDataset, default_collate
+from zoo.loops import batched, classes, classifier, mlp, numbers, pair, regressor
 
 
 def pairs_of_examples(n, seed):
@@ -81,3 +82,25 @@ def a_rate_taken_for_its_logarithm(bug):
 @pair("normalized_outputs")
 def a_softplus_before_a_loss_of_logarithms(bug):
     return counted(nn.Softplus() if bug else None)
+
+
+def standardised(values):
+    """Numbers (B, D) with the mean and the spread of their batch."""
+    return (values - values.mean(0)) / (values.std(0) + 1e-6)
+
+
+@pair("standardised_batches")
+def targets_standardised_where_a_batch_is_made(bug):
+    def collate(examples):
+        inputs, targets = default_collate(examples)
+        return inputs, standardised(targets) if bug else targets
+
+    loader = DataLoader(TensorDataset(*numbers()), batch_size=32, shuffle=True, collate_fn=collate)
+    return regressor(mlp(8, 16, 1), train=loader)
+
+
+@pair("standardised_batches")
+def a_table_standardised_batch_by_batch(bug):
+    x, y = classes(250)
+    whole = batched(standardised(x), y)
+    return classifier(mlp(8, 16, 3), train=[(standardised(a), b) for a, b in batched(x, y)] if bug else whole)

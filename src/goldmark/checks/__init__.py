@@ -124,7 +124,7 @@ from goldmark.checks._results import (
     check_free_running_gap,
     check_memorised,
 )
-from goldmark.checks._scale import check_clipped_targets, check_target_scale
+from goldmark.checks._scale import check_clipped_targets, check_standardised_batches, check_target_scale
 from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_optimizer
 from goldmark.checks._sequences import (
     check_future_leak,
@@ -288,6 +288,7 @@ __all__ = [
     "check_split_statistics",
     "check_squashed_twice",
     "check_stale_gradients",
+    "check_standardised_batches",
     "check_state_by_reference",
     "check_statistics_gap",
     "check_stuck_parameters",

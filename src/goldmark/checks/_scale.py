@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 from goldmark.case import Finding
@@ -26,6 +27,34 @@ def check_target_scale(fresh_output: Tensor, targets: Tensor, threshold: float =
         relation="targets must lie in reach of a fresh model's outputs",
         advice="scale the targets to about [0, 1] or to mean 0 and sd 1, and the outputs back",
     )
+
+
+def check_standardised_batches(batches: Sequence[Tensor], fewest: int = 3, least: int = 8) -> Finding:
+    """Find out whether each of several unlike batches (B, ...) has mean 0 and sd 1 by itself, in every column.
+
+    A number then means something else in each batch. Those of less than `least` rows are left out, and so are signs or
+    codes, whose batches may be balanced. Pass batches that were dealt from one set, no groups that belong together.
+    """
+    large = [batch.detach().double().reshape(len(batch), -1) for batch in batches if len(batch) >= least]
+    unlike = {float(batch.cumsum(dim=0).sum()) for batch in large}
+    off = max((_off_standard(batch) for batch in large), default=torch.inf) if len(unlike) >= fewest else torch.inf
+    return Finding(
+        name="standardised_batches",
+        trouble=off < 1e-3,  # rounding, and what is added to a small spread
+        numbers={"furthest_from_0_and_1": off, "unlike_batches": float(len(unlike))},
+        threshold=1e-3,
+        relation="numbers must be scaled alike in all batches, not by the mean and sd of each",
+        advice="take mean and sd of the training half once, before batches are made",
+    )
+
+
+def _off_standard(batch: Tensor) -> float:
+    """Return how far means of columns (B, D) are from 0 and spreads from 1, by B or B - 1; those of 0 are passed."""
+    varying = batch[:, (batch != batch[:1]).any(dim=0)]
+    if max((len(torch.unique(column)) for column in varying.T), default=0) < 0.9 * len(batch):
+        return torch.inf
+    spreads = torch.stack([varying.std(dim=0, correction=k) - 1 for k in (0, 1)]).abs().amin(dim=0)
+    return max(float(varying.mean(dim=0).abs().max()), float(spreads.max()))
 
 
 def lies_among(fresh_output: Tensor, targets: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""The probes of a preflight that concern the two halves: what they share, and what they should."""
+"""The probes of a preflight that concern the two halves: what they share, and how they were made into batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from torch import Tensor
 from goldmark.case import Finding
 from goldmark.checks import _data
 from goldmark.checks._categories import are_categories, check_category_numbering
+from goldmark.checks._loaders import draws_examples
+from goldmark.checks._passes import N_EXAMPLES
 from goldmark.checks._preflight import Look, Probe
+from goldmark.checks._scale import check_standardised_batches
+from goldmark.checks._structures import first_tensor, size_of
 from goldmark.checks._windows import check_overlapping_windows
 
 _MOST_COLUMNS = 32  # that are looked at
@@ -79,4 +83,24 @@ def _rows_of_numbers(targets: Tensor) -> Tensor:
     return rows_of[rows_of.isfinite().all(dim=1)] if targets.is_floating_point() else rows_of[:0]
 
 
-SPLIT_PROBES: tuple[Probe, ...] = (_category_numbering, _overlap, _overlapping_windows, _split_statistics)
+def _standardised_batches(look: Look) -> Iterator[Finding]:
+    """Judge targets, and a table, of batches that were dealt from one set: drawn by a loader, or the last is smaller.
+
+    Other batches may be groups, each of which is meant to have a scale of its own.
+    """
+    inputs, targets = ([first_tensor(batch[side]) for batch in look.train.batches] for side in (0, 1))
+    sizes = [size_of(one) for one in targets]
+    whole = len(look.train.keys) < N_EXAMPLES and sizes[0] > 0
+    dealt = whole and len(look.train.keys) % sizes[0] > 0 and len(set(sizes[:-1])) == 1 and sizes[-1] <= sizes[0]
+    if not dealt and not draws_examples(look.train_batches, sizes[0]):
+        return
+    for side, fits in ((inputs, inputs[0] is not None and inputs[0].dim() == 2), (targets, look.reads_targets)):
+        batches = [one for one in side if one is not None and one.is_floating_point() and one.dim()]
+        if fits and len(batches) == len(sizes):
+            yield check_standardised_batches(batches)
+
+
+SPLIT_PROBES: tuple[Probe, ...] = (
+    *(_category_numbering, _overlap, _overlapping_windows, _split_statistics),
+    _standardised_batches,
+)

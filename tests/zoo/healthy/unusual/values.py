@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 from zoo.healthy.register import healthy
 from zoo.loops import batched, classifier, mlp, numbers, regressor
+from zoo.pairs_numbers import standardised
 
 
 def rings(n, seed):
@@ -40,3 +41,20 @@ def a_few_claims_that_are_a_hundred_times_as_large():
         y[list(large)] = 80.0
         halves.append(batched(x, y))
     return regressor(mlp(8, 16, 1), train=halves[0], val=halves[1], loss_fn=functional.smooth_l1_loss)
+
+
+@healthy
+def subjects_on_a_scale_of_their_own():
+    x, y = numbers()
+    subjects = [(a, standardised(b)) for a, b in batched(x, y)]
+    return regressor(
+        mlp(8, 16, 1), train=subjects, val=[(a, standardised(b)) for a, b in batched(*numbers(64, seed=1))]
+    )
+
+
+@healthy
+def batches_with_as_many_of_each_sign():
+    x, y = numbers(240)
+    order = y.flatten().argsort()
+    mixed = torch.stack([order[:120], order[120:]], dim=1).flatten()
+    return regressor(mlp(8, 16, 1), train=batched(x[mixed], (y[mixed] > y.median()) * 2.0 - 1), val=None)
