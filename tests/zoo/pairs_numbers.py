@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset, default_collate
-from zoo.loops import batched, classes, classifier, mlp, numbers, pair, regressor
+from zoo.loops import batched, classes, classifier, look, mlp, numbers, pair, regressor
 
 
 def pairs_of_examples(n, seed):
@@ -104,3 +104,54 @@ def a_table_standardised_batch_by_batch(bug):
     x, y = classes(250)
     whole = batched(standardised(x), y)
     return classifier(mlp(8, 16, 3), train=[(standardised(a), b) for a, b in batched(x, y)] if bug else whole)
+
+
+def in_bfloat16(model, optimizer, **how):
+    """Look at a classifier in bfloat16."""
+    halves = [[(x.bfloat16(), y) for x, y in batched(*classes(n, seed=seed))] for n, seed in ((256, 0), (64, 1))]
+    return look(model, optimizer, *halves, functional.cross_entropy, **how)
+
+
+@pair("rounded_updates")
+def weights_of_eight_bits_stepped_by_little(bug):
+    model = mlp(8, 16, 3).bfloat16()
+    return in_bfloat16(model, torch.optim.AdamW(model.parameters(), lr=1e-5 if bug else 5e-3))
+
+
+class Momentum(torch.optim.Optimizer):
+    """Gradient descent along the gradient and the one before it, of which it keeps a copy or `.grad` itself."""
+
+    def __init__(self, parameters, *, lr, copies):
+        super().__init__(parameters, {"lr": lr})
+        self.copies = copies
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Take a step."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                last = self.state[parameter].get("last", torch.zeros_like(parameter))
+                parameter.sub_(parameter.grad + 0.5 * last, alpha=group["lr"])
+                self.state[parameter]["last"] = parameter.grad.clone() if self.copies else parameter.grad
+
+
+def kept_gradients(*, copies, set_to_none):
+    """Look at steps of an optimizer that keeps gradients, which are set to None or to 0."""
+    model = mlp(8, 16, 3)
+    optimizer = Momentum(model.parameters(), lr=0.05, copies=copies)
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        loss = functional.cross_entropy(output, targets)
+        optimizer.zero_grad(set_to_none=set_to_none)
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        optimizer.step()
+
+    data = batched(*classes()), batched(*classes(64, seed=1))
+    return look(model, optimizer, *data, functional.cross_entropy, step=step)
+
+
+@pair("overwritten_state")
+def a_state_that_is_the_gradient_itself(bug):
+    return kept_gradients(copies=not bug, set_to_none=False)

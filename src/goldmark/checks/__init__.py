@@ -160,6 +160,7 @@ from goldmark.checks._structures import row_keys
 from goldmark.checks._threshold import BestThreshold, best_threshold, check_misplaced_threshold, f1_above
 from goldmark.checks._uncertainty import check_weights_without_time, settled_log_sigma, simulated_log_sigma
 from goldmark.checks._unreached import check_divergence_arguments, check_sign_targets, check_unreached_term
+from goldmark.checks._updates import check_overwritten_state, check_rounded_updates
 from goldmark.checks._watch import Watch, watch
 from goldmark.checks._width import check_activation_rank, check_narrow_output
 from goldmark.checks._windows import check_overlapping_windows, continued_share, overlap_share
@@ -261,6 +262,7 @@ __all__ = [
     "check_orphaned_parameters",
     "check_overlap",
     "check_overlapping_windows",
+    "check_overwritten_state",
     "check_padding_changes_loss",
     "check_padding_changes_output",
     "check_padding_counted",
@@ -273,6 +275,7 @@ __all__ = [
     "check_repeated_backward",
     "check_repeated_steps",
     "check_replayed_graph",
+    "check_rounded_updates",
     "check_sampler_weights",
     "check_scattered_targets",
     "check_schedule_factors",

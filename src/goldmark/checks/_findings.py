@@ -32,11 +32,11 @@ _ORDER = (
     "parameters_made_in_forward idle_optimizer scheduled_optimizer",
     # loop
     "graph_of_loss graph_cut unused_parameters replayed_graph repeated_backward lost_micro_batches stale_gradients",
-    "zeroed_gradients repeated_steps misplaced_clipping clipped_before_unscaling",
+    "zeroed_gradients overwritten_state repeated_steps misplaced_clipping clipped_before_unscaling",
     "accumulation_undivided unequal_micro_batches accumulation_count eval_mode_left_on validation_in_training_mode",
     "carried_state state_by_reference",
-    "statistics_gap schedule_factors schedule_pace schedule_restarted plateau_mode learning_rate diverging_steps",
-    "exploding_gradient",
+    "statistics_gap schedule_factors schedule_pace schedule_restarted plateau_mode rounded_updates learning_rate",
+    "diverging_steps exploding_gradient",
     # result
     "zero_loss constant_loss negative_loss nothing_moves stuck_parameters inputs_ignored collapsed_output",
     "collapsed_classes no_skill free_running_gap memorised unmoved_by_augmentation",

@@ -19,6 +19,7 @@ from goldmark.checks._pairs import pairs
 from goldmark.checks._scale import check_target_scale
 from goldmark.checks._shares import gradient_norms, shares
 from goldmark.checks._structures import first_tensor, row_keys, size_of, tensors_of
+from goldmark.checks._updates import Rounding
 
 _MOST_ROWS = 256  # of outputs that are kept
 _EARLY = 4  # steps before which no unit is counted as silent
@@ -56,6 +57,8 @@ class Step:
     norm: float  # of all gradients as the optimizer gets them
     ratio: float = 0.0  # of the update's length over that of the weights, the median over some matrices
     zeroed: bool | None = None  # whether gradients that had come in were gone; None: none had
+    rounding: Rounding | None = None  # of parameters in few bits
+    overwritten: bool = False  # the optimizer's state is `.grad` itself
 
 
 def take_sample(model: nn.Module, batch: Any, output: Any, loss: Any, terms: Mapping[str, Any], step: int) -> Sample:

@@ -23,6 +23,7 @@ from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_op
 from goldmark.checks._shares import check_dominated_gradient
 from goldmark.checks._skill import check_no_skill
 from goldmark.checks._structures import UNFIT, reason
+from goldmark.checks._updates import check_overwritten_state, check_rounded_updates
 
 Optimizers = tuple[torch.optim.Optimizer, ...]
 _ENOUGH_STEPS = 100  # before a result is judged
@@ -110,6 +111,8 @@ def _movement(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
         yield _steps.check_stuck_parameters(stuck, record.steps)
     ratios = [step.ratio for step in record.norms]
     yield _steps.check_learning_rate(ratios, record.loss_values())
+    yield check_rounded_updates([step.rounding for step in record.norms if step.rounding is not None])
+    yield check_overwritten_state(sum(step.overwritten for step in record.norms), len(record.norms))
     if record.frozen:
         yield _ownership.check_frozen_parameters_move(model, optimizers, record.frozen)
     yield _frozen_moved(record, model)

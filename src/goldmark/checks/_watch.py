@@ -24,6 +24,7 @@ from goldmark.checks._restoring import check_state_by_reference, listen_to_resto
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
 from goldmark.checks._schedulers import factor_of, listen_to_schedules, stop_listening_to_schedules
 from goldmark.checks._structures import UNFIT, first_tensor, reason
+from goldmark.checks._updates import rounding_of, shares_gradient
 from goldmark.checks._verdicts import judge
 
 Optimizer = torch.optim.Optimizer
@@ -269,7 +270,8 @@ class Watch:
             self.record.note_lost(self._others)
         matrices = [p for p in self.model.parameters() if p.dim() > 1 and p.requires_grad]
         self._before = [(p, _part(p).clone()) for p in _spread(matrices, _MOST_MATRICES)]
-        self.record.norms.append(Step(norm=gradient_norm(self.model.parameters())))
+        step = Step(norm=gradient_norm(self.model.parameters()), overwritten=shares_gradient(optimizer))
+        self.record.norms.append(step)
         if optimizer is self.optimizers[-1]:
             self.record.clips.end_step(self.record.norms[-1].norm, came_in=bool(self.record.incoming))
 
@@ -281,6 +283,7 @@ class Watch:
             return
         if self._before:
             record.norms[-1].ratio = _update_ratio(self._before)
+            record.norms[-1].rounding = rounding_of(optimizer, self._before)
             self._before = []
         record.steps += 1
         record.counts.append(record.since_step)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from zoo.healthy.unusual import factors, lengths, optimizers, parts, placing, reading, starting, steps, values
+from zoo.healthy.unusual import bits, factors, lengths, optimizers, parts, placing, reading, starting, steps, values
 
-__all__ = ["factors", "lengths", "optimizers", "parts", "placing", "reading", "starting", "steps", "values"]
+__all__ = ["bits", "factors", "lengths", "optimizers", "parts", "placing", "reading", "starting", "steps", "values"]
