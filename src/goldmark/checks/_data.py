@@ -107,8 +107,8 @@ def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
     """Find out whether all examples are equal, or a feature of a table (N, F) is one number other than 0 and 1.
 
     Pixels that are always dark are healthy, at any scale: the table's lowest or highest value, which half of the other
-    columns take as well. So is a column of ones, and padding at an end of whole numbers: what the next column holds in
-    a tenth of all rows.
+    columns take as well. So is a column of ones, padding at an end of whole numbers (what the next column holds in a
+    tenth of all rows), and a standardised feature that is too rare to be seen in as many rows.
     """
     values = inputs.detach()
     flat = values.reshape(len(values), -1)
@@ -117,6 +117,7 @@ def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
     if bool(odd.any()) and not bool(constant.all()):
         odd &= ~_is_background(flat, constant)
         odd &= ~_is_padding(flat, constant)
+        odd &= ~_is_rare(flat, constant)
     trouble = len(flat) >= fewest and (bool(constant.all()) or bool(odd.any()))
     return Finding(
         name="constant_inputs",
@@ -136,6 +137,15 @@ def _is_background(flat: Tensor, constant: Tensor) -> Tensor:
         if 2 * int((others == value).any(dim=0).sum()) >= others.shape[1]:
             background |= flat[0] == value
     return background
+
+
+def _is_rare(flat: Tensor, constant: Tensor) -> Tensor:
+    """Tell for every constant column (F,) whether it may be a feature that is hardly ever there, standardised.
+
+    Where a share p has it, all others stand at -sqrt(p / (1 - p)) sd; of n rows without it p is below 3 / n, at 95 %.
+    """
+    spread = flat[:, ~constant].double().std(dim=0).median()
+    return constant & (flat[0].double().abs() < (3 / len(flat)) ** 0.5 * spread)
 
 
 def _is_padding(flat: Tensor, constant: Tensor, threshold: float = 0.1) -> Tensor:
