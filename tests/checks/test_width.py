@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import goldmark
 from goldmark import checks
-from goldmark.checks._width import affine_tail, naive_r2, numerical_rank
+from goldmark.checks._width import affine_tail, in_own_span, naive_r2, numerical_rank
 
 
 def normal(*shape, seed=0):
@@ -25,6 +25,15 @@ def test_the_numerical_rank_is_that_of_numpy(rank):
     centred = made.double().numpy() - made.double().numpy().mean(0)
     assert rank == numerical_rank(made) == np.linalg.matrix_rank(centred, rtol=1e-5)
     assert 0 == numerical_rank(torch.ones(5, 3))
+
+
+def test_few_tokens_of_many_dimensions_keep_their_ceiling_in_their_own_span():
+    """Distances stay to rounding of float64; of many tokens nothing is changed."""
+    tokens = normal(20, 50).double() + 3
+    spanned = in_own_span(tokens)
+    assert (20, 20) == tuple(spanned.shape)
+    assert pytest.approx(checks.r2_ceiling(tokens, 4), rel=1e-12) == checks.r2_ceiling(spanned, 4)
+    assert torch.equal(tokens.T, in_own_span(tokens.T))
 
 
 @pytest.mark.parametrize(("rank", "trouble"), [(2, True), (5, False)])

@@ -59,7 +59,7 @@ def read_half(batches: Iterable[Any]) -> Half:
         if len(kept) < N_BATCHES:
             kept.append((inputs, targets))
         keys.append(row_keys(inputs))
-        pair_keys.append(row_keys((inputs, targets)))
+        pair_keys.append(keys[-1] * 1_000_003 + row_keys(targets, len(keys[-1])))
         target = first_tensor(targets)
         if target is not None and target.dim() == 1 and not target.is_floating_point():
             labels.append(target)

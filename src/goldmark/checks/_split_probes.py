@@ -19,6 +19,7 @@ from goldmark.checks._windows import check_overlapping_windows
 
 _MOST_COLUMNS = 32  # that are looked at
 _MOST_WINDOWS = 1_024  # of a half that are compared
+_MOST_NUMBERS = 65_536  # of targets that are sorted
 _FEW = 16  # values of a target that may be a code of classes
 
 
@@ -73,7 +74,7 @@ def _split_statistics(look: Look) -> Finding | None:
     if finding.trouble or not finding.numbers or not look.reads_targets:
         return finding
     train, val = (_rows_of_numbers(half.targets()) for half in (look.train, look.val))
-    several = len(torch.unique(train)) > _FEW
+    several = len(torch.unique(train.flatten()[:: 1 + train.numel() // _MOST_NUMBERS])) > _FEW
     return _data.check_split_statistics(train, val) if several and train.shape[1] == val.shape[1] else finding
 
 

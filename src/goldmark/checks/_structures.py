@@ -78,12 +78,12 @@ def size_of(structure: Any) -> int:
     return len(first) if first is not None and first.dim() else 0
 
 
-def row_keys(structure: Any) -> Tensor:
-    """Return a hash (N,) int64 for each example of a batch: equal examples have equal hashes.
+def row_keys(structure: Any, n_rows: int | None = None) -> Tensor:
+    """Return a hash (N,) int64 for each example of a batch of `n_rows`: equal examples have equal hashes.
 
     Sums of 32-bit words times random odd 64-bit numbers, modulo 2^64: unlike rows collide with probability 2^-32 or so.
     """
-    n = size_of(structure)
+    n = size_of(structure) if n_rows is None else n_rows
     keys = torch.zeros(n, dtype=torch.int64)
     for place, tensor in enumerate(tensors_of(structure)):
         if tensor.dim() and len(tensor) == n:

@@ -27,7 +27,7 @@ def check_narrow_output(
     Outputs affine in `width` units reach at most the share of variance of the first `width` principal components. A
     layer that is the narrowest of all is a code, and passes; give 0 as the narrowest where none is meant.
     """
-    ceiling = r2_ceiling(tokens, width)
+    ceiling = r2_ceiling(in_own_span(tokens), width)
     return Finding(
         name="narrow_output",
         trouble=width < tokens.shape[-1] and not ceiling >= threshold and width > narrowest,
@@ -48,14 +48,15 @@ def check_activation_rank(
     activations, it is what any weights can do.
     """
     rank, width = numerical_rank(activations), activations.shape[-1]
-    ceiling = r2_ceiling(tokens, rank) if rank else 0.0
+    spanned = in_own_span(tokens)
+    ceiling = r2_ceiling(spanned, rank) if rank else 0.0
     return Finding(
         name="activation_rank",
         trouble=rank < min(width, len(activations) - 1, tokens.shape[-1]) and not ceiling >= threshold,
         numbers={
             "rank": float(rank),
             "width": float(width),
-            "target_participation_ratio": participation_ratio(tokens),
+            "target_participation_ratio": participation_ratio(spanned),
             "r2_ceiling": ceiling,
         },
         threshold=threshold,
@@ -65,6 +66,12 @@ def check_activation_rank(
         ),
         advice="put an activation between the layers: without it the wide one carries no more than the one before it",
     )
+
+
+def in_own_span(tokens: Tensor) -> Tensor:
+    """Return tokens (N, D) in at most N coordinates, turned into the space that they span: distances stay the same."""
+    rows = tokens.detach().double()
+    return torch.linalg.qr(rows.T, mode="r").R.T if rows.shape[0] < rows.shape[1] else tokens
 
 
 def numerical_rank(activations: Tensor, tolerance: float = 1e-5) -> int:
