@@ -39,15 +39,23 @@ def continued_share(train: Tensor, val: Tensor, run: int = 4) -> float:
     _refuse_unlike(train, val, run)
     if train.shape[1] != val.shape[1]:
         raise ValueError(f"windows of {train.shape[1]} and {val.shape[1]} steps; their ends are compared at one length")
-    series = _Steps.of(train, val)
-    known, wanted = series.keys[: len(train)], series.keys[len(train) :]
-    needed = math.log(100 * 2 * len(train) * len(val) * train.shape[1])
-    continued = torch.zeros(len(val), dtype=torch.bool)
+    windows = torch.cat([train, val]).detach().cpu().double()
+    keys = row_keys(windows.flatten(0, 1)).reshape(windows.shape[:2])
+    sides = []
     for backwards in (False, True):  # its beginning is an end; read backwards, its end is a beginning
-        ends, begins = (one.flip(1) if backwards else one for one in (known, wanted))
+        both = keys.flip(1) if backwards else keys
+        ends, begins = both[: len(train)], both[len(train) :]
+        first, second = (torch.isin(ends[:, place:], begins[:, place]) for place in (0, 1))
+        starts = (first[:, :-1] & second).any(dim=0).tolist()  # where two steps are such as windows begin with
+        sides += [(backwards, ends, begins, starts)] if any(starts[1:]) else []
+    if not sides:
+        return 0.0
+    series, continued = _Steps.of(windows, keys), torch.zeros(len(val), dtype=torch.bool)
+    needed = math.log(100 * 2 * len(train) * len(val) * train.shape[1])
+    for backwards, ends, begins, starts in sides:
         surprise = series.surprise(backwards=backwards)[len(train) :]
         for length, first, last in _ends_and_beginnings(begins, ends):
-            if length >= run:
+            if length >= run and starts[1 - length]:
                 continued |= torch.isin(first, last) & (surprise[:, length - 1] > needed)
     return float(continued.double().mean())
 
@@ -81,10 +89,8 @@ class _Steps:
     jumps: Tensor  # (N, T - 1) of the change from the step before
 
     @classmethod
-    def of(cls, train: Tensor, val: Tensor) -> _Steps:
-        """Return the steps of both halves, in this order; they have one length T."""
-        windows = torch.cat([train, val]).detach().cpu().double()
-        keys = row_keys(windows.flatten(0, 1)).reshape(windows.shape[:2])
+    def of(cls, windows: Tensor, keys: Tensor) -> _Steps:
+        """Return the steps of windows (N, T, F) that have these hashes (N, T)."""
         spread = windows[windows.isfinite()].std() + 1e-12
         changes = (windows.diff(dim=1) / spread * 1e4).round()  # decimals differ by rounding
         jumps = row_keys(changes.flatten(0, 1)).reshape(changes.shape[:2])
