@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from goldmark.case import Finding
 
@@ -78,9 +79,14 @@ def shares_gradient(optimizer: torch.optim.Optimizer) -> bool:
     """Tell whether a tensor that an optimizer keeps for a parameter is its `.grad`, by its memory."""
     for parameter, own in optimizer.state.items():
         gradient = parameter.grad if isinstance(parameter, Tensor) else None
-        if gradient is None or gradient.is_sparse or not gradient.numel() or not isinstance(own, dict):
+        if not _is_plain(gradient) or not gradient.numel() or not isinstance(own, dict):
             continue
-        kept = [one for one in own.values() if isinstance(one, Tensor) and one.shape == gradient.shape]
-        if any(not one.is_sparse and one.data_ptr() == gradient.data_ptr() for one in kept):
+        kept = [one for one in own.values() if _is_plain(one) and one.shape == gradient.shape]
+        if any(one.data_ptr() == gradient.data_ptr() for one in kept):
             return True
     return False
+
+
+def _is_plain(value: Any) -> TypeGuard[Tensor]:
+    """Tell whether a value is a tensor with one place in memory: not sparse, nor of a class of several tensors."""
+    return type(value) in (Tensor, nn.Parameter) and value.layout == torch.strided
