@@ -145,7 +145,8 @@ def _is_rare(flat: Tensor, constant: Tensor) -> Tensor:
     Where a share p has it, all others stand at -sqrt(p / (1 - p)) sd; of n rows without it p is below 3 / n, at 95 %.
     """
     spread = float(flat[:, ~constant].double().std(dim=0).median())
-    return constant & (flat[0].double().abs() < (3 / len(flat)) ** 0.5 * spread)
+    near_0: Tensor = flat[0].double().abs() < (3 / len(flat)) ** 0.5 * spread
+    return constant & near_0
 
 
 def _is_padding(flat: Tensor, constant: Tensor, threshold: float = 0.1) -> Tensor:
