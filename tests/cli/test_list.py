@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import stdev
 
+from cli.printed import only_line
 from click.testing import CliRunner
 
 from goldmark.cases import CASES
@@ -20,22 +21,16 @@ def test_list_shows_every_case_variant_and_claim():
             assert name in done.output
 
 
-def row_of(output):
-    """The only line on the skill of the fixed variant."""
-    (row,) = [line for line in output.splitlines() if "skill_vs_mean of 'normalized', every seed" in line]
-    return row
-
-
 def test_list_shows_how_far_every_limit_is_from_the_worst_seed(pytestconfig, monkeypatch):
     """The worst seed of the approved runs and its distance from the limit in sd; nothing without goldens."""
     folder = pytestconfig.rootpath / "golden"
     values = list(find_golden(folder, "roast/normalized").statistical["skill_vs_mean"].values.values())
     monkeypatch.chdir(folder)  # whose project is the one around it
     done = CliRunner().invoke(program, ["list", "roast"], env={"COLUMNS": "300"}, catch_exceptions=False)
-    row = row_of(done.output)
+    row = only_line(done.output, "skill_vs_mean of 'normalized', every seed")
     cells = [cell.strip() for cell in row.split("│")[3:6]]
     distance = (min(values) - 0.2) / stdev(values)
     assert [">= 0.2", f"{min(values):.3g}", f"{distance:.3g}"] == cells
     done = CliRunner().invoke(program, ["list", "roast", "--golden-dir", "none"], env={"COLUMNS": "300"})
-    row = row_of(done.output)
+    row = only_line(done.output, "skill_vs_mean of 'normalized', every seed")
     assert [">= 0.2", "", ""] == [cell.strip() for cell in row.split("│")[3:6]]

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from functools import partial
 
 import pytest
+from cli.printed import only_line
 from click.testing import CliRunner
 
 from goldmark.case import Baseline, UsageError
@@ -64,13 +65,6 @@ def shown(tmp_path_factory):
         monkeypatch.chdir(file.parent)
         done = invoked(monkeypatch, "run", "roast", "--jobs", "1", "--json", file.name)
     return done, json.loads(file.read_text())["cases"]["roast"]
-
-
-def only_line(output, text):
-    """The one line of an output that holds a text."""
-    lines = [line for line in output.splitlines() if text in line]
-    assert len(lines) == 1, f"{len(lines)} lines hold {text!r}:\n{output}"
-    return lines[0]
 
 
 def test_run_shows_variants_baselines_claims_and_goldens(shown):

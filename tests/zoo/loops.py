@@ -123,11 +123,11 @@ class Variational(nn.Module):
         return self.decode(mean + torch.randn_like(mean) * (log_variance / 2).exp()), mean, log_variance
 
 
-def plain_step(watcher, model, optimizer, inputs, targets, loss_fn=functional.cross_entropy):
+def plain_step(watcher, model, optimizer, inputs, targets, loss_fn=functional.cross_entropy, *, set_to_none=True):
     """Take a step as it should be, of which the watch is told."""
     output = model(inputs)
     loss = loss_fn(output, targets)
-    optimizer.zero_grad()
+    optimizer.zero_grad(set_to_none=set_to_none)
     loss.backward()
     watcher.after_backward(batch=(inputs, targets), output=output, loss=loss)
     optimizer.step()

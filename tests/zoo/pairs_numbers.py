@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset, default_collate
-from zoo.loops import batched, classes, classifier, look, mlp, numbers, pair, regressor
+from zoo.loops import batched, classes, classifier, look, mlp, numbers, pair, plain_step, regressor
 
 
 def pairs_of_examples(n, seed):
@@ -141,12 +141,7 @@ def kept_gradients(*, copies, set_to_none):
     optimizer = Momentum(model.parameters(), lr=0.05, copies=copies)
 
     def step(watcher, inputs, targets):
-        output = model(inputs)
-        loss = functional.cross_entropy(output, targets)
-        optimizer.zero_grad(set_to_none=set_to_none)
-        loss.backward()
-        watcher.after_backward((inputs, targets), output, loss)
-        optimizer.step()
+        plain_step(watcher, model, optimizer, inputs, targets, set_to_none=set_to_none)
 
     data = batched(*classes()), batched(*classes(64, seed=1))
     return look(model, optimizer, *data, functional.cross_entropy, step=step)

@@ -49,8 +49,8 @@ def clipping_before_the_backward_pass(bug):
     return looped(order, model)
 
 
-@pair("clipped_before_unscaling")
-def clipping_of_scaled_gradients(bug):
+def scaled(clip):
+    """Look at steps in mixed precision, whose gradients `clip(parameters, scaler, optimizer)` clips before each."""
     model = mlp(8, 16, 3)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     scaler = torch.amp.GradScaler("cpu")
@@ -62,14 +62,22 @@ def clipping_of_scaled_gradients(bug):
         optimizer.zero_grad()
         scaler.scale(loss).backward()
         watcher.after_backward((inputs, targets), output, loss)
-        if not bug:
-            scaler.unscale_(optimizer)
-        clip_grad_norm_(model.parameters(), 1.0)
+        clip(model.parameters(), scaler, optimizer)
         scaler.step(optimizer)
         scaler.update()
 
     halves = batched(*classes()), batched(*classes(64, seed=1))
     return look(model, optimizer, *halves, functional.cross_entropy, step=step)
+
+
+@pair("clipped_before_unscaling")
+def clipping_of_scaled_gradients(bug):
+    def clip(parameters, scaler, optimizer):
+        if not bug:
+            scaler.unscale_(optimizer)
+        clip_grad_norm_(parameters, 1.0)
+
+    return scaled(clip)
 
 
 @pair("repeated_backward")

@@ -9,10 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from goldmark.checks._hearing import Hearing
 from goldmark.checks._structures import tensors_of
-
-_LISTENERS: list[BackwardCalls] = []
-_TORCH: list[Callable[..., None]] = []  # torch's own function, while it is replaced
 
 
 @dataclass(kw_only=True, eq=False)
@@ -26,34 +24,27 @@ class BackwardCalls:
 
     def value(self) -> float | None:
         """Return the sum of the numbers that backward passes started from, and forget them; None: there was none."""
-        roots, self.roots, self.nodes, self.whole = self.roots, [], [], []
+        roots, self.roots = self.roots, []
+        self.forget_nodes()
         return float(torch.stack([root.sum().float() for root in roots]).sum()) if roots else None
 
-
-def listen(calls: BackwardCalls) -> None:
-    """Put `calls` among those that hear of backward passes; the first replaces torch's function."""
-    if not _LISTENERS:
-        _TORCH.append(torch.autograd.backward)
-        torch.autograd.backward = _heard  # type: ignore[assignment]
-    if calls not in _LISTENERS:
-        _LISTENERS.append(calls)
+    def forget_nodes(self) -> None:
+        """Hold no graph any longer."""
+        self.nodes, self.whole = [], []
 
 
-def stop(calls: BackwardCalls) -> None:
-    """Let `calls` hear no more; the last puts torch's function back."""
-    if calls in _LISTENERS:
-        _LISTENERS.remove(calls)
-        if not _LISTENERS:
-            torch.autograd.backward = _TORCH.pop()
-    calls.nodes, calls.whole = [], []
+def _heard(backward: Callable[..., None]) -> Callable[..., None]:
+    def propagated(
+        tensors: Any, grad_tensors: Any = None, retain_graph: Any = None, create_graph: Any = None, **rest: Any
+    ) -> None:
+        keep = True if any(calls.keeps_graph for calls in BACKWARDS.listeners) else retain_graph
+        for calls in BACKWARDS.listeners:
+            calls.roots += [tensor.detach() for tensor in tensors_of(tensors)]
+            calls.nodes += [tensor.grad_fn for tensor in tensors_of(tensors)]
+            calls.whole += [tensor.grad_fn for tensor in tensors_of(tensors) if rest.get("inputs") is None]
+        backward(tensors, grad_tensors, keep, bool(create_graph), **rest)
+
+    return propagated
 
 
-def _heard(
-    tensors: Any, grad_tensors: Any = None, retain_graph: Any = None, create_graph: Any = None, **rest: Any
-) -> None:
-    keep = True if any(calls.keeps_graph for calls in _LISTENERS) else retain_graph
-    for calls in _LISTENERS:
-        calls.roots += [tensor.detach() for tensor in tensors_of(tensors)]
-        calls.nodes += [tensor.grad_fn for tensor in tensors_of(tensors)]
-        calls.whole += [tensor.grad_fn for tensor in tensors_of(tensors) if rest.get("inputs") is None]
-    _TORCH[-1](tensors, grad_tensors, keep, bool(create_graph), **rest)
+BACKWARDS = Hearing[BackwardCalls]((torch.autograd, "backward", _heard))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +13,8 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
+from goldmark.checks._hearing import Hearing, Place
 
-_LISTENERS: list[ClippingCalls] = []
-_HEARD = (torch.nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad_value_)
-_TORCH: list[Any] = []  # what was replaced in torch, while it is
 _SMALL = 1e-3  # of the scale of mixed precision: who clips scaled gradients on purpose multiplies the limit by it
 
 
@@ -91,41 +89,13 @@ def check_clipped_before_unscaling(clips: Sequence[tuple[float, float]], fewest:
     )
 
 
-def listen_to_clipping(calls: ClippingCalls) -> None:
-    """Let `calls` hear of clippings; the first replaces what torch's functions call, wherever they were imported."""
-    if not _LISTENERS:
-        for function in _HEARD:
-            cell = _inner(function)
-            _TORCH.append(cell.cell_contents)
-            cell.cell_contents = _heard_clipping(cell.cell_contents)
-        _TORCH.append(torch.amp.GradScaler.unscale_)
-        torch.amp.GradScaler.unscale_ = _heard_unscaling(_TORCH[-1])  # type: ignore[method-assign]
-    _LISTENERS.append(calls)
-
-
-def stop_listening_to_clipping(calls: ClippingCalls) -> None:
-    """Let `calls` hear no more; the last puts back what torch had."""
-    if calls in _LISTENERS:
-        _LISTENERS.remove(calls)
-        if not _LISTENERS:
-            torch.amp.GradScaler.unscale_ = _TORCH.pop()  # type: ignore[method-assign]
-            for function, inner in zip(_HEARD, _TORCH, strict=True):
-                _inner(function).cell_contents = inner
-            _TORCH.clear()
-
-
-def _inner(function: Any) -> Any:
-    """Return where one of torch's functions keeps the one that it runs without gradients."""
-    return next(cell for cell in function.__closure__ or () if callable(cell.cell_contents))
-
-
 def _heard_clipping(clip: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(clip)
     def clipped(parameters: Any, *arguments: Any, **keywords: Any) -> Any:
         own = [parameters] if isinstance(parameters, Tensor) else list(parameters)
         again = (parameter for parameter in own) if isinstance(parameters, types.GeneratorType) else own
         limit = float(arguments[0] if arguments else keywords.get("max_norm", keywords.get("clip_value", math.inf)))
-        for calls in tuple(_LISTENERS):
+        for calls in tuple(CLIPPINGS.listeners):
             calls.clipped(own, limit)
         return clip(again, *arguments, **keywords)  # torch warns of an empty generator
 
@@ -136,8 +106,19 @@ def _heard_unscaling(unscale: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(unscale)
     def unscaled(self: Any, optimizer: Any) -> None:
         if self.is_enabled():
-            for calls in tuple(_LISTENERS):
+            for calls in tuple(CLIPPINGS.listeners):
                 calls.unscaled(optimizer, self)
         unscale(self, optimizer)
 
     return unscaled
+
+
+def _places() -> Iterator[Place]:
+    """Yield where torch's functions keep those that they run without gradients: heard wherever they were imported."""
+    for function in (torch.nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad_value_):
+        cells = function.__closure__ or ()
+        yield from ((cell, "cell_contents", _heard_clipping) for cell in cells if callable(cell.cell_contents))
+    yield torch.amp.GradScaler, "unscale_", _heard_unscaling
+
+
+CLIPPINGS = Hearing[ClippingCalls](*_places())

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from goldmark.case import Finding
 
@@ -30,15 +29,14 @@ def _is_same_memory(one: Any, other: Tensor) -> bool:
     return isinstance(one, Tensor) and one.data_ptr() == other.data_ptr() != 0
 
 
-def listen_to_restoring(model: nn.Module, note: Callable[[Mapping[str, Tensor]], None]) -> RemovableHandle:
+def listen_to_restoring(model: nn.Module, note: Callable[[Mapping[str, Tensor]], None]) -> None:
     """Let a method hear of every state dict that a model is given, for as long as its object lives.
 
     Who keeps the best weights loads them after the loop. The hook is no part of a model that is copied or saved.
     """
     hear: Any = model._register_load_state_dict_pre_hook  # noqa: SLF001 - public in newer torch alone
-    handle: RemovableHandle = hear(_Hearing(weakref.WeakMethod(note)))
+    handle = hear(_Hearing(weakref.WeakMethod(note)))
     weakref.finalize(note.__self__, handle.remove)  # type: ignore[attr-defined]
-    return handle
 
 
 class _Hearing:

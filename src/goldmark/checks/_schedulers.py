@@ -10,43 +10,28 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from goldmark.case import Finding
+from goldmark.checks._hearing import Hearing
 from goldmark.checks._ownership import living, owned
 
 Optimizer = torch.optim.Optimizer
 Note = Callable[[Any, "float | None"], None]  # takes a scheduler and the metric that it was given
-_LISTENERS: list[Note] = []
-_HEARD: tuple[Any, ...] = (LRScheduler, ReduceLROnPlateau)  # whose steps are heard; others call that of the first
-_TORCH: list[Callable[..., None]] = []  # torch's own methods, while they are replaced
-
-
-def listen_to_schedules(note: Note) -> None:
-    """Call `note` with every schedule that is stepped, and its metric or None; the first replaces torch's methods."""
-    if not _LISTENERS:
-        for kind in _HEARD:
-            _TORCH.append(kind.step)
-            kind.step = _heard(kind.step, with_metric=kind is ReduceLROnPlateau)
-    _LISTENERS.append(note)
-
-
-def stop_listening_to_schedules(note: Note) -> None:
-    """Call `note` no more; the last puts torch's methods back."""
-    if note in _LISTENERS:
-        _LISTENERS.remove(note)
-        if not _LISTENERS:
-            for kind, step in zip(_HEARD, _TORCH, strict=True):
-                kind.step = step
-            _TORCH.clear()
 
 
 def _heard(step: Callable[..., None], *, with_metric: bool) -> Callable[..., None]:
     @functools.wraps(step)
     def stepped(self: Any, *arguments: Any, **keywords: Any) -> None:
         metric = (arguments[0] if arguments else keywords.get("metrics")) if with_metric else None
-        for note in tuple(_LISTENERS):
+        for note in tuple(SCHEDULES.listeners):
             note(self, None if metric is None else float(metric))
         step(self, *arguments, **keywords)
 
     return stepped
+
+
+SCHEDULES = Hearing[Note](  # of steps of schedules; other classes call that of the first
+    (LRScheduler, "step", functools.partial(_heard, with_metric=False)),
+    (ReduceLROnPlateau, "step", functools.partial(_heard, with_metric=True)),
+)
 
 
 def schedulers_of(optimizers: Sequence[torch.optim.Optimizer]) -> list[Any]:

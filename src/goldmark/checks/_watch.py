@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from goldmark.checks._backward import BackwardCalls, listen, stop
+from goldmark.checks._backward import BACKWARDS, BackwardCalls
 from goldmark.checks._carried import States
-from goldmark.checks._clipping import ClippingCalls, listen_to_clipping, stop_listening_to_clipping
+from goldmark.checks._clipping import CLIPPINGS, ClippingCalls
 from goldmark.checks._findings import Findings
 from goldmark.checks._modes import BATCHNORM, batch_dependent, check_eval_mode_left_on
 from goldmark.checks._ownership import names_of, owned
@@ -22,7 +22,7 @@ from goldmark.checks._preflight import KNOWN, Known
 from goldmark.checks._record import Record
 from goldmark.checks._restoring import check_state_by_reference, listen_to_restoring
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
-from goldmark.checks._schedulers import factor_of, listen_to_schedules, stop_listening_to_schedules
+from goldmark.checks._schedulers import SCHEDULES, factor_of
 from goldmark.checks._structures import UNFIT, first_tensor, reason
 from goldmark.checks._updates import rounding_of, shares_gradient
 from goldmark.checks._verdicts import judge
@@ -96,8 +96,8 @@ class Watch:
         ]
         _ACTIVE.add(self)
         listen_to_restoring(self.model, self._note_restoring)  # also after the loop
-        listen_to_schedules(self._note_schedule)
-        listen_to_clipping(self._clipping)
+        SCHEDULES.add(self._note_schedule)
+        CLIPPINGS.add(self._clipping)
         self._arm()
         return self
 
@@ -106,8 +106,8 @@ class Watch:
         self._disarm()
         for handle in self._handles:
             handle.remove()
-        stop_listening_to_schedules(self._note_schedule)
-        stop_listening_to_clipping(self._clipping)
+        SCHEDULES.remove(self._note_schedule)
+        CLIPPINGS.remove(self._clipping)
         self._findings = self._judged()
         _ACTIVE.discard(self)
 
@@ -161,9 +161,9 @@ class Watch:
         self.record.roots.note([*self._calls.nodes, *graph], self.record.steps)
         sample.root = self._calls.value()
         if self._calls.keeps_graph and isinstance(loss, Tensor) and terms:
-            stop(self._calls)
+            BACKWARDS.remove(self._calls)
             sample.term_shares = term_shares(loss, terms)
-            listen(self._calls)
+            BACKWARDS.add(self._calls)
         self.record.note_weightless(terms, sample.weightless)
         self.record.samples.append(sample)
         self.record.states.note_batch(batch)
@@ -216,14 +216,15 @@ class Watch:
         self._armed.append(self.model.register_forward_hook(self._note_nothing))  # so that it is never empty
         compiled = type(self.model).__name__ == "OptimizedModule"  # its backward pass refuses to keep the graph
         self._calls.keeps_graph = self._uses_terms and not compiled
-        listen(self._calls)
+        BACKWARDS.add(self._calls)
 
     def _disarm(self) -> None:
         for handle in self._armed:
             handle.remove()
         self._armed = []
         self._arriving.clear()
-        stop(self._calls)
+        BACKWARDS.remove(self._calls)
+        self._calls.forget_nodes()
 
     def _note_schedule(self, scheduler: Any, metric: float | None) -> None:
         if any(scheduler.optimizer is own for own in self.optimizers):
@@ -273,7 +274,7 @@ class Watch:
         step = Step(norm=gradient_norm(self.model.parameters()), overwritten=shares_gradient(optimizer))
         self.record.norms.append(step)
         if optimizer is self.optimizers[-1]:
-            self.record.clips.end_step(self.record.norms[-1].norm, came_in=bool(self.record.incoming))
+            self.record.clips.end_step(step.norm, came_in=bool(self.record.incoming))
 
     def _after_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
         record = self.record

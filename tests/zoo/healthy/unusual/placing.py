@@ -6,10 +6,10 @@ import math
 
 import torch
 from torch import nn
-from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import batched, classes, look, mlp
+from zoo.loops import mlp
 from zoo.pairs_loop import looped
+from zoo.pairs_placing import scaled
 
 
 @healthy
@@ -44,23 +44,7 @@ def clipping_once_more_before_gradients_are_zeroed():
 
 @healthy
 def a_limit_times_the_scale_of_mixed_precision():
-    model = mlp(8, 16, 3)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    scaler = torch.amp.GradScaler("cpu")
-
-    def step(watcher, inputs, targets):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            output = model(inputs)
-            loss = functional.cross_entropy(output, targets)
-        optimizer.zero_grad()
-        scaler.scale(loss).backward()
-        watcher.after_backward((inputs, targets), output, loss)
-        nn.utils.clip_grad_norm_(model.parameters(), 0.1 * scaler.get_scale())
-        scaler.step(optimizer)
-        scaler.update()
-
-    halves = batched(*classes()), batched(*classes(64, seed=1))
-    return look(model, optimizer, *halves, functional.cross_entropy, step=step)
+    return scaled(lambda parameters, scaler, _: nn.utils.clip_grad_norm_(parameters, 0.1 * scaler.get_scale()))
 
 
 @healthy
