@@ -39,7 +39,7 @@ def find_case(name: str) -> ModelCase[Any]:
 def case_at(name: str, scale: MatrixScale) -> ModelCase[Any]:
     """Return a case at a scale: `fast` as in `CASES`, `full` at its documented size, `smoke` as a miniature of that.
 
-    The miniature keeps all widths; it has few examples, two of them a batch, short roasts, and takes two steps.
+    The miniature keeps all widths; it has few and short examples, two of them a batch, and takes two steps.
     """
     fast = find_case(name)
     if scale == "fast":

@@ -91,8 +91,8 @@ def test_spans_have_the_documented_share_of_bars_and_starts():
     assert (0, 101) == (int(span.argmax(dim=1).min()), int(span.argmax(dim=1).max()))
 
 
-def test_smoke_keeps_everything_but_examples_and_steps():
-    """The miniature differs from the full size in four settings, and in no width or length."""
+def test_smoke_keeps_everything_but_examples_their_length_and_steps():
+    """The miniature differs from the full size in five settings, and in no width."""
     smoke = case_at("expansion", "smoke")
     for name in NAMES:
         ours, theirs = asdict(smoke.settings_of(name)), asdict(FULL.settings_of(name))
@@ -203,7 +203,7 @@ def test_stack_of_ten_variants_gives_what_each_gives_alone():
     ],
 )
 def test_every_shape_trains_in_miniature(names):
-    """Two steps at full width and length: finite metrics, 97,547 parameters, and different runs."""
+    """Two steps at full width: finite metrics, 97,547 parameters, and different runs."""
     runs = train_stacked([Job(case_at("expansion", "smoke"), name, 0) for name in names])
     for run in runs:
         assert ("smoke", 97_547) == (run.scale, run.exact["n_parameters"])

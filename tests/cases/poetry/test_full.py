@@ -134,8 +134,8 @@ def test_constant_scores_what_the_record_scored():
         assert 0.965 < by_name["constant"]["sequence_cosine"] < 0.99
 
 
-def test_miniature_keeps_widths_and_lengths():
-    """Only the amount of data and of training shrinks."""
+def test_miniature_keeps_widths():
+    """Only data and training shrink: fewer poems, of two phrases, and two steps."""
     small = case_at("poetry", "smoke")
     for name in NAMES:
         full, smoke = (asdict(case.settings_of(name)) for case in (FULL, small))

@@ -40,7 +40,7 @@ SETTINGS = ExpansionSettings(
     steps=500,
 )
 
-SMOKE: Mapping[str, Any] = {"n_train": 4, "n_val": 4, "batch": 2, "steps": 2}
+SMOKE: Mapping[str, Any] = {"n_train": 4, "n_val": 4, "batch": 2, "steps": 2, "bars": 21}
 
 METRICS = (
     *CASE.metrics,

@@ -35,7 +35,7 @@ SETTINGS = PoetrySettings(
     steps=750,  # 30 epochs of 25
     batch=16,
 )
-SMOKE: Mapping[str, Any] = {"n_train": 4, "n_val": 4, "batch": 2, "steps": 2}
+SMOKE: Mapping[str, Any] = {"n_train": 4, "n_val": 4, "batch": 2, "steps": 2, "length": 20}
 
 WIDTHS = (
     Variant(
