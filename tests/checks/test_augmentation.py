@@ -1,4 +1,4 @@
-"""Test-time augmentation: whether what it is judged by has moved."""
+"""Augmentation: whether masks move with their images, and whether what a test is judged by has moved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from goldmark.checks import check_unmoved_by_augmentation
+from goldmark.checks import check_misaligned_augmentation, check_unmoved_by_augmentation
 
 
 def test_measure_is_the_mean_change_in_sd_of_the_targets():
@@ -35,3 +35,60 @@ def test_predictions_of_two_sets_are_refused():
     """Nothing is broadcast."""
     with pytest.raises(ValueError, match=r"predictions \(3,\) and, augmented, \(1,\) differ in shape"):
         check_unmoved_by_augmentation(torch.zeros(3), torch.zeros(1), torch.zeros(3))
+
+
+IMAGES = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+MASKS = (IMAGES[:, :1] > 0).long()
+MOVEMENTS = {
+    "mirrored": lambda one: one.flip(-1),
+    "upside down": lambda one: one.flip(-2),
+    "half a turn": lambda one: one.flip(-2, -1),
+    "a quarter": lambda one: torch.rot90(one, 1, (-2, -1)),
+    "three quarters": lambda one: torch.rot90(one, 3, (-2, -1)),
+}
+
+
+def misaligned(move_image, move_mask, masks=MASKS):
+    """Whether draws of all examples, as they are and once moved, are trouble."""
+    draws = [((x, y), (move_image(x), move_mask(y))) for x, y in zip(IMAGES, masks, strict=True)]
+    return check_misaligned_augmentation(draws).trouble
+
+
+def unmoved(one):
+    """A draw as it was."""
+    return one
+
+
+@pytest.mark.parametrize("move", MOVEMENTS.values(), ids=MOVEMENTS)
+def test_image_and_mask_must_move_together(move):
+    """One without the other is trouble, as is another movement; brightness and contrast are the image's own."""
+    assert not misaligned(move, move)
+    assert not misaligned(lambda one: 1.3 * move(one) + 0.2, move)
+    assert misaligned(move, unmoved)
+    assert misaligned(unmoved, move)
+    assert misaligned(lambda one: 1.3 * move(one) + 0.2, lambda one: move(one).transpose(-2, -1))
+
+
+def test_one_example_is_no_evidence():
+    """An accident of one picture, such as a mask that is its own image under another movement."""
+    draws = [((x, y), (x.flip(-1), y)) for x, y in zip(IMAGES, MASKS, strict=True)]
+    answers = [check_misaligned_augmentation(draws[:n]) for n in (1, 2)]
+    assert [(False, 1.0), (True, 2.0)] == [(one.trouble, one.numbers["misaligned"]) for one in answers]
+
+
+def test_what_is_no_mirror_image_of_itself_passes():
+    """Flow changes its sign as it is mirrored, left and right arms their labels; noise and crops leave no relation."""
+    mirror = MOVEMENTS["mirrored"]
+    assert not misaligned(mirror, lambda flow: -flow.flip(-1), masks=2 * MASKS - 1)
+    assert not misaligned(
+        mirror, lambda arms: torch.tensor([0, 2, 1])[arms.flip(-1)], masks=MASKS + (IMAGES[:, 1:2] > 1)
+    )
+    assert not misaligned(lambda one: mirror(one) + 0.1 * torch.randn_like(one), unmoved)
+    assert not misaligned(mirror, unmoved, masks=IMAGES[:, 1:2])
+    assert not misaligned(mirror, unmoved, masks=torch.ones_like(MASKS))
+
+
+def test_images_that_are_to_be_turned_back_pass():
+    """The target is the image itself, in black and white, upright or not."""
+    draws = [((y.float(), y), (y.float().flip(-1), y)) for y in MASKS]
+    assert not check_misaligned_augmentation(draws).trouble

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 
-from goldmark.checks import check_fitted_on_validation, check_overlap, check_rejected_data, check_shared_groups
+from goldmark.checks import (
+    _passes,
+    check_fitted_on_validation,
+    check_overlap,
+    check_rejected_data,
+    check_shared_groups,
+    check_split_by_class,
+    preflight,
+)
 
 
 @pytest.mark.parametrize(("val", "share"), [(["c", "d"], 0.0), (["a", "c", "c", "d"], 0.25), (["a", "a", "b"], 1.0)])
@@ -51,3 +62,62 @@ def test_overlap_is_more_than_the_training_half_repeats_by_chance(n_shared, trou
     train[1] = train[0]
     val[:n_shared] = train[10 : 10 + n_shared]
     assert trouble == check_overlap(train, val).trouble
+
+
+def test_the_share_of_validation_whose_classes_have_no_training_examples():
+    """Half of it may be a class that is new; more is a cut through sorted examples."""
+    labels = torch.arange(4).repeat(100)
+    for new, trouble in ((50, False), (60, True)):
+        finding = check_split_by_class(labels, torch.cat([torch.full((new,), 4), labels[: 100 - new]]))
+        assert (trouble, new / 100) == (finding.trouble, finding.numbers["share_without_training"])
+
+
+def test_classes_of_few_examples_may_lie_in_one_half_by_chance():
+    """In a fifth of all examples, 8 of one class do with probability .2 ** 8 = 3e-6, and 9 below 1e-6."""
+    labels = torch.arange(20).repeat(20)
+    for few, share in ((8, 0.0), (9, 0.9)):
+        new = torch.arange(100, 110).repeat_interleave(few)
+        finding = check_split_by_class(labels, torch.cat([new, labels[: 100 - len(new)]]))
+        assert (share > 0.5, share) == (finding.trouble, finding.numbers["share_without_training"])
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_cut_within_the_last_class_is_found(descending):
+    """It has training examples as well; a few classes at the end, or one that most examples have, may be chance."""
+    sizes = {"two": [50, 50], "five": [20] * 5, "most": [10, 190]}
+    for name, trouble in (("two", True), ("five", True), ("most", False)):
+        labels = torch.arange(len(sizes[name])).repeat_interleave(torch.tensor(sizes[name]))
+        labels = len(sizes[name]) - labels if descending else labels
+        n_val = len(labels) // 5 + (name == "two")
+        assert trouble == check_split_by_class(labels[:-n_val], labels[-n_val:]).trouble
+
+
+@pytest.mark.parametrize(
+    ("size", "sampler", "val_size", "expected"),
+    [(100, None, 50, True), (300, None, 50, False), (300, "random", 50, True), (100, None, 300, False)],
+)
+def test_halves_that_are_read_in_part_are_judged_where_they_were_shuffled(
+    size, sampler, val_size, expected, monkeypatch
+):
+    """Of 300 examples, class by class, 200 are read, in place of 10,000: the rest may hold every class."""
+    monkeypatch.setattr(_passes, "N_EXAMPLES", 200)
+    model = nn.Linear(2, 3)
+    halves = []
+    for n, label, shuffle in ((size, 0, sampler is not None), (val_size, 2, False)):
+        labels = torch.full((n,), label)
+        labels[::2] += label == 0
+        halves.append(DataLoader(TensorDataset(torch.randn(n, 2), labels), batch_size=50, shuffle=shuffle))
+    found = preflight(model, torch.optim.SGD(model.parameters(), lr=0.1), *halves, functional.cross_entropy)
+    assert expected == ("split_by_class" in found.names)
+
+
+def test_weights_of_a_loss_may_know_other_classes_than_validation():
+    """Codes are compared with centres of the loss: disjoint people of validation are right, whatever their numbers."""
+    model, centres = nn.Linear(2, 8), torch.randn(4, 8)
+    halves = [[(torch.randn(32, 2), torch.arange(32) % 4 + first)] for first in (0, 4)]
+
+    def loss_fn(codes, people):
+        return functional.cross_entropy(codes @ centres.T, people)
+
+    found = preflight(model, torch.optim.SGD(model.parameters(), lr=0.1), *halves, loss_fn)
+    assert "split_by_class" not in found.names

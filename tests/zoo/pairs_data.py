@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
 from zoo.loops import batched, classes, classifier, mlp, numbers, pair, regressor
@@ -256,3 +257,64 @@ def a_stream_that_every_worker_reads_whole(bug):
             return zip(*(one[start::step] for one in classes()), strict=True)
 
     return in_workers(Stream())
+
+
+@pair("split_by_class")
+def classes_cut_in_the_order_in_which_they_are_stored(bug):
+    x, y = classes(320, n_classes=5)
+    order = y.argsort(stable=True) if bug else torch.randperm(320, generator=torch.Generator().manual_seed(0))
+    halves = [TensorDataset(x[half], y[half]) for half in (order[:256], order[256:])]
+    train, val = (DataLoader(half, batch_size=32, shuffle=place == 0) for place, half in enumerate(halves))
+    return classifier(mlp(8, 16, 5), train=train, val=val)
+
+
+class Squares(Dataset):
+    """Pictures (1, 12, 12) of a bright square that covers some corner or none, mirrored at random; and its mask."""
+
+    def __init__(self, seed, mirror):
+        generator = torch.Generator().manual_seed(seed)
+        rows, columns = torch.randint(0, 8, (2, 64), generator=generator).tolist()
+        self.masks, self.mirror = torch.zeros(64, 1, 12, 12), mirror
+        for mask, row, column in zip(self.masks, rows, columns, strict=True):
+            mask[0, row : row + 4, column : column + 5] = 1
+        self.pictures = 2 * self.masks - 0.3 + 0.5 * torch.randn(64, 1, 12, 12, generator=generator)
+
+    def __len__(self):
+        """All pictures."""
+        return len(self.masks)
+
+    def __getitem__(self, index):
+        """A picture and its mask, after the mirrors."""
+        return self.mirror(self.pictures[index], self.masks[index])
+
+
+def segmented(mirror):
+    """Look at a segmentation of squares whose pictures and masks are mirrored."""
+    train = DataLoader(Squares(0, mirror), batch_size=16, shuffle=True)
+    val = DataLoader(Squares(1, lambda picture, mask: (picture, mask)), batch_size=16)
+    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 3, padding=1))
+    return regressor(model, train=train, val=val, loss_fn=functional.binary_cross_entropy_with_logits)
+
+
+def sides():
+    """The dimensions of a picture that are mirrored this time."""
+    return [side for side in (-2, -1) if torch.rand(()) < 0.5]
+
+
+@pair("misaligned_augmentation")
+def masks_that_stay_as_their_pictures_are_mirrored(bug):
+    def mirror(picture, mask):
+        drawn = sides()
+        return picture.flip(drawn), mask if bug else mask.flip(drawn)
+
+    return segmented(mirror)
+
+
+@pair("misaligned_augmentation")
+def pictures_and_masks_that_draw_their_own_mirrors(bug):
+    def mirror(picture, mask):
+        drawn = sides()
+        brighter = (1 + 0.2 * torch.rand(())) * picture + 0.2 * torch.rand(())
+        return brighter.flip(drawn), mask.flip(sides() if bug else drawn)
+
+    return segmented(mirror)

@@ -103,3 +103,22 @@ def layers_in_lists_within_a_dict(bug):
             return self.head(left + right)
 
     return classifier(Branches())
+
+
+@pair("hidden_parameters")
+def a_parameter_that_is_cast_after_it_is_made(bug):
+    class Rotated(nn.Module):
+        """A network on its inputs times a matrix of its own; it keeps what its layers gave last."""
+
+        def __init__(self):
+            super().__init__()
+            drawn = 0.3 * torch.randn(8, 16).double()
+            self.matrix = nn.Parameter(drawn).float() if bug else nn.Parameter(drawn.float())
+            self.head, self.last = nn.Linear(16, 3), {}
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            self.last["hidden"] = (x @ self.matrix).relu()
+            return self.head(self.last["hidden"])
+
+    return classifier(Rotated())

@@ -2,7 +2,7 @@
 
 from goldmark.checks._architecture import check_wrong_architecture, parameter_count
 from goldmark.checks._arguments import check_missing_keys, check_swallowed_arguments
-from goldmark.checks._augmentation import check_unmoved_by_augmentation
+from goldmark.checks._augmentation import check_misaligned_augmentation, check_unmoved_by_augmentation
 from goldmark.checks._averages import check_uneven_batches
 from goldmark.checks._balance import check_unbalanced_weight
 from goldmark.checks._bar import check_low_bar
@@ -137,7 +137,12 @@ from goldmark.checks._sequences import (
 from goldmark.checks._settings import check_unread_setting
 from goldmark.checks._shares import check_dominated_gradient, gradient_norms, shares
 from goldmark.checks._skill import check_no_skill, skill
-from goldmark.checks._split import check_fitted_on_validation, check_rejected_data, check_shared_groups
+from goldmark.checks._split import (
+    check_fitted_on_validation,
+    check_rejected_data,
+    check_shared_groups,
+    check_split_by_class,
+)
 from goldmark.checks._steps import (
     check_accumulation_count,
     check_accumulation_undivided,
@@ -238,6 +243,7 @@ __all__ = [
     "check_low_ceiling",
     "check_low_rank",
     "check_memorised",
+    "check_misaligned_augmentation",
     "check_misaligned_targets",
     "check_misplaced_clipping",
     "check_misplaced_threshold",
@@ -288,6 +294,7 @@ __all__ = [
     "check_silent_units",
     "check_single_class_softmax",
     "check_sorted_labels",
+    "check_split_by_class",
     "check_split_statistics",
     "check_squashed_twice",
     "check_stale_gradients",

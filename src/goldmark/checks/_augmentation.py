@@ -1,10 +1,72 @@
-"""Test-time augmentation: whether the predictions that it is judged by have moved at all."""
+"""Augmentation: whether masks move with their images, and predictions with what is done to the inputs of a test."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
 from torch import Tensor
 
 from goldmark.case import Finding
+
+Draw = tuple[Tensor, Tensor]  # inputs (..., H, W) and target (..., H, W) of an example, as they were drawn once
+_MOST_LABELS = 64  # unlike values of a target that may be a mask
+_FEWEST = 2  # examples of which none is an accident
+
+
+def check_misaligned_augmentation(examples: Iterable[Sequence[Draw]]) -> Finding:
+    """Find out whether inputs are mirrored or turned by 90 degrees, and their masks otherwise or not at all.
+
+    Each example was drawn several times; its inputs (..., H, W) may differ in brightness and contrast, too. Trouble is
+    two draws of which one's inputs and one's mask are those of the other, moved, and no one movement does both, in at
+    least 2 examples. A target whose labels or signs change as it moves is no mirror image of itself, and passes; so
+    does one that is not made of few whole numbers, or is the input itself, which may be there to be turned back.
+    """
+    apart = [any(_are_apart(draws[0], other) for other in draws[1:]) for draws in examples]
+    return Finding(
+        name="misaligned_augmentation",
+        trouble=sum(apart) >= _FEWEST,
+        numbers={"examples": float(len(apart)), "misaligned": float(sum(apart))},
+        threshold=float(_FEWEST - 1),
+        relation="a mask must be mirrored and turned as its image is",
+        advice="draw the random numbers of a flip once for an example, and apply it to the image and to its mask",
+    )
+
+
+def _are_apart(one: Draw, other: Draw) -> bool:
+    """Tell whether two draws have inputs that some movement takes to each other, and masks that only others do."""
+    if not _is_mask(one[1]) or _movements_to(one[0], one[1]):
+        return False
+    inputs = _movements_to(_plain(one[0]), _plain(other[0]))
+    return bool(inputs) and not inputs & (masks := _movements_to(one[1], other[1])) and bool(masks)
+
+
+def _is_mask(target: Tensor) -> bool:
+    labels = torch.unique(target)
+    return len(labels) <= _MOST_LABELS and bool((labels == labels.round()).all())
+
+
+def _plain(inputs: Tensor) -> Tensor:
+    """Return inputs without their brightness and contrast."""
+    values = inputs.double() - inputs.double().mean()
+    return values / (values.std() + 1e-12)
+
+
+def _movements_to(one: Tensor, other: Tensor) -> set[int]:
+    """Return which movements take an image to another, but for the rounding of a change of brightness."""
+    made = enumerate(_moved(one.double()))
+    return {place for place, moved in made if moved.shape == other.shape and _close(moved, other.double())}
+
+
+def _moved(image: Tensor) -> Iterator[Tensor]:
+    """Yield an image (..., H, W) in all 8 ways to mirror and turn it, itself first."""
+    for turned in (image, image.transpose(-2, -1)):
+        for dims in ((), (-1,), (-2,), (-2, -1)):
+            yield turned.flip(dims)
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
 def check_unmoved_by_augmentation(

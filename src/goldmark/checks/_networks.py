@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from goldmark.case import Finding
+from goldmark.checks._graph import leaves
+from goldmark.checks._ownership import living
 from goldmark.checks._structures import tensors_of
 
 Tie = Sequence[Any] | str  # names of parameters, or the parameters themselves
@@ -110,20 +112,37 @@ def check_half_tied(model: nn.Module) -> Finding:
 def check_hidden_parameters(model: nn.Module, with_gradient: Iterable[Tensor]) -> Finding:
     """Find out whether tensors that a model keeps get a gradient and are not among its parameters.
 
-    Layers in plain lists and dicts, and tensors that were never wrapped; what an optimizer owns is the caller's to
-    leave out of `with_gradient`.
+    Layers in plain lists and dicts, tensors that were never wrapped, and those that were computed from a parameter
+    that no module has, as `nn.Parameter(...).to(device)` is. What an optimizer owns is the caller's to leave out of
+    `with_gradient`.
     """
     known = {id(parameter) for parameter in model.parameters()}
-    kept = {id(tensor): name for module in model.modules() for name, tensor in _kept(module)}
-    hidden = sorted({kept[id(t)] for t in with_gradient if id(t) in kept and id(t) not in known})
+    kept = [(name, tensor) for module in model.modules() for name, tensor in _kept(module)]
+    loose = {id(tensor): tensor for tensor in with_gradient if id(tensor) not in known}
+    hidden = sorted({*(name for name, tensor in kept if id(tensor) in loose), *_computed(kept, loose)})
     return Finding(
         name="hidden_parameters",
         trouble=bool(hidden),
         numbers={"tensors": float(len(hidden))},
         threshold=0.0,
         relation=f"what gets a gradient must be a parameter: {', '.join(hidden)}",
-        advice="use nn.Parameter, nn.ModuleList and nn.ModuleDict, so that optimizers, .to() and checkpoints see them",
+        advice=(
+            "use nn.Parameter (around all else: nn.Parameter(t.to(device))), nn.ModuleList and nn.ModuleDict, so that "
+            "optimizers, .to() and checkpoints see them"
+        ),
     )
+
+
+def _computed(kept: Iterable[tuple[str, Tensor]], loose: Mapping[int, Tensor]) -> Iterator[str]:
+    """Yield the names of kept tensors that were computed from `loose` parameters alone, which no living module has.
+
+    A layer's output that is kept from a forward pass was computed from the model's own parameters.
+    """
+    made = {id(tensor) for tensor in loose.values() if isinstance(tensor, nn.Parameter)}
+    computed = [(name, leaves(tensor)) for name, tensor in kept if made and tensor.grad_fn is not None]
+    if computed:
+        made -= {id(one) for module in living(nn.Module) for one in vars(module).get("_parameters", {}).values()}
+    yield from (name for name, own in computed if own and {id(leaf) for leaf in own} <= made)
 
 
 def _kept(module: nn.Module) -> Iterable[tuple[str, Tensor]]:

@@ -29,6 +29,7 @@ class Half:
     keys: Tensor  # (N,) of inputs, in the order of the pass
     pair_keys: Tensor  # (N,) of inputs with their targets
     labels: tuple[Tensor, ...]  # of every batch of the pass, where they are class indices (B,)
+    whole: bool  # the pass came to the end of the half
 
     def inputs(self) -> Tensor:
         """Return the first tensor of all inputs that were kept, (N, ...)."""
@@ -54,7 +55,7 @@ def read_half(batches: Iterable[Any]) -> Half:
             "which every pass reads from its start"
         )
     kept: list[tuple[Any, Any]] = []
-    keys, pair_keys, labels, n_bytes = [], [], [], 0
+    keys, pair_keys, labels, n_bytes, whole = [], [], [], 0, True
     for inputs, targets in map(_pair, batches):
         if len(kept) < N_BATCHES:
             kept.append((inputs, targets))
@@ -65,6 +66,7 @@ def read_half(batches: Iterable[Any]) -> Half:
             labels.append(target)
         n_bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors_of(inputs))
         if sum(map(len, keys)) >= N_EXAMPLES or n_bytes >= _MOST_BYTES:
+            whole = False
             break
     if not kept:
         raise ValueError("batches are empty; preflight needs at least one batch of (inputs, targets)")
@@ -73,6 +75,7 @@ def read_half(batches: Iterable[Any]) -> Half:
         keys=torch.cat(keys)[:N_EXAMPLES],
         pair_keys=torch.cat(pair_keys)[:N_EXAMPLES],
         labels=tuple(labels),
+        whole=whole,
     )
 
 

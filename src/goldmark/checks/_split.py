@@ -30,6 +30,33 @@ def check_shared_groups(
     )
 
 
+def check_split_by_class(
+    labels: Tensor, val_labels: Tensor, threshold: float = 0.5, p_of_chance: float = 1e-6
+) -> Finding:
+    """Find out whether examples were split by class, as where they are stored class by class and cut in that order.
+
+    Labels are the class indices (N,) of all examples of both halves, or of ones drawn at random. Trouble is where more
+    than a share `threshold` of the validation examples is of classes that no training example has, or all are of
+    classes at one end: none lower, or none higher, than any of training. What a split at random would show with a
+    probability above `p_of_chance` passes. Smaller shares may be classes that came up after the training examples were
+    taken, and classes that are compared by their embeddings may be disjoint.
+    """
+    classes, counts = torch.unique(val_labels, return_counts=True)
+    n_val, n_all = len(val_labels), max(len(labels) + len(val_labels), 1)
+    missing = ~torch.isin(classes, labels) & ((n_val / n_all) ** counts.double() < p_of_chance)
+    share = float(counts[missing].sum()) / max(n_val, 1)
+    at_end = min(len(labels), n_val) > 0 and bool(val_labels.min() >= labels.max() or val_labels.max() <= labels.min())
+    of_these = (float(torch.isin(labels, classes).sum()) + n_val) / n_all
+    return Finding(
+        name="split_by_class",
+        trouble=share > threshold or (at_end and of_these**n_val < p_of_chance),
+        numbers={"share_without_training": share, "classes": float(len(classes)), "at_one_end": float(at_end)},
+        threshold=threshold,
+        relation="validation and training must hold the same classes",
+        advice="shuffle examples that are stored class by class before they are cut, or cut each class by itself",
+    )
+
+
 def check_fitted_on_validation(before: Mapping[str, Tensor], after: Mapping[str, Tensor], val: str = "val_") -> Finding:
     """Find out whether what training sees changes with the validation examples.
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
 from goldmark.case import Finding
 from goldmark.checks import _data
+from goldmark.checks._augmentation import Draw, check_misaligned_augmentation
 from goldmark.checks._categories import are_categories, check_category_numbering
-from goldmark.checks._loaders import draws_examples
+from goldmark.checks._loaders import collate_of, draws_examples, shuffles
+from goldmark.checks._losses import is_classes
+from goldmark.checks._outputs import gradient_at
 from goldmark.checks._passes import N_EXAMPLES
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_standardised_batches
+from goldmark.checks._split import check_split_by_class
 from goldmark.checks._structures import first_tensor, size_of
 from goldmark.checks._windows import check_overlapping_windows
 
@@ -21,6 +27,7 @@ _MOST_COLUMNS = 32  # that are looked at
 _MOST_WINDOWS = 1_024  # of a half that are compared
 _MOST_NUMBERS = 65_536  # of targets that are sorted
 _FEW = 16  # values of a target that may be a code of classes
+_DRAWN, _N_DRAWS, _N_TRIED = 8, 4, 2  # examples, times each, examples of which one must vary
 
 
 def _overlap(look: Look) -> Finding | None:
@@ -52,6 +59,34 @@ def _are_few(targets: Tensor) -> bool:
     """Tell whether targets are finite numbers, or few classes."""
     few = targets.is_floating_point() or (int(targets.min()) >= 0 and int(targets.max()) < _FEW)
     return bool(few and targets.isfinite().all())
+
+
+def _split_by_class(look: Look) -> Finding | None:
+    """Judge a loss over output classes of which each has weights of its own, that only its examples can train.
+
+    Where the weights of a class are made of what describes it, classes without examples are meant to be told.
+    """
+    output, targets = look.first.output, look.first.targets
+    if look.val is None or not look.train.labels or not look.val.labels or not isinstance(output, Tensor):
+        return None
+    if not isinstance(targets, Tensor) or not is_classes(output, targets) or targets.dim() != 1:
+        return None
+    known = look.train.whole or shuffles(look.train_batches)
+    n_classes = output.shape[1]
+    own = any(n_classes in parameter.shape for parameter in look.reached if id(parameter) in look.names)
+    if not known or not look.val.whole or not own or not _pulls_on_labels(look, output, targets):
+        return None
+    labels, val_labels = (torch.cat(half.labels).cpu() for half in (look.train, look.val))
+    inside, val_inside = (one[(one >= 0) & (one < n_classes)] for one in (labels, val_labels))
+    return check_split_by_class(inside, val_inside)
+
+
+def _pulls_on_labels(look: Look, output: Tensor, targets: Tensor) -> bool:
+    """Tell whether a loss wants more of the output (B, C) at the index of each target (B,) than of any other."""
+    gradient = gradient_at(look.loss_fn, output, targets)
+    read = gradient.any(dim=1) & (targets >= 0) & (targets < output.shape[1])
+    at_label = gradient[read].gather(1, targets[read].long()[:, None]).squeeze(1)
+    return bool(read.any()) and bool(((at_label < 0) & (at_label <= gradient[read].amin(dim=1))).all())
 
 
 def _overlapping_windows(look: Look) -> Finding | None:
@@ -101,7 +136,37 @@ def _standardised_batches(look: Look) -> Iterator[Finding]:
             yield check_standardised_batches(batches)
 
 
+def _misaligned_augmentation(look: Look) -> Finding | None:
+    """Draw some examples again, where inputs (B, ..., H, W) have targets of the same height and width."""
+    inputs, targets = first_tensor(look.first.inputs), first_tensor(look.first.targets)
+    if inputs is None or targets is None or not look.reads_targets or min(inputs.dim(), targets.dim()) < 3:
+        return None
+    loader: Any = look.train_batches
+    if inputs.shape[-2:] != targets.shape[-2:] or not isinstance(loader, DataLoader):
+        return None
+    if isinstance(loader.dataset, IterableDataset) or type(loader).__iter__ is not DataLoader.__iter__:
+        return None
+    drawn: list[list[Draw]] = []
+    for index in range(min(_DRAWN, len(look.train.keys))):
+        drawn.append([_drawn(loader, index) for _ in range(_N_DRAWS)])
+        if len(drawn) >= _N_TRIED and not any(_vary(draws) for draws in drawn):
+            return None
+    return check_misaligned_augmentation(drawn)
+
+
+def _drawn(loader: Any, index: int) -> Draw:
+    """Return an example as a batch of it alone has it: a copy, as a dataset may change what it has given."""
+    inputs, targets = (first_tensor(part) for part in collate_of(loader)([loader.dataset[index]]))
+    if inputs is None or targets is None:
+        raise ValueError("an example has no tensors")
+    return inputs.detach().clone(), targets.detach().clone()
+
+
+def _vary(draws: list[Draw]) -> bool:
+    return any(not torch.equal(one, first) for draw in draws[1:] for one, first in zip(draw, draws[0], strict=True))
+
+
 SPLIT_PROBES: tuple[Probe, ...] = (
-    *(_category_numbering, _overlap, _overlapping_windows, _split_statistics),
-    _standardised_batches,
+    *(_category_numbering, _split_by_class, _overlap, _overlapping_windows, _split_statistics),
+    *(_standardised_batches, _misaligned_augmentation),
 )

@@ -206,3 +206,28 @@ def four_labels_in_a_graph():
         return functional.cross_entropy(output[known], targets[known])
 
     return classifier(Graph(), train=[classes(60)], val=None, loss_fn=loss_fn, epochs=20)
+
+
+@healthy
+def classes_of_validation_that_only_their_attributes_describe():
+    attributes = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
+    shown = torch.randn(6, 10, generator=torch.Generator().manual_seed(1))
+
+    class Described(nn.Module):
+        """Scores of what an example shows against what describes each class, which is known beforehand."""
+
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("attributes", attributes)
+            self.encode = mlp(10, 16, 6)
+
+        def forward(self, x):
+            """Logits (B, 8)."""
+            return self.encode(x) @ self.attributes.T
+
+    halves = []
+    for n, known in ((256, range(6)), (64, (6, 7))):
+        labels = torch.tensor(known)[torch.arange(n) % len(known)]
+        noise = torch.randn(n, 10, generator=torch.Generator().manual_seed(n))
+        halves.append(batched((attributes[labels] @ shown + noise) / 2, labels))
+    return classifier(Described(), train=halves[0], val=halves[1])
