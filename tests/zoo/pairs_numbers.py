@@ -100,6 +100,18 @@ def targets_standardised_where_a_batch_is_made(bug):
 
 
 @pair("standardised_batches")
+def targets_standardised_where_the_loss_is_taken(bug):
+    whole = numbers()
+    mean, sd = whole[1].mean(), whole[1].std()
+
+    def loss_fn(output, targets):
+        return functional.mse_loss(output, standardised(targets) if bug else (targets - mean) / sd)
+
+    loader = DataLoader(TensorDataset(*whole), batch_size=4, shuffle=True)
+    return regressor(mlp(8, 16, 1), train=loader, loss_fn=loss_fn, epochs=1)
+
+
+@pair("standardised_batches")
 def a_table_standardised_batch_by_batch(bug):
     x, y = classes(250)
     whole = batched(standardised(x), y)

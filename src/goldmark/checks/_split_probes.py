@@ -20,13 +20,14 @@ from goldmark.checks._passes import N_EXAMPLES
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_standardised_batches
 from goldmark.checks._split import check_split_by_class
-from goldmark.checks._structures import first_tensor, size_of
+from goldmark.checks._structures import UNFIT, first_tensor, size_of
 from goldmark.checks._windows import check_overlapping_windows
 
 _MOST_COLUMNS = 32  # that are looked at
 _MOST_WINDOWS = 1_024  # of a half that are compared
 _MOST_NUMBERS = 65_536  # of targets that are sorted
 _FEW = 16  # values of a target that may be a code of classes
+_FEWEST_NUMBERS = 4  # of a batch, all unlike, that have mean 0 and sd 1 in several batches by no chance
 _DRAWN, _N_DRAWS, _N_TRIED = 8, 4, 2  # examples, times each, examples of which one must vary
 
 
@@ -120,20 +121,41 @@ def _rows_of_numbers(targets: Tensor) -> Tensor:
 
 
 def _standardised_batches(look: Look) -> Iterator[Finding]:
-    """Judge targets, and a table, of batches that were dealt from one set: drawn by a loader, or the last is smaller.
+    """Judge targets, as the loss takes them, and a table, where batches were dealt from one set.
 
-    Other batches may be groups, each of which is meant to have a scale of its own.
+    A loader drew them, or the last is smaller. Others may be groups, each of which is meant to have its own scale.
     """
-    inputs, targets = ([first_tensor(batch[side]) for batch in look.train.batches] for side in (0, 1))
+    inputs = [first_tensor(one) for one, _ in look.train.batches]
+    targets = [_compared_with(look, one) for _, one in look.train.batches]
     sizes = [size_of(one) for one in targets]
     whole = len(look.train.keys) < N_EXAMPLES and sizes[0] > 0
     dealt = whole and len(look.train.keys) % sizes[0] > 0 and len(set(sizes[:-1])) == 1 and sizes[-1] <= sizes[0]
     if not dealt and not draws_examples(look.train_batches, sizes[0]):
         return
-    for side, fits in ((inputs, inputs[0] is not None and inputs[0].dim() == 2), (targets, look.reads_targets)):
+    table = inputs[0] is not None and inputs[0].dim() == 2
+    for side, fits, least in ((inputs, table, 8), (targets, look.reads_targets, _FEWEST_NUMBERS)):
         batches = [one for one in side if one is not None and one.is_floating_point() and one.dim()]
         if fits and len(batches) == len(sizes):
-            yield check_standardised_batches(batches)
+            yield check_standardised_batches(batches, least=least)
+
+
+def _compared_with(look: Look, targets: Any) -> Tensor | None:
+    """Return the numbers (B, ...) that a loss takes the mean squared distance from; of another loss, the targets.
+
+    The gradient of a square is a line, of which two points tell where it is 0.
+    """
+    output, given = look.first.output, first_tensor(targets)
+    if not isinstance(output, Tensor) or given is None or given is not targets or not given.dim():
+        return given
+    if not given.is_floating_point() or output.shape[1:].numel() != given.shape[1:].numel():
+        return given
+    zero = torch.zeros(len(given), *output.shape[1:], dtype=output.dtype, device=output.device)
+    try:
+        ends = [gradient_at(look.loss_fn, one, given.to(output.device)) for one in (zero, zero + 1)]
+    except UNFIT:
+        return given
+    slope: Tensor = ends[1] - ends[0]
+    return -ends[0] / slope if bool((slope > 0).all() and (slope > 0.999 * slope.max()).all()) else given
 
 
 def _misaligned_augmentation(look: Look) -> Finding | None:
