@@ -7,8 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
 
-from goldmark.checks import check_misaligned_augmentation, check_unmoved_by_augmentation
+from goldmark.checks import check_misaligned_augmentation, check_unmoved_by_augmentation, preflight
 
 
 def test_measure_is_the_mean_change_in_sd_of_the_targets():
@@ -92,3 +95,29 @@ def test_images_that_are_to_be_turned_back_pass():
     """The target is the image itself, in black and white, upright or not."""
     draws = [((y.float(), y), (y.float().flip(-1), y)) for y in MASKS]
     assert not check_misaligned_augmentation(draws).trouble
+
+
+class Mirrored(Dataset):
+    """Images and masks that are mirrored where a generator of the dataset's own says so."""
+
+    def __init__(self, move_mask):
+        self.generator, self.move_mask = np.random.default_rng(0), move_mask
+
+    def __len__(self):
+        return len(IMAGES)
+
+    def __getitem__(self, index):
+        mirrored = self.generator.random() < 0.5
+        image, mask = IMAGES[index], MASKS[index, 0]
+        return (image.flip(-1), self.move_mask(mask)) if mirrored else (image, mask)
+
+
+@pytest.mark.parametrize(("move_mask", "expected"), [(unmoved, True), (MOVEMENTS["mirrored"], False)])
+def test_examples_are_drawn_again_from_a_loader(move_mask, expected):
+    """Nothing needs to be declared; the dataset's generator is left as it was."""
+    dataset, model = Mirrored(move_mask), nn.Conv2d(3, 2, 3, padding=1)
+    before = dataset.generator.bit_generator.state
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    found = preflight(model, optimizer, DataLoader(dataset, batch_size=4), None, functional.cross_entropy)
+    assert expected == ("misaligned_augmentation" in found.names)
+    assert before == dataset.generator.bit_generator.state
