@@ -30,6 +30,7 @@ from zoo import (
     pairs_reading,
     pairs_reduction,
     pairs_results,
+    pairs_sequences,
     pairs_shapes,
     pairs_terms,
 )
@@ -40,7 +41,7 @@ from zoo.loops import PAIRS
 _FILES = (
     *(pairs_data, pairs_model, pairs_layers, pairs_loss, pairs_optimizer, pairs_loop, pairs_results),
     *(pairs_measured, pairs_reading, pairs_reduction, pairs_placing, pairs_terms, pairs_shapes, pairs_keeping),
-    pairs_numbers,
+    *(pairs_numbers, pairs_sequences),
 )
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
 _HEALTHY = {

@@ -21,6 +21,7 @@ from goldmark.checks._data import (
     check_sorted_labels,
     check_split_statistics,
 )
+from goldmark.checks._direction import check_direction_of_one_step
 from goldmark.checks._dropout import check_idle_dropout
 from goldmark.checks._ensemble import check_idle_average
 from goldmark.checks._evaluation import check_constant_scores, check_moving_validation, check_unscored_baseline
@@ -126,6 +127,7 @@ from goldmark.checks._results import (
 )
 from goldmark.checks._scale import check_clipped_targets, check_standardised_batches, check_target_scale
 from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_optimizer
+from goldmark.checks._scrambled import check_scrambled_view
 from goldmark.checks._sequences import (
     check_future_leak,
     check_padding_changes_loss,
@@ -204,6 +206,7 @@ __all__ = [
     "check_cut_term",
     "check_dead_units",
     "check_decoder_sees_target",
+    "check_direction_of_one_step",
     "check_divergence_arguments",
     "check_diverging_steps",
     "check_dominated_gradient",
@@ -288,6 +291,7 @@ __all__ = [
     "check_schedule_pace",
     "check_schedule_restarted",
     "check_scheduled_optimizer",
+    "check_scrambled_view",
     "check_shape_broadcast",
     "check_shared_groups",
     "check_sign_targets",

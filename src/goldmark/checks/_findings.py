@@ -18,7 +18,7 @@ _ORDER = (
     "fixed_order one_batch sampler_weights worker_randomness worker_shards augmentation_without_effect target_lag",
     "padding_changes_loss classes_as_numbers",
     # model
-    "padding_idx viewed_channels one_position modes_not_switched",
+    "padding_idx viewed_channels scrambled_view one_position direction_of_one_step modes_not_switched",
     "future_leak padding_changes_output dropout_in_eval dropout_rate dropout_on_output batch_mixing missing_sharing",
     "undeclared_sharing half_tied hidden_parameters symmetric_units dead_units silent_units affine_network",
     "narrow_output activation_rank batchnorm_of_one batchnorm_momentum batchnorm_on_output vanishing_gradient",

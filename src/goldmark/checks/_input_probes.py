@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from goldmark.checks import _labels, _layout, _modes, _padding, _positions
 from goldmark.checks._loss_probes import aims_at
 from goldmark.checks._pairs import pairs
 from goldmark.checks._preflight import Look, Probe
-from goldmark.checks._structures import call, first_tensor, map_tensors, tensors_of
+from goldmark.checks._scrambled import Viewing, Views
+from goldmark.checks._structures import UNFIT, call, first_tensor, map_tensors, size_of, tensors_of
 
 _CONVOLUTIONS = (nn.Conv2d,)
 _TABLED = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.MultiheadAttention, nn.Embedding)  # noqa: SLF001
@@ -65,6 +67,30 @@ def _viewed_channels(look: Look) -> Finding | None:
     return None if inputs is None or given is None else _layout.check_viewed_channels(inputs, given)
 
 
+def _scrambled_view(look: Look) -> Iterator[Finding]:
+    """Judge views of the first pass; what may put neighbours together must not for a sequence without its end, too."""
+    channels, inputs = _viewed_channels(look), first_tensor(look.first.inputs)
+    if channels is not None and channels.trouble:
+        return
+    findings = list(look.first.views.findings())
+    if findings and not any(one.trouble for one in findings) and inputs is not None and inputs.dim() > 1:
+        shorter = map_tensors(partial(_cut, length=inputs.shape[1], steps=1), look.first.inputs)
+        findings = list(_views_of(look, shorter).findings())
+    yield from findings
+
+
+def _views_of(look: Look, inputs: Any) -> Views:
+    """Return the scrambled views of the model in eval mode; none where it does not take the inputs."""
+    views = Views(n_examples=size_of(inputs))
+    look.model.eval()
+    try:
+        with torch.no_grad(), Viewing(views):
+            call(look.model, inputs)
+    except UNFIT:
+        views.found.clear()
+    return views
+
+
 def modes_not_switched(look: Look) -> Finding:
     """Judge train() before anything has called eval(), which it may not undo."""
     return _modes.check_modes_not_switched(look.model)
@@ -104,8 +130,8 @@ def _tables(model: nn.Module, length: int) -> list[Tensor]:
     return [one for one in long if not bool((one.squeeze()[0] == one.squeeze()[1]).all())]
 
 
-def _cut(tensor: Tensor, length: int) -> Tensor:
-    return tensor[:, :-_CUT] if tensor.dim() > 1 and tensor.shape[1] == length else tensor
+def _cut(tensor: Tensor, length: int, steps: int = _CUT) -> Tensor:
+    return tensor[:, :-steps] if tensor.dim() > 1 and tensor.shape[1] == length else tensor
 
 
 def _rows_read(model: nn.Module, inputs: Any, tables: list[Tensor]) -> list[list[int]]:
@@ -124,4 +150,4 @@ def _rows_read(model: nn.Module, inputs: Any, tables: list[Tensor]) -> list[list
     return [[] if one is None else one.squeeze().any(dim=1).nonzero().flatten().tolist() for one in gradients]
 
 
-INPUT_PROBES: tuple[Probe, ...] = (_padding_idx, _viewed_channels, _one_position, _classes_as_numbers)
+INPUT_PROBES: tuple[Probe, ...] = (_padding_idx, _viewed_channels, _scrambled_view, _one_position, _classes_as_numbers)

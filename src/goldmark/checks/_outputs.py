@@ -286,9 +286,12 @@ def check_misaligned_targets(
     Pass outputs as they are and with other inputs for the first example, then the gradient of the loss on them as it
     is and with another target for the first example. The dimension along which inputs moved the first outputs alone is
     that of the examples. A loss that compares examples moves more gradients than one example has outputs, and passes.
+    What all gradients are multiplied by is no pull: a mean over targets that count has another number of them.
     """
     moved = (outputs - changed_outputs).abs() > 1e-5 * (float(outputs.abs().max()) + 1e-12)
-    pulled = (gradient - changed_gradient).abs() > 1e-6 * (float(gradient.abs().max()) + 1e-12)
+    heard = (gradient != 0) & (changed_gradient != 0)
+    factor = float((changed_gradient[heard].double() / gradient[heard].double()).median()) if bool(heard.any()) else 1.0
+    pulled = (gradient * factor - changed_gradient).abs() > 1e-6 * (float(gradient.abs().max()) + 1e-12)
     n_pulled, share = int(pulled.sum()), 1.0
     for dim in range(min(2, moved.dim())):
         elsewhere = moved.narrow(dim, 1, moved.shape[dim] - 1)

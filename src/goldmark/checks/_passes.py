@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
+from goldmark.checks._direction import Reads
 from goldmark.checks._graph import leaves
 from goldmark.checks._modes import DROPOUT_FUNCTIONS
-from goldmark.checks._structures import call, first_tensor, row_keys, tensors_of
+from goldmark.checks._scrambled import Viewing, Views
+from goldmark.checks._structures import call, first_tensor, row_keys, size_of, tensors_of
 
 N_BATCHES = 8  # of a half that are looked at
 N_EXAMPLES = 10_000  # of a half that are hashed
@@ -112,6 +113,8 @@ class ForwardPass:
     activations: dict[str, Tensor] = field(default_factory=dict)  # outputs of ReLU, in order
     gradients: dict[str, Tensor] = field(default_factory=dict)  # by parameter
     last_dropped: Tensor | None = None  # what the last dropout gave
+    reads: Reads = field(default_factory=Reads)  # of bidirectional layers
+    views: Views = field(default_factory=lambda: Views(n_examples=0))
 
     @property
     def first_output(self) -> Tensor:
@@ -125,7 +128,7 @@ class ForwardPass:
 def forward_backward(model: nn.Module, inputs: Any, targets: Any, loss_fn: Any) -> ForwardPass:
     """Run a batch forward and backward in training mode; gradients are kept in the pass, and left on the parameters."""
     model.train()
-    result = ForwardPass(inputs=inputs, targets=targets)
+    result = ForwardPass(inputs=inputs, targets=targets, views=Views(n_examples=size_of(inputs)))
     with observed(model, result):
         result.output = call(model, inputs)
     result.loss = loss_fn(result.output, targets)
@@ -152,6 +155,8 @@ def observed(model: nn.Module, result: ForwardPass) -> Iterator[None]:
             result.first_input.setdefault(module, tensor.detach())
 
     handles = [module.register_forward_hook(note) for module in model.modules()]
+    recurrent = [module for module in model.modules() if isinstance(module, nn.RNNBase)]
+    handles += [layer.register_forward_hook(result.reads.note, with_kwargs=True) for layer in recurrent]
     try:
         with _Calls(result):
             yield
@@ -160,17 +165,17 @@ def observed(model: nn.Module, result: ForwardPass) -> Iterator[None]:
             handle.remove()
 
 
-class _Calls(TorchFunctionMode):
-    """Keeps what each ReLU gives, and the last dropout, whether they are modules or functions."""
+class _Calls(Viewing):
+    """Keeps views, what each ReLU gives, and the last dropout, whether they are modules or functions."""
 
     def __init__(self, result: ForwardPass) -> None:
-        super().__init__()
+        super().__init__(result.views)
         self.result = result
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        output = function(*args, **(kwargs or {}))
+        output = super().__torch_function__(function, types, args, kwargs)
         name, known = getattr(function, "__name__", ""), self.result.activations
         if name in ("relu", "relu_") and isinstance(output, Tensor) and output.dim() > 1:
             known[f"ReLU {len(known) + 1}"] = output.detach().clone()

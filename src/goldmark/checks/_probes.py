@@ -21,7 +21,7 @@ from goldmark.checks._pairs import compares_labels, indexes_outputs, pairs
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, order_of, used_parameters
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_target_scale, lies_among
-from goldmark.checks._sequence_probes import future_leak, padding, target_lag
+from goldmark.checks._sequence_probes import directions, future_leak, padding, target_lag
 from goldmark.checks._split_probes import SPLIT_PROBES
 from goldmark.checks._start import units_without_gradient, with_weights
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
@@ -377,7 +377,8 @@ PROBES: tuple[Probe, ...] = (
         _target_scale,
         _labels,
     ),
-    *(_labels_independent, _loader, _workers, target_lag, padding, future_leak, _batch_mixing, _modes_of, _sharing),
+    *(_labels_independent, _loader, _workers, target_lag, padding, future_leak, directions),
+    *(_batch_mixing, _modes_of, _sharing),
     *(
         _units,
         _inputs_ignored,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from goldmark.case import Finding
 from goldmark.checks._carried import States
 from goldmark.checks._clipping import Clips
+from goldmark.checks._direction import Reads
 from goldmark.checks._losses import number
 from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._replay import Roots
@@ -61,6 +62,7 @@ class Record:
     roots: Roots = field(default_factory=Roots)  # of backward passes
     doubled: list[bool] = field(default_factory=list)  # by backward pass: whether its gradient is added to itself
     states: States = field(default_factory=States)  # of recurrent layers
+    reads: Reads = field(default_factory=Reads)  # of bidirectional ones
     clips: Clips = field(default_factory=Clips)  # of gradients, in sampled steps
     lost: list[Finding] = field(default_factory=list)  # of accumulated steps
     restored: list[Finding] = field(default_factory=list)  # of state dicts that the model was given

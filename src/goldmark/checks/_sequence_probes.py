@@ -10,17 +10,21 @@ from torch import Tensor
 
 from goldmark.case import Finding
 from goldmark.checks import _sequences
+from goldmark.checks._direction import together
 from goldmark.checks._preflight import Look
-from goldmark.checks._structures import call, first_tensor, map_tensors
+from goldmark.checks._structures import call, first_tensor, map_tensors, tensors_of
 
 
-def _forward(look: Look) -> Callable[[Tensor], Tensor]:
-    """Return the model in eval mode as a function of its first input tensor, giving outputs (B, T, ...) if it can."""
+def _forward(look: Look) -> Callable[..., Tensor]:
+    """Return the model in eval mode as a function of its first input tensor, giving outputs (B, T, ...) if it can.
+
+    All else that the model is given is that of the batch, unless it is passed, too.
+    """
     batch = look.first.inputs
 
-    def forward(changed: Tensor) -> Tensor:
+    def forward(changed: Tensor, whole: Any = None) -> Tensor:
         look.model.eval()
-        inputs = changed if isinstance(batch, Tensor) else _with_first(batch, changed)
+        inputs = changed if isinstance(batch, Tensor) else _with_first(batch, changed) if whole is None else whole
         with torch.no_grad():
             output = first_tensor(call(look.model, inputs))
         if output is None:
@@ -79,6 +83,11 @@ def future_leak(look: Look) -> Finding | None:
     return finding
 
 
+def directions(look: Look) -> Iterator[Finding]:
+    """Judge what the loss reads of bidirectional layers."""
+    yield from together([one.reads for one in look.passes]).findings()
+
+
 def target_lag(look: Look) -> Finding | None:
     """Judge the targets of a model of tokens that is declared causal."""
     inputs, targets = first_tensor(look.first.inputs), first_tensor(look.first.targets)
@@ -92,17 +101,81 @@ def target_lag(look: Look) -> Finding | None:
 
 def padding(look: Look) -> Iterator[Finding]:
     """Judge loss and output where a token is declared to pad."""
-    pad_id, inputs, targets = look.intent.pad_id, first_tensor(look.first.inputs), first_tensor(look.first.targets)
-    if pad_id is None or inputs is None or inputs.dim() != 2 or inputs.is_floating_point():
+    pad_id, inputs = look.intent.pad_id, first_tensor(look.first.inputs)
+    if pad_id is None or inputs is None:
         return
-    if targets is not None and targets.dim() == 2 and isinstance(look.first.output, Tensor):
-        yield _sequences.check_padding_changes_loss(look.loss_fn, look.first.output, targets, pad_id)
-    lengths = (inputs != pad_id).sum(dim=1)
+    yield from _padding_in_loss(look, inputs, pad_id)
+    if inputs.dim() == 2 and not inputs.is_floating_point():
+        yield from _padding_in_output(look, inputs, pad_id)
+
+
+def _padding_in_loss(look: Look, inputs: Tensor, pad_id: int) -> Iterator[Finding]:
+    """Judge class indices (B, T) of which some are padding for sure."""
+    output, targets = look.first.output, first_tensor(look.first.targets)
+    if targets is None or targets.dim() != 2 or targets.is_floating_point() or not isinstance(output, Tensor):
+        return
+    padded = _padded_targets(inputs, targets, pad_id)
+    if output.numel() > targets.numel() and bool(padded.any()):
+        yield _sequences.check_padding_changes_loss(look.loss_fn, output, targets, pad_id, padded)
+
+
+def _padded_targets(inputs: Tensor, targets: Tensor, pad_id: int) -> Tensor:
+    """Return which targets (B, T) are padding (B, T) bool: as a class of its own the same number may mean a tag.
+
+    Padding stands where inputs of that shape have it, too. Beside other inputs it fills rows up: all that follows it
+    is padding; the first of a row may end the sequence, where one token does both.
+    """
+    padded = targets == pad_id
+    if targets.shape == inputs.shape and not inputs.is_floating_point():
+        return padded & (inputs == pad_id)
+    fills_up = bool((padded[:, 1:] >= padded[:, :-1]).all())
+    follows = padded.clone()
+    follows[:, 1:] &= padded[:, :-1]
+    return follows if fills_up else torch.zeros_like(padded)
+
+
+def _padding_in_output(look: Look, inputs: Tensor, pad_id: int) -> Iterator[Finding]:
+    """Judge the shortest example of tokens (B, T) that are padded on the right, without its padding and with it.
+
+    What else a model is told of an example is cut with the tokens where it lies along them, as a mask does.
+    """
+    lengths, batch = (inputs != pad_id).sum(dim=1), look.first.inputs
     right = [int(n) for n, row in zip(lengths, inputs, strict=True) if n > 0 and bool((row[: int(n)] != pad_id).all())]
-    if len(right) < len(inputs) or not isinstance(look.first.inputs, Tensor):
-        return  # padded on the left, or told of the lengths
-    row = int(lengths.argmin())
-    length = min(int(lengths[row]), inputs.shape[1] - 1)
-    example = inputs[row : row + 1, :length]
-    _steady(_forward(look), example)
-    yield _sequences.check_padding_changes_output(_forward(look), example, pad_id, inputs.shape[1] - length)
+    row, alone = int(lengths.argmin()), isinstance(batch, Tensor)
+    if len(right) < len(inputs) or not (alone or (right[row] < inputs.shape[1] and _fits(batch, inputs, pad_id))):
+        return
+    length = min(right[row], inputs.shape[1] - 1)
+
+    def forward(changed: Tensor) -> Tensor:
+        return plain(changed) if alone else plain(changed, _cut(batch, inputs, row, changed.shape[1]))
+
+    plain, example = _forward(look), inputs[row : row + 1, :length]
+    _steady(forward, example)
+    yield _sequences.check_padding_changes_output(forward, example, pad_id, inputs.shape[1] - length)
+
+
+def _fits(batch: Any, tokens: Tensor, pad_id: int) -> bool:
+    """Tell whether all else in a batch can be cut with its tokens: masks, ids that pad with them, numbers a row."""
+    padded = tokens == pad_id
+    for one in tensors_of(batch):
+        along = one.shape[:2] == tokens.shape
+        if one is tokens or one.dim() == 0 or (len(one) == len(tokens) and one.dim() == 1):
+            continue
+        if not along and not (one.is_floating_point() and len(one) == len(tokens)):
+            return False
+        held = one[padded] if along else one.new_zeros(0)
+        constant = bool((held == held[:1]).all()) if one.dtype == torch.bool else False
+        if not (constant or bool((held == 0).all()) or bool((held == pad_id).all())):
+            return False
+    return True
+
+
+def _cut(batch: Any, tokens: Tensor, row: int, length: int) -> Any:
+    """Return one example of a batch, of which the first positions are left."""
+
+    def cut(one: Tensor) -> Tensor:
+        if one.dim() == 0 or len(one) != len(tokens):
+            return one
+        return one[row : row + 1, :length] if one.shape[:2] == tokens.shape else one[row : row + 1]
+
+    return map_tensors(cut, batch)

@@ -74,10 +74,15 @@ def check_padding_changes_output(
     )
 
 
-def check_padding_changes_loss(loss_fn: LossFunction, output: Tensor, targets: Tensor, pad_id: int) -> Finding:
-    """Find out whether outputs at padded targets (B, T) receive a gradient."""
+def check_padding_changes_loss(
+    loss_fn: LossFunction, output: Tensor, targets: Tensor, pad_id: int, padded: Tensor | None = None
+) -> Finding:
+    """Find out whether outputs at padded targets (B, T) receive a gradient.
+
+    `padded` tells which are; without it, all that are `pad_id`.
+    """
     gradient = gradient_by_position(loss_fn, output, targets)
-    padded = targets == pad_id
+    padded = targets == pad_id if padded is None else padded
     at_padding = float(gradient[padded].abs().max()) if bool(padded.any()) else 0.0
     elsewhere = float(gradient[~padded].abs().max()) if bool((~padded).any()) else 0.0
     share = at_padding / max(at_padding, elsewhere) if at_padding else 0.0

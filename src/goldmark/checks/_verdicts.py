@@ -175,6 +175,7 @@ def _modes_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
     yield _modes.check_validation_in_training_mode(record.idle, record.steps)
     yield from (finding for finding in record.gaps if finding.trouble)
     yield check_carried_state(record.states.carried)
+    yield from record.reads.findings()
 
 
 def _accumulation(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
