@@ -131,7 +131,7 @@ def as_many_channels_as_divide_the_length(bug):
 class Attention(nn.Module):
     """Attention of two heads with a score for each distance back, which is shifted to its place.
 
-    The shift views scores (B, H, T, T + 1) as (B, H, T + 1, T) and drops the first row (Huang et al. 2018, section 3.4).
+    The shift views (B, H, T, T + 1) as (B, H, T + 1, T) and drops the first row (Huang et al. 2018, section 3.4).
     """
 
     def __init__(self, *, bug):
