@@ -42,7 +42,7 @@ class Reader(nn.Module):
         return self.head(self.reading(states, last))
 
 
-def found(model, *, length=6):
+def named(model, *, length=6):
     """Tell whether preflight and a watch name it."""
     text = tokens(32)[:, :length]
     batches = [(text[:16], text[:16, 0] % 2), (text[16:], text[16:, 0] % 2)]
@@ -57,19 +57,19 @@ def found(model, *, length=6):
 @pytest.mark.parametrize("name", READINGS)
 def test_an_end_of_both_directions_is_told_from_other_readings(name):
     """Each direction at its own end, one of them, all steps, or the last states beside an output: all that passes."""
-    assert [name in ("last", "first")] * 2 == found(Reader(READINGS[name]))
+    assert [name in ("last", "first")] * 2 == named(Reader(READINGS[name]))
 
 
 def test_a_state_of_zeros_tells_no_more_and_another_does():
     """A direction that begins with a state of its own has seen more than its first step."""
-    assert [True] * 2 == found(Reader(READINGS["last"], state=torch.zeros(())))
-    assert [False] * 2 == found(Reader(READINGS["last"], state=torch.ones(())))
+    assert [True] * 2 == named(Reader(READINGS["last"], state=torch.zeros(())))
+    assert [False] * 2 == named(Reader(READINGS["last"], state=torch.ones(())))
 
 
 def test_sequences_of_one_step_and_packed_ones_pass():
     """The only step is all there is, and packed sequences end in unlike places."""
-    assert [False] * 2 == found(Reader(READINGS["last"]), length=1)
-    assert [False] * 2 == found(Reader(READINGS["last"], packed=True))
+    assert [False] * 2 == named(Reader(READINGS["last"]), length=1)
+    assert [False] * 2 == named(Reader(READINGS["last"], packed=True))
 
 
 def test_a_gradient_alone_is_judged():

@@ -73,9 +73,9 @@ class Reads:
         """Yield a finding for each layer whose calls are all read in that way."""
         for reads in self.calls.values():
             known = [read for read in reads if read.outputs is not None]
-            found = [check_direction_of_one_step(read.outputs) for read in known if read.outputs is not None]
-            if found and all(one.trouble for one in found) and not any(read.told_more for read in reads):
-                yield found[-1]
+            judged = [check_direction_of_one_step(read.outputs) for read in known if read.outputs is not None]
+            if judged and all(one.trouble for one in judged) and not any(read.told_more for read in reads):
+                yield judged[-1]
 
 
 def together(several: list[Reads]) -> Reads:

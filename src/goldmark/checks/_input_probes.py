@@ -87,7 +87,7 @@ def _views_of(look: Look, inputs: Any) -> Views:
         with torch.no_grad(), Viewing(views):
             call(look.model, inputs)
     except UNFIT:
-        views.found.clear()
+        views.scrambled.clear()
     return views
 
 

@@ -74,9 +74,9 @@ class Views:
     """The views of a forward pass that layers or attention get scrambled."""
 
     n_examples: int
-    found: list[tuple[Sizes, Sizes]] = field(default_factory=list)  # shapes of an example, before and after
+    scrambled: list[tuple[Sizes, Sizes]] = field(default_factory=list)  # shapes of an example, before and after
     _roots: dict[int, tuple[Tensor, Sizes]] = field(default_factory=dict)  # views, and the shape they were first of
-    _scrambled: dict[int, tuple[Tensor, Sizes, Sizes]] = field(default_factory=dict)
+    _marked: dict[int, tuple[Tensor, Sizes, Sizes]] = field(default_factory=dict)
 
     def note(self, name: str, args: Sequence[Any], keywords: Mapping[str, Any], output: Any) -> None:
         """Take note of a call of one of torch's functions."""
@@ -84,20 +84,20 @@ class Views:
         if name in _READ:
             first = 1 if name == "einsum" else 0
             given = [*args[first : first + _READ[name]], *(keywords.get(one) for one in _NAMED)]
-            self.found += [self._scrambled[id(one)][1:] for one in given if id(one) in self._scrambled]
+            self.scrambled += [self._marked[id(one)][1:] for one in given if id(one) in self._marked]
         elif not isinstance(source, Tensor) or not isinstance(output, Tensor):
             return
         elif name in _VIEWS:
             self._note_view(source, output)
-        elif (name in _KEEPING or name in _ACTIVATIONS) and id(source) in self._scrambled:
-            self._scrambled[id(output)] = (output, *self._scrambled[id(source)][1:])
+        elif (name in _KEEPING or name in _ACTIVATIONS) and id(source) in self._marked:
+            self._marked[id(output)] = (output, *self._marked[id(source)][1:])
 
     def _note_view(self, source: Tensor, output: Tensor) -> None:
         root = self._roots[id(source)][1] if id(source) in self._roots else tuple(source.shape)
         self._roots[id(output)] = (output, root)
         before, after = self._of_example(root), self._of_example(tuple(output.shape))
         if before and after and moved_sizes(before, after):
-            self._scrambled[id(output)] = (output, before, after)
+            self._marked[id(output)] = (output, before, after)
 
     def _of_example(self, shape: Sizes) -> Sizes:
         """Return the shape of an example, where a batch comes first, or is joined with what follows."""
@@ -109,11 +109,11 @@ class Views:
     def forget(self) -> None:
         """Let go of all tensors."""
         self._roots.clear()
-        self._scrambled.clear()
+        self._marked.clear()
 
     def findings(self) -> Iterator[Finding]:
         """Yield a finding for every scrambled view."""
-        yield from (check_scrambled_view(before, after) for before, after in dict.fromkeys(self.found))
+        yield from (check_scrambled_view(before, after) for before, after in dict.fromkeys(self.scrambled))
 
 
 class Viewing(TorchFunctionMode):
