@@ -61,6 +61,7 @@ WAYS = {
     "flat_before": (lambda x: x.flatten(1).unflatten(1, (5, 12)), True),
     "permuted": (lambda x: x.permute(0, 2, 1).reshape(-1, 5, 12), False),
     "cut_after": (lambda x: torch.cat([x.view(-1, 5, 12)[:, 1:], x.transpose(1, 2)], dim=1), False),
+    "two_steps_in_one": (lambda x: x[:, :10].reshape(-1, 5, 10), False),
     "constant": (lambda x: x.transpose(1, 2) + torch.arange(60.0).reshape(12, 5).reshape(5, 12) / 60, False),
 }
 
@@ -72,7 +73,7 @@ def test_a_view_counts_where_a_layer_gets_it(way):
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(32, 12, 5, generator=generator), torch.randint(0, 2, (32,), generator=generator)
     torch.manual_seed(0)
-    model = Viewing(change)
+    model = Viewing(change, width=10 if way == "two_steps_in_one" else 12)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     findings = goldmark.preflight(model, optimizer, batched(x, y), None, nn.functional.cross_entropy)
     assert (("scrambled_view",) if expected else ()) == findings.names
