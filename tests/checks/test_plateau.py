@@ -71,3 +71,12 @@ def test_a_metric_under_max_that_falls_with_the_loss_is_named(metrics, trouble):
     """Also where one of its values seemed to be better than the first."""
     losses = (0.70, 0.73, 0.68, 0.62, 0.57, 0.56)
     assert trouble is check_plateau_mode("max", metrics, losses).trouble
+
+
+RISES_A_LITTLE = (0.67, 0.7, 0.71, 0.72)
+
+
+@pytest.mark.parametrize(("accuracy", "trouble"), [(0.6, True), (0.35, False), (None, False)])
+def test_a_share_that_starts_where_the_accuracy_was_is_one(accuracy, trouble):
+    """As an error rate, which may rise so far, it would be a model that had been much better on new examples."""
+    assert trouble is check_plateau_mode("min", RISES_A_LITTLE, FALLING, accuracy=accuracy).trouble

@@ -60,15 +60,53 @@ def test_a_model_that_has_taken_no_step_is_given_back_what_it_has(model):
     assert () == watch.findings.names
 
 
-def test_nothing_is_left_on_the_model_once_the_watch_is_gone(model):
-    """Before that, copies and saved models take along a hook that hears nothing."""
+def test_copies_are_not_watched_and_torch_is_as_it_was_once_the_watch_is_gone(model):
+    """Copies and saved models are other models."""
+    gc.collect()  # watches of other tests
+    before = nn.Module.load_state_dict
     watch = watched(model)
     saved = io.BytesIO()
     torch.save(model, saved)
     for other in (copy.deepcopy(model), torch.load(io.BytesIO(saved.getvalue()), weights_only=False)):
         other.load_state_dict(other.state_dict())
     assert "state_by_reference" not in watch.findings.names
-    assert 1 == len(vars(model)["_load_state_dict_pre_hooks"])
     del watch
     gc.collect()
-    assert 0 == len(vars(model)["_load_state_dict_pre_hooks"])
+    assert before is nn.Module.load_state_dict
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda weights: None, True),
+        (lambda weights: weights.mul_(0.5), False),
+        (lambda weights: weights.data.mul_(0.5), False),
+    ],
+)
+def test_a_module_that_stays_as_it_is_is_named_where_it_is_loaded_from_itself(model, change, named):
+    """One that is changed where it lies, also behind the back of autograd, may be."""
+    target, optimizer, x = (
+        copy.deepcopy(model).requires_grad_(False),
+        torch.optim.SGD(model.parameters(), lr=0.1),
+        torch.ones(4, 4),
+    )
+    with goldmark.watch(model, optimizer) as watch:
+        for _ in range(3):
+            optimizer.zero_grad()
+            functional.mse_loss(model(x), target(x)).backward()
+            optimizer.step()
+            change(target[0].weight)
+            target.load_state_dict(state_dict=target.state_dict())
+    assert named is ("state_by_reference" in watch.findings.names)
+
+
+def test_loading_a_module_from_itself_once_or_between_two_steps_is_not_named(model):
+    """Nothing could have changed it in between; nor is what happens after the loop heard of other modules."""
+    target, optimizer = copy.deepcopy(model), torch.optim.SGD(model.parameters(), lr=0.1)
+    with goldmark.watch(model, optimizer) as watch:
+        model(torch.ones(4, 4)).sum().backward()
+        optimizer.step()
+        for _ in range(2):
+            target.load_state_dict(target.state_dict())
+    target.load_state_dict(target.state_dict())
+    assert "state_by_reference" not in watch.findings.names

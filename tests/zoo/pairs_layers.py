@@ -122,3 +122,16 @@ def a_parameter_that_is_cast_after_it_is_made(bug):
             return self.head(self.last["hidden"])
 
     return classifier(Rotated())
+
+
+@pair("vanishing_gradient")
+def a_row_of_sigmoids(bug):
+    return classifier(mlp(8, *[16] * 7, 3, activation=nn.Sigmoid if bug else nn.ReLU), lr=1e-3)
+
+
+@pair("saturated_units")
+def weights_that_do_not_know_how_many_inputs_there_are(bug):
+    model = mlp(8, 64, 64, 64, 1, activation=nn.Tanh)
+    for layer in model[::2] if bug else ():
+        nn.init.normal_(layer.weight)
+    return regressor(model, lr=1e-3)

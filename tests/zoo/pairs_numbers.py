@@ -162,3 +162,19 @@ def kept_gradients(*, copies, set_to_none):
 @pair("overwritten_state")
 def a_state_that_is_the_gradient_itself(bug):
     return kept_gradients(copies=not bug, set_to_none=False)
+
+
+@pair("choice_of_one")
+def classes_chosen_among_one_logit(bug):
+    model = mlp(8, 16, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    x, y = classes(320, n_classes=2)
+    train, val = (batched(x[half], y[half, None].float()) for half in (slice(256), slice(256, None)))
+
+    def end(epoch):
+        with torch.no_grad():
+            logits = model(x[256:])
+        answers = torch.max(logits, dim=1)[1] if bug else (logits > 0).long()[:, 0]
+        assert bool(answers.any()) is not bug
+
+    return look(model, optimizer, train, val, functional.binary_cross_entropy_with_logits, end=end)

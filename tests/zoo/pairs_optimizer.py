@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import io
 
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, OneCycleLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LambdaLR, OneCycleLR, ReduceLROnPlateau, StepLR
 from zoo.loops import Backbone, batched, classes, look, mlp, numbers, pair, plain_step
 
 
@@ -311,3 +312,48 @@ def a_new_optimizer_in_every_epoch(bug):
             for inputs, targets in batched(*classes()):
                 plain_step(watcher, model, optimizer, inputs, targets)
     return list(watcher.findings.names)
+
+
+@pair("schedule_pace")
+def a_warm_up_in_steps_that_is_stepped_every_epoch(bug):
+    return scheduled(lambda optimizer: LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 4000)), per_batch=not bug)
+
+
+@pair("schedule_restarted")
+def momenta_restored_without_their_schedule(bug):
+    def built():
+        model = mlp(8, 16, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        return model, optimizer, LambdaLR(optimizer, lambda epoch: 0.9**epoch)
+
+    model, optimizer, schedule = built()
+    inputs, targets = batched(*classes())[0]
+    for _ in range(3):
+        optimizer.zero_grad()
+        functional.cross_entropy(model(inputs), targets).backward()
+        optimizer.step()
+        schedule.step()
+    file = io.BytesIO()
+    torch.save([part.state_dict() for part in (model, optimizer, schedule)], file)
+    states, parts = torch.load(io.BytesIO(file.getvalue())), built()
+    for part, state in zip(parts[: 2 if bug else 3], states, strict=False):
+        part.load_state_dict(state)
+    end = {"end": lambda epoch: parts[2].step()}
+    return look(*parts[:2], batched(*classes()), val_classes(), functional.cross_entropy, **end)
+
+
+@pair("plateau_mode")
+def a_schedule_that_waits_for_an_accuracy_to_fall(bug):
+    x, y = classes(896, n_classes=8)
+    noise = torch.Generator().manual_seed(5)
+    y = torch.where(torch.rand(len(y), generator=noise) < 0.2, torch.randint(0, 8, y.shape, generator=noise), y)
+    train, (val_x, val_y) = batched(x[:640], y[:640]), (x[640:], y[640:])
+    model = mlp(8, 64, 8)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-2)
+    schedule = ReduceLROnPlateau(optimizer, mode="min" if bug else "max", patience=1)
+
+    def end(epoch):
+        with torch.no_grad():
+            schedule.step((model(val_x).argmax(1) == val_y).float().mean().item())
+
+    return look(model, optimizer, train, [(val_x, val_y)], functional.cross_entropy, end=end, epochs=8)

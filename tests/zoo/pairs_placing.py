@@ -142,3 +142,20 @@ def best_weights_that_train_on(bug):
             watcher.end_epoch()
     model.load_state_dict(best["weights"])
     return list(watcher.findings.names)
+
+
+@pair("state_by_reference")
+def a_target_network_that_is_loaded_from_itself(bug):
+    model, target = mlp(8, 16, 1), mlp(8, 16, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        with torch.no_grad():
+            wanted = targets + 0.5 * target(inputs.roll(1, 0))
+        plain_step(watcher, model, optimizer, inputs, wanted, functional.mse_loss)
+
+    def end(epoch):
+        target.load_state_dict((target if bug else model).state_dict())
+
+    halves = batched(*numbers()), batched(*numbers(64, seed=1))
+    return look(model, optimizer, *halves, functional.mse_loss, step=step, end=end)

@@ -10,6 +10,7 @@ from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._bypass import check_code_bypassed
 from goldmark.checks._carried import check_carried_state
 from goldmark.checks._categories import check_category_numbering
+from goldmark.checks._choices import check_choice_of_one
 from goldmark.checks._clipping import check_clipped_before_unscaling, check_misplaced_clipping
 from goldmark.checks._collapse import check_collapsed_output, spread_ratio
 from goldmark.checks._data import (
@@ -125,6 +126,7 @@ from goldmark.checks._results import (
     check_free_running_gap,
     check_memorised,
 )
+from goldmark.checks._saturation import check_saturated_units
 from goldmark.checks._scale import check_clipped_targets, check_standardised_batches, check_target_scale
 from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_optimizer
 from goldmark.checks._scrambled import check_scrambled_view
@@ -192,6 +194,7 @@ __all__ = [
     "check_broadcast_loss",
     "check_carried_state",
     "check_category_numbering",
+    "check_choice_of_one",
     "check_class_weights",
     "check_classes_as_numbers",
     "check_clipped_before_unscaling",
@@ -286,6 +289,7 @@ __all__ = [
     "check_replayed_graph",
     "check_rounded_updates",
     "check_sampler_weights",
+    "check_saturated_units",
     "check_scattered_targets",
     "check_schedule_factors",
     "check_schedule_pace",

@@ -21,7 +21,8 @@ _ORDER = (
     "padding_idx viewed_channels scrambled_view one_position direction_of_one_step modes_not_switched",
     "future_leak padding_changes_output dropout_in_eval dropout_rate dropout_on_output batch_mixing missing_sharing",
     "undeclared_sharing half_tied hidden_parameters symmetric_units dead_units silent_units affine_network",
-    "narrow_output activation_rank batchnorm_of_one batchnorm_momentum batchnorm_on_output vanishing_gradient",
+    "saturated_units narrow_output activation_rank batchnorm_of_one batchnorm_momentum batchnorm_on_output",
+    "vanishing_gradient",
     # loss
     "divergence_arguments sign_targets normalized_outputs single_class_softmax unreachable_targets shape_broadcast",
     "broadcast_loss probability_targets misaligned_targets one_example_read scattered_targets wrong_sign",
@@ -38,8 +39,8 @@ _ORDER = (
     "statistics_gap schedule_factors schedule_pace schedule_restarted plateau_mode rounded_updates learning_rate",
     "diverging_steps exploding_gradient",
     # result
-    "zero_loss constant_loss negative_loss nothing_moves stuck_parameters inputs_ignored collapsed_output",
-    "collapsed_classes no_skill free_running_gap memorised unmoved_by_augmentation",
+    "choice_of_one zero_loss constant_loss negative_loss nothing_moves stuck_parameters inputs_ignored",
+    "collapsed_output collapsed_classes no_skill free_running_gap memorised unmoved_by_augmentation",
 )
 CAUSES = tuple(name for line in _ORDER for name in line.split())
 

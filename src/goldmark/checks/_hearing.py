@@ -15,6 +15,7 @@ class Hearing(Generic[L]):
     def __init__(self, *places: Place) -> None:
         self.listeners: list[L] = []
         self._places, self._own = places, list[Any]()  # torch's own functions, while they are replaced
+        self._inherited = [isinstance(owner, type) and name not in vars(owner) for owner, name, _ in places]
 
     def add(self, listener: L) -> None:
         """Let somebody hear; the first replaces the functions."""
@@ -31,6 +32,9 @@ class Hearing(Generic[L]):
             return
         self.listeners.remove(listener)
         if not self.listeners:
-            for (owner, name, _), own in zip(self._places, self._own, strict=True):
-                setattr(owner, name, own)
+            for (owner, name, _), own, inherited in zip(self._places, self._own, self._inherited, strict=True):
+                if inherited:
+                    delattr(owner, name)
+                else:
+                    setattr(owner, name, own)
             self._own.clear()

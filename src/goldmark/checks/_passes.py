@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from goldmark.checks._direction import Reads
 from goldmark.checks._graph import leaves
 from goldmark.checks._modes import DROPOUT_FUNCTIONS
+from goldmark.checks._saturation import BoundedLayers
 from goldmark.checks._scrambled import Viewing, Views
 from goldmark.checks._structures import call, first_tensor, row_keys, size_of, tensors_of
 
@@ -112,6 +113,7 @@ class ForwardPass:
     first_input: dict[nn.Module, Tensor] = field(default_factory=dict)
     activations: dict[str, Tensor] = field(default_factory=dict)  # outputs of ReLU, in order
     gradients: dict[str, Tensor] = field(default_factory=dict)  # by parameter
+    bounded: BoundedLayers = field(default_factory=BoundedLayers)
     last_dropped: Tensor | None = None  # what the last dropout gave
     reads: Reads = field(default_factory=Reads)  # of bidirectional layers
     views: Views = field(default_factory=lambda: Views(n_examples=0))
@@ -163,10 +165,11 @@ def observed(model: nn.Module, result: ForwardPass) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+        result.bounded.forget()
 
 
 class _Calls(Viewing):
-    """Keeps views, what each ReLU gives, and the last dropout, whether they are modules or functions."""
+    """Keeps views, what ReLUs and bounded activations give, and the last dropout, as modules or functions."""
 
     def __init__(self, result: ForwardPass) -> None:
         super().__init__(result.views)
@@ -181,6 +184,7 @@ class _Calls(Viewing):
             known[f"ReLU {len(known) + 1}"] = output.detach().clone()
         elif name in DROPOUT_FUNCTIONS and isinstance(output, Tensor) and output is not args[0]:
             self.result.last_dropped = output.detach()
+        self.result.bounded.note(name, args, output)
         return output
 
 

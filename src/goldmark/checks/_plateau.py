@@ -10,13 +10,21 @@ from goldmark.case import Finding
 _MOST_COUNTED = 10_000  # examples of which a share may be one
 
 
-def check_plateau_mode(mode: str, metrics: Sequence[float], losses: Sequence[float], fewest: int = 4) -> Finding:
+def check_plateau_mode(
+    mode: str,
+    metrics: Sequence[float],
+    losses: Sequence[float],
+    fewest: int = 4,
+    *,
+    accuracy: float | None = None,
+) -> Finding:
     """Find out whether a schedule that waits for a plateau takes each improvement of its metric for a setback.
 
     `metrics` are what the schedule was given, `losses` the mean training loss before each. Trouble is a first metric
     that none after it betters, by `mode`, while the loss has fallen by a third, or metrics that go with the losses
     where they should go against them, or the other way round; and which are scores under "min" or errors under "max":
-    by their size beside the losses, or as shares of counted examples, by where they go.
+    by their size beside the losses, or as shares of counted examples, by where they go, or by where they start beside
+    the `accuracy` on training batches that were seen for the first time before that.
     """
     first, last = (losses[0], losses[-1]) if losses else (0.0, 0.0)
     climb = 1 if mode == "max" else -1
@@ -26,7 +34,7 @@ def check_plateau_mode(mode: str, metrics: Sequence[float], losses: Sequence[flo
     wrong_way = never or _go_together(metrics, losses, climb)
     return Finding(
         name="plateau_mode",
-        trouble=wrong_way and (_is_error(metrics, first) if mode == "max" else _is_score(metrics, losses)),
+        trouble=wrong_way and (_is_error(metrics, first) if mode == "max" else _is_score(metrics, losses, accuracy)),
         numbers={
             "first_metric": metric,
             "last_metric": latest,
@@ -48,14 +56,24 @@ def _go_together(metrics: Sequence[float], losses: Sequence[float], sign: int, f
     return moved and sign * correlation(metrics[:n], losses[:n]) > 0.9
 
 
-def _is_score(metrics: Sequence[float], losses: Sequence[float]) -> bool:
+def _is_score(metrics: Sequence[float], losses: Sequence[float], accuracy: float | None) -> bool:
     """Tell whether metrics are far from all losses, or shares of examples that have come nearer to 1 by a fifth.
 
-    An error rate that gets worse as noise is memorised does not go beyond a half.
+    An error rate that gets worse as noise is memorised does not go beyond a half; nor does it start where the accuracy
+    is on examples that were new, and could not be memorised.
     """
     if _are_counted(metrics):
-        return metrics[-1] > 0.5 and 1 - metrics[-1] <= 0.8 * (1 - metrics[0])
+        as_accuracy = accuracy is not None and _is_nearer(accuracy, metrics[0], 1 - metrics[0])
+        return metrics[-1] > 0.5 and (1 - metrics[-1] <= 0.8 * (1 - metrics[0]) or as_accuracy)
     return not any(0.25 <= metrics[0] / loss <= 4.0 for loss in losses if loss > 0)
+
+
+def _is_nearer(value: float, one: float, other: float) -> bool:
+    """Tell whether a share of examples is nearer to one than to the other, which it is far above.
+
+    That is 0.15: four standard errors of a share of 256 examples are 0.125.
+    """
+    return abs(value - one) < value - other and value - other > 0.15
 
 
 def _is_error(metrics: Sequence[float], first_loss: float) -> bool:

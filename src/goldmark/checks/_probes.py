@@ -20,16 +20,18 @@ from goldmark.checks._loss_probes import LOSS_PROBES, aims_at, unread
 from goldmark.checks._pairs import compares_labels, indexes_outputs, pairs
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, order_of, used_parameters
 from goldmark.checks._preflight import Look, Probe
+from goldmark.checks._saturation import trained_layers
 from goldmark.checks._scale import check_target_scale, lies_among
 from goldmark.checks._sequence_probes import directions, future_leak, padding, target_lag
 from goldmark.checks._split_probes import SPLIT_PROBES
-from goldmark.checks._start import units_without_gradient, with_weights
+from goldmark.checks._start import saturated_units, units_without_gradient, with_weights
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
 from goldmark.checks._width_probes import width
 from goldmark.checks._workers import check_worker_randomness, check_worker_shards
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)  # noqa: SLF001
 _MATRICES = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.Bilinear)  # noqa: SLF001
+_DEEP = 4  # sigmoids behind each other, each of which passes on a quarter of a gradient at most
 
 
 # data
@@ -240,7 +242,9 @@ def _units(look: Look) -> Iterator[Finding]:
     gradients = with_weights(look.model, look.first)
     yield _networks.check_symmetric_units({name: pair for name, pair in gradients.items() if bool(pair[1].any())})
     yield _networks.check_dead_units(look.first.activations)
-    yield _networks.check_vanishing_gradient(_gradient_sizes(look))
+    sigmoids = [one for one in trained_layers(look.first.bounded.hidden) if one.function == "sigmoid"]
+    threshold = 1e-3 if len(sigmoids) >= _DEEP else 1e-5
+    yield _networks.check_vanishing_gradient(_gradient_sizes(look), threshold)
 
 
 def _gradient_sizes(look: Look) -> list[float]:
@@ -381,6 +385,7 @@ PROBES: tuple[Probe, ...] = (
     *(_batch_mixing, _modes_of, _sharing),
     *(
         _units,
+        saturated_units,
         _inputs_ignored,
         _affine_network,
         width,

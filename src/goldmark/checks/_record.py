@@ -12,13 +12,15 @@ from torch import Tensor, nn
 
 from goldmark.case import Finding
 from goldmark.checks._carried import States
+from goldmark.checks._choices import Choices
 from goldmark.checks._clipping import Clips
 from goldmark.checks._direction import Reads
 from goldmark.checks._losses import number
 from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._replay import Roots
+from goldmark.checks._restoring import Restored
 from goldmark.checks._samples import Sample, Step
-from goldmark.checks._schedulers import schedule_state, steps_of
+from goldmark.checks._schedulers import ScheduleState
 from goldmark.checks._steps import check_lost_micro_batches, check_stale_gradients
 
 _SETTLED = 30  # steps after which running statistics with the usual momentum of 0.1 are those of the data
@@ -65,7 +67,8 @@ class Record:
     reads: Reads = field(default_factory=Reads)  # of bidirectional ones
     clips: Clips = field(default_factory=Clips)  # of gradients, in sampled steps
     lost: list[Finding] = field(default_factory=list)  # of accumulated steps
-    restored: list[Finding] = field(default_factory=list)  # of state dicts that the model was given
+    restored: Restored = field(default_factory=Restored)  # state dicts that modules were given
+    chosen: Choices = field(default_factory=Choices)  # calls of argmax and max on outputs
     asleep: int = 0  # backward passes in eval mode since one in training mode
     mode: Finding | None = None  # of the first of them
     trainable: set[int] = field(default_factory=set)  # parameters, at the start
@@ -73,10 +76,10 @@ class Record:
     rates: list[float] = field(default_factory=list)  # of all groups, at the start
     foreign: dict[Any, list[float]] = field(default_factory=dict)  # schedules of other optimizers: rates at the start
     strangers: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)  # other optimizers that took a step
-    resumed: tuple[int, int] | None = None  # steps of scheduler and optimizer at the start
+    resumed: ScheduleState | None = None  # where the first step is taken
 
     def begin(self, model: nn.Module, optimizers: tuple[torch.optim.Optimizer, ...], most: int) -> None:
-        """Keep the weights, up to `most` entries, and how far optimizer and schedule are."""
+        """Keep the weights, up to `most` entries, and the rates."""
         self.trainable = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
         room = most
         for name, tensor in (*model.named_parameters(), *model.named_buffers()):
@@ -85,9 +88,6 @@ class Record:
                 self.start[name] = tensor.detach().clone()
         self.own_steps = [0] * len(optimizers)
         self.rates = [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
-        done = max((steps_of(optimizer) for optimizer in optimizers), default=0)
-        if done:
-            self.resumed = schedule_state(optimizers, done)
 
     def note_weightless(self, terms: Mapping[str, Any], known: frozenset[str] | None) -> None:
         """Keep the terms that were multiplied by 0 in every step; `known` are those of this one, where its graph tells.

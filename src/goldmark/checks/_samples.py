@@ -23,6 +23,7 @@ from goldmark.checks._updates import Rounding
 
 _MOST_ROWS = 256  # of outputs that are kept
 _EARLY = 4  # steps before which no unit is counted as silent
+LAST_ANSWERS = 4  # samples by which a result is judged
 _NUMBERS = ("mse", "l1", "smooth_l1")
 
 
@@ -196,7 +197,7 @@ def term_shares(loss: Tensor, terms: Mapping[str, Any]) -> dict[str, float]:
     return shares(norms) if sum(norms.values()) > 0 else {}
 
 
-def answers_of(samples: Sequence[Sample], last: int = 4) -> tuple[str, Tensor, Tensor] | None:
+def answers_of(samples: Sequence[Sample], last: int = LAST_ANSWERS) -> tuple[str, Tensor, Tensor] | None:
     """Return the kind of loss, the outputs and targets of the last samples that have them."""
     answers = [sample.answers for sample in samples if sample.answers is not None][-last:]
     if not answers or len({(kind_of, out.shape[1:]) for kind_of, out, _ in answers}) > 1:

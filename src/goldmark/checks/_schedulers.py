@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import FunctionType
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, LinearLR, LRScheduler, ReduceLROnPlateau
 
 from goldmark.case import Finding
 from goldmark.checks._hearing import Hearing
@@ -15,6 +18,15 @@ from goldmark.checks._ownership import living, owned
 
 Optimizer = torch.optim.Optimizer
 Note = Callable[[Any, "float | None"], None]  # takes a scheduler and the metric that it was given
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleState:
+    """How far schedule and optimizer are where training goes on."""
+
+    scheduler_steps: int
+    optimizer_steps: int  # 0: not known
+    continued: bool  # the optimizer was given what an earlier schedule had steered, after this one was made
 
 
 def _heard(step: Callable[..., None], *, with_metric: bool) -> Callable[..., None]:
@@ -55,10 +67,50 @@ def steps_of(optimizer: torch.optim.Optimizer) -> int:
     return max(counts, default=0)
 
 
-def schedule_state(optimizers: Sequence[torch.optim.Optimizer], done: int) -> tuple[int, int] | None:
-    """Return how many steps the schedule has taken, and the optimizer; None without a schedule."""
-    taken = [int(scheduler.last_epoch) for scheduler in schedulers_of(optimizers) if hasattr(scheduler, "last_epoch")]
-    return (max(taken), done) if taken else None
+def rises_for(scheduler: Any, n_steps: int) -> bool:
+    """Tell whether a schedule that has taken steps will raise its rate in each of `n_steps` more.
+
+    A LambdaLR and a LinearLR know; of several in a row or a chain, the first is asked.
+    """
+    first = getattr(scheduler, "_schedulers", (scheduler,))[0]
+    done = int(first.last_epoch)
+    if isinstance(first, LinearLR):
+        return done > 0 and first.start_factor < first.end_factor and first.total_iters >= done + n_steps
+    factor = first.lr_lambdas[0] if isinstance(first, LambdaLR) else None
+    if factor is None or done == 0 or not isinstance(getattr(factor, "func", factor), FunctionType):
+        return False  # an object may change as it is called; a partial function does not
+    factors = [float(factor(step)) for step in range(done, done + n_steps + 1)]
+    return all(before < after for before, after in pairwise(factors))
+
+
+def schedule_state(optimizers: Sequence[Optimizer]) -> ScheduleState | None:
+    """Return how far schedule and optimizer are; None without a schedule, or where no earlier one was loaded."""
+    if not any(_is_loaded(group) for one in optimizers for group in one.param_groups):
+        return None
+    schedulers = [one for one in schedulers_of(optimizers) if hasattr(one, "last_epoch")]
+    if not schedulers:
+        return None
+    return ScheduleState(
+        scheduler_steps=max(int(scheduler.last_epoch) for scheduler in schedulers),
+        optimizer_steps=max(steps_of(optimizer) for optimizer in optimizers),
+        continued=any(_is_continued(scheduler) for scheduler in schedulers),
+    )
+
+
+def _is_loaded(group: dict[str, Any]) -> bool:
+    """Tell whether a group came with the state dict of an optimizer under a schedule; there, parameters are last."""
+    return "initial_lr" in group and next(reversed(group)) == "params"
+
+
+def _is_continued(scheduler: Any) -> bool:
+    """Tell whether an optimizer was given state and groups of an earlier schedule after this schedule was made.
+
+    A schedule takes its rates from the groups as objects, and equal numbers from elsewhere are others.
+    """
+    optimizer = scheduler.optimizer
+    bases = getattr(scheduler, "base_lrs", ())
+    groups = [(group, base) for group, base in zip(optimizer.param_groups, bases, strict=False) if _is_loaded(group)]
+    return bool(optimizer.state) and bool(groups) and all(group["initial_lr"] is not base for group, base in groups)
 
 
 def check_scheduled_optimizer(

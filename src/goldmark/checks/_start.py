@@ -1,4 +1,4 @@
-"""Layers that start at zero: whether their units, equal at first, come to differ once a gradient arrives."""
+"""How layers start: at zero, whether their units come to differ once a gradient arrives; or at their bounds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from goldmark.case import Finding
 from goldmark.checks._networks import check_symmetric_units
 from goldmark.checks._passes import ForwardPass, forward_backward
 from goldmark.checks._preflight import Look
+from goldmark.checks._saturation import check_saturated_units, trained_layers
 
 _MOST_STEPS = 16
 _LENGTH = 0.01  # of a step, for the largest entry of a gradient
@@ -19,6 +20,13 @@ def with_weights(model: nn.Module, one: ForwardPass) -> dict[str, tuple[Tensor, 
     parameters = dict(model.named_parameters())
     given = {name: gradient for name, gradient in one.gradients.items() if not gradient.is_sparse}
     return {name: (parameters[name].detach(), gradient) for name, gradient in given.items()}
+
+
+def saturated_units(look: Look) -> Finding | None:
+    """Judge the bounded activations of a network that no optimizer has trained so far."""
+    if any(optimizer.state for optimizer in look.optimizers):
+        return None
+    return check_saturated_units([layer.saturated for layer in trained_layers(look.first.bounded.hidden)])
 
 
 def units_without_gradient(look: Look) -> Finding | None:

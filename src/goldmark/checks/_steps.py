@@ -11,9 +11,11 @@ from torch import Tensor
 
 from goldmark.case import Finding
 from goldmark.checks._losses import matching_loss
+from goldmark.checks._schedulers import rises_for
 
 _DECAYS = ("StepLR", "MultiStepLR", "ExponentialLR", "MultiplicativeLR")
 _ENDS = ("CosineAnnealingLR", "PolynomialLR")
+_LONG_EPOCHS, _LONG_STEPS = 200, 20_000  # of warm-ups; published ones take up to 40 epochs (MAE), 10,000 steps (BERT)
 
 
 def check_stale_gradients(incoming: Sequence[Tensor], gradient: Tensor, threshold: float = 1e-3) -> Finding:
@@ -227,7 +229,8 @@ def check_schedule_pace(scheduler: Any, n_steps: int, epochs: Sequence[int]) -> 
 
     `epochs` are the steps taken at the end of each epoch. A cosine or polynomial schedule must not run past its end
     (it would rise again); a decay in steps must not fall below 1e-4 of its start within a few epochs; a one-cycle
-    schedule of as many steps as were taken must not have moved once an epoch; none must stand still for three.
+    schedule of as many steps as were taken must not have moved once an epoch, nor must one rise for hundreds of epochs
+    more, which takes a warm-up in batches for one in epochs; none must stand still for three.
     """
     kind, done = type(scheduler).__name__, int(getattr(scheduler, "last_epoch", 0))
     every_batch = n_steps >= 8 and abs(done - n_steps) <= 1 + n_steps // 50 and len(epochs) != done
@@ -240,6 +243,7 @@ def check_schedule_pace(scheduler: Any, n_steps: int, epochs: Sequence[int]) -> 
     total = getattr(scheduler, "total_steps", None)
     every_epoch = len(epochs) >= 2 and abs(done - len(epochs)) <= 1 and n_steps >= 4 * len(epochs)
     slow = total is not None and every_epoch and total >= n_steps * 0.5
+    slow = slow or (every_epoch and rises_for(scheduler, max(_LONG_EPOCHS, _LONG_STEPS * len(epochs) // n_steps)))
     idle = done == 0 and len(epochs) >= 3 and kind != "SWALR"  # which waits for the last epochs
     return Finding(
         name="schedule_pace",
@@ -251,14 +255,17 @@ def check_schedule_pace(scheduler: Any, n_steps: int, epochs: Sequence[int]) -> 
     )
 
 
-def check_schedule_restarted(scheduler_steps: int, optimizer_steps: int, fewest: int = 10) -> Finding:
+def check_schedule_restarted(
+    scheduler_steps: int, optimizer_steps: int, fewest: int = 10, *, continued: bool = False
+) -> Finding:
     """Find out whether a schedule starts anew under an optimizer that has already taken steps.
 
-    Pass the counts as they are when training goes on.
+    Pass the counts as they are when training goes on; `continued` says that the optimizer was given a state that an
+    earlier schedule has steered, after this schedule was made. Not every optimizer counts its steps.
     """
     return Finding(
         name="schedule_restarted",
-        trouble=optimizer_steps >= fewest and scheduler_steps <= 1,
+        trouble=(optimizer_steps >= fewest or continued) and scheduler_steps <= 1,
         numbers={"scheduler_steps": float(scheduler_steps), "optimizer_steps": float(optimizer_steps)},
         threshold=float(fewest),
         relation="a resumed run must go on in its schedule",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from goldmark.case import Finding
 from goldmark.checks import _loaders, _losses, _modes, _networks, _ownership, _results, _steps
 from goldmark.checks._carried import check_carried_state
+from goldmark.checks._choices import check_choice_of_one
 from goldmark.checks._clipping import check_clipped_before_unscaling, check_misplaced_clipping
 from goldmark.checks._collapse import check_collapsed_output
 from goldmark.checks._examples import FEWEST_EXAMPLES, check_one_example_read
@@ -18,7 +19,7 @@ from goldmark.checks._findings import Findings
 from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._record import Record
 from goldmark.checks._replay import check_repeated_backward, check_replayed_graph
-from goldmark.checks._samples import Sample, answers_of, probabilities_of
+from goldmark.checks._samples import LAST_ANSWERS, Sample, answers_of, probabilities_of
 from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_optimizer, factor_of, schedulers_of
 from goldmark.checks._shares import check_dominated_gradient
 from goldmark.checks._skill import check_no_skill
@@ -26,9 +27,12 @@ from goldmark.checks._structures import UNFIT, reason
 from goldmark.checks._updates import check_overwritten_state, check_rounded_updates
 
 Optimizers = tuple[torch.optim.Optimizer, ...]
+_BINARY = ("bce", "bce_with_logits")
 _ENOUGH_STEPS = 100  # before a result is judged
 _ENOUGH_EPOCHS = 4  # before a weight is called 0 for good
 _ENOUGH_ANSWERS = 16  # of which it is judged
+_ENOUGH_COUNTED = 64  # answers for an accuracy
+_FIRST_STEPS = 8
 _COLLAPSED = 0.05  # of the spread of the targets: in the middle of training, outputs may be timid
 _OWNED = 0.9  # of the trunk's gradient: more of it leaves the other terms nothing
 
@@ -70,7 +74,7 @@ def _gradients(record: Record, model: nn.Module, optimizers: Optimizers) -> Iter
     yield from _often(later)
     yield from _often(record.lost)
     yield _steps.check_zeroed_gradients(*record.zeroed())
-    yield from record.restored
+    yield from record.restored.findings
     yield check_replayed_graph(record.roots.passed)
     yield check_repeated_backward(record.doubled)
     yield _steps.check_repeated_steps(sum(record.repeated), len(record.repeated))
@@ -193,7 +197,7 @@ def _accumulation(record: Record, model: nn.Module, optimizers: Optimizers) -> I
 
 def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     if record.resumed is not None:
-        yield _steps.check_schedule_restarted(*record.resumed)
+        yield _steps.check_schedule_restarted(**vars(record.resumed))
     yield check_scheduled_optimizer(optimizers, record.rates, record.foreign, record.strangers)
     yield check_idle_optimizer(optimizers, record.own_steps, record.backward_passes, record.strangers)
     schedulers = schedulers_of(optimizers) if record.steps >= 8 else []
@@ -215,7 +219,23 @@ def _plateau(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterat
         starts = [0, *(n_losses for n_losses, _ in heard)]
         parts = [(losses[a:b], metric) for a, (b, metric) in zip(starts, heard, strict=False) if b > a]
         means = [sum(part) / len(part) for part, _ in parts]
-        yield check_plateau_mode(scheduler.mode, [metric for _, metric in parts], means)
+        accuracy = _first_accuracy(record, heard[0][0])
+        yield check_plateau_mode(scheduler.mode, [metric for _, metric in parts], means, accuracy=accuracy)
+
+
+def _first_accuracy(record: Record, n_losses: int) -> float | None:
+    """Return the accuracy on the last of the first batches, before so many losses; None where it is unknown.
+
+    They are all unlike, and of the steps that all are looked at: too few to have come twice.
+    """
+    first = [sample for sample in record.samples if sample.step < min(_FIRST_STEPS, n_losses // record.accumulate)]
+    answers = answers_of(first)
+    if answers is None or len({sample.batch_key for sample in first}) < len(first):
+        return None
+    probabilities = probabilities_of(answers[0], answers[1])
+    if probabilities is None or answers[2].numel() != len(probabilities) < _ENOUGH_COUNTED:
+        return None
+    return float((probabilities.argmax(1) == answers[2].flatten().long()).double().mean())
 
 
 def _units(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
@@ -270,6 +290,8 @@ def _median(values: Sequence[float]) -> float:
 def _results_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     """Judge what was learnt, once there were steps enough; of models that train against each other nothing is said."""
     answers = answers_of(record.samples)
+    binary = answers is not None and answers[0] in _BINARY
+    yield check_choice_of_one(record.chosen.single(binary=binary), record.chosen.several)
     if answers is None or record.steps < _ENOUGH_STEPS or not record.alone:
         return
     name, outputs, targets = answers
@@ -279,7 +301,7 @@ def _results_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Ite
     probabilities = probabilities_of(name, outputs)
     if probabilities is not None:
         labels = targets.flatten().long()
-        collapsed = _results.check_collapsed_classes(probabilities, labels)
+        collapsed = _collapsed_classes(record, probabilities, labels)
         constant = _entropy(labels)
     else:
         values = targets.double().reshape(outputs.shape)
@@ -290,6 +312,18 @@ def _results_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Ite
     late = losses[-max(1, len(losses) // 4) :]
     if constant > 0 and collapsed.trouble and (skill := check_no_skill(sum(late) / len(late), constant)).trouble:
         yield from (collapsed, skill)
+
+
+def _collapsed_classes(record: Record, probabilities: Tensor, labels: Tensor) -> Finding:
+    """Judge the last batches together; where they are large, also one by one: the one answer may change with time."""
+    together = _results.check_collapsed_classes(probabilities, labels)
+    last = [answers for sample in record.samples if (answers := answers_of([sample])) is not None][-LAST_ANSWERS:]
+    each = [
+        _results.check_collapsed_classes(own, targets.flatten().long())
+        for name, outputs, targets in last
+        if targets.numel() >= _ENOUGH_ANSWERS and (own := probabilities_of(name, outputs)) is not None
+    ]
+    return each[-1] if len(each) == len(last) and all(finding.trouble for finding in each) else together
 
 
 def _entropy(labels: Tensor) -> float:

@@ -14,15 +14,16 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from goldmark.checks._backward import BACKWARDS, BackwardCalls
 from goldmark.checks._carried import States
+from goldmark.checks._choices import CHOICES
 from goldmark.checks._clipping import CLIPPINGS, ClippingCalls
 from goldmark.checks._findings import Findings
 from goldmark.checks._modes import BATCHNORM, batch_dependent, check_eval_mode_left_on
 from goldmark.checks._ownership import names_of, owned
 from goldmark.checks._preflight import KNOWN, Known
 from goldmark.checks._record import Record
-from goldmark.checks._restoring import check_state_by_reference, listen_to_restoring
+from goldmark.checks._restoring import RESTORING
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
-from goldmark.checks._schedulers import SCHEDULES, factor_of
+from goldmark.checks._schedulers import SCHEDULES, factor_of, schedule_state
 from goldmark.checks._structures import UNFIT, first_tensor, reason
 from goldmark.checks._updates import rounding_of, shares_gradient
 from goldmark.checks._verdicts import judge
@@ -76,6 +77,7 @@ class Watch:
         self._before: list[tuple[Tensor, Tensor]] = []  # matrices and their values before a step
         self._others = 0  # steps of other optimizers since the own last one
         self._uses_terms = False
+        self._answered: torch.Size | None = None  # the shape of the model's last output
         self._calls = BackwardCalls()  # heard in sampled steps
         self._clipping = ClippingCalls(clipped=self._note_clipping, unscaled=self._note_unscaling)
         self._followed: list[nn.Parameter] = []  # whose gradients are followed
@@ -88,6 +90,7 @@ class Watch:
         self._followed = self._probes()
         self._handles = [
             self.model.register_forward_pre_hook(self._before_forward),
+            self.model.register_forward_hook(self._after_forward),
             *(optimizer.register_step_pre_hook(self._before_step) for optimizer in self.optimizers),
             *(optimizer.register_step_post_hook(self._after_step) for optimizer in self.optimizers),
             register_optimizer_step_post_hook(self._after_any_step),
@@ -95,9 +98,10 @@ class Watch:
             *(_accumulate_hook(parameter, self._arrived) for parameter in self._followed),
         ]
         _ACTIVE.add(self)
-        listen_to_restoring(self.model, self._note_restoring)  # also after the loop
+        self._listen_to_restoring()
         SCHEDULES.add(self._note_schedule)
         CLIPPINGS.add(self._clipping)
+        CHOICES.add(self._note_choice)
         self._arm()
         return self
 
@@ -108,6 +112,7 @@ class Watch:
             handle.remove()
         SCHEDULES.remove(self._note_schedule)
         CLIPPINGS.remove(self._clipping)
+        CHOICES.remove(self._note_choice)
         self._findings = self._judged()
         _ACTIVE.discard(self)
 
@@ -206,6 +211,10 @@ class Watch:
         if first is not None and acting and not averaging:
             self.record.idle.append((self.record.steps, float(first.double().sum())))
 
+    def _after_forward(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        first = first_tensor(output)
+        self._answered = None if first is None else first.shape
+
     def _arm(self) -> None:
         """Set the hooks of a sampled step."""
         self._armed = [
@@ -246,11 +255,26 @@ class Watch:
         if self._armed and any(optimizer is own for own in self.optimizers):
             self.record.clips.note_unscaling(float(scaler.get_scale()))
 
-    def _note_restoring(self, state: Mapping[str, Tensor]) -> None:
-        if self.record.steps:
-            self.record.restored.append(check_state_by_reference(self.model, state))
-            if self._findings is not None:
-                self._findings = Findings([*self._findings, *self.record.restored], self._findings.notes)
+    def _listen_to_restoring(self) -> None:
+        """Hear for as long as somebody has this watch: who keeps the best weights loads them after the loop."""
+        heard: Any = weakref.WeakMethod(self._note_restoring)
+        RESTORING.add(heard)
+        weakref.finalize(self, RESTORING.remove, heard)
+
+    def _note_restoring(self, module: nn.Module, state: Mapping[str, Any]) -> None:
+        watched, steps, restored = module is self.model, self.record.steps, self.record.restored
+        if steps == 0 or not (watched or self in _ACTIVE):
+            return
+        try:
+            restored.note(module, state, steps, watched=watched)
+        except UNFIT as error:
+            self.record.notes.append(f"a state dict was not judged: {reason(error)}")
+        if self._findings is not None:
+            self._findings = Findings([*self._findings, *restored.findings], self._findings.notes)
+
+    def _note_choice(self, name: str, tensor: Tensor, dim: int) -> None:
+        if tensor.shape == self._answered and len(tensor) > 1 and dim % tensor.dim() > 0:
+            self.record.chosen.note(name, tensor.shape[dim])
 
     def _note_nothing(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """Leave a pass as it is."""
@@ -268,6 +292,8 @@ class Watch:
         self.record.reads.note(layer, inputs, keywords, output)
 
     def _before_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
+        if not any(self.record.own_steps):
+            self.record.resumed = schedule_state(self.optimizers)
         if not self._armed:
             return
         self.record.note_zeroed()

@@ -56,3 +56,24 @@ def weights_for_the_half_that_trains():
     sampler = WeightedRandomSampler(weights, num_samples=512)
     loader = DataLoader(TensorDataset(x, y), batch_size=32, sampler=sampler)
     return classifier(mlp(8, 16, 3), train=loader, val=[(x[256:], y[256:])])
+
+
+@healthy
+def a_second_phase_with_a_schedule_of_its_own():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    names = []
+    for n_epochs in (3, 2):
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.8)
+        end = {"end": lambda epoch, schedule=schedule: schedule.step()}
+        names += look(model, optimizer, *data(), functional.cross_entropy, epochs=n_epochs, **end)
+    return names
+
+
+@healthy
+def a_warm_up_over_epochs():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: min(1.0, (epoch + 1) / 40))
+    end = {"end": lambda epoch: schedule.step()}
+    return look(model, optimizer, *data(), functional.cross_entropy, epochs=4, **end)

@@ -6,8 +6,9 @@ import math
 
 import torch
 from torch import nn
+from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import mlp
+from zoo.loops import batched, look, mlp, numbers
 from zoo.pairs_loop import looped
 from zoo.pairs_placing import scaled
 
@@ -75,3 +76,18 @@ def a_backward_pass_for_each_half_of_the_weights():
         optimizer.step()
 
     return looped(order, model)
+
+
+@healthy
+def a_target_network_that_is_averaged_where_it_lies():
+    model, target = mlp(8, 16, 1), mlp(8, 16, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def end(epoch):
+        state, new = target.state_dict(), model.state_dict()
+        for name in state:
+            state[name].mul_(0.9).add_(new[name], alpha=0.1)
+        target.load_state_dict(state)
+
+    halves = batched(*numbers()), batched(*numbers(64, seed=1))
+    return look(model, optimizer, *halves, functional.mse_loss, end=end)

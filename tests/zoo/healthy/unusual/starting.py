@@ -59,3 +59,12 @@ def augmentation_where_a_batch_is_made():
 
     loader = DataLoader(list(zip(*classes(), strict=True)), batch_size=32, shuffle=True, collate_fn=noisy)
     return classifier(mlp(8, 16, 3), train=loader, intent={"augmented": True})
+
+
+@healthy
+def a_reservoir_at_its_bounds_behind_a_layer_that_is_trained():
+    model = mlp(8, 64, 64, 16, 3, activation=nn.Tanh)
+    for layer in model[:4:2]:
+        nn.init.normal_(layer.weight, std=3.0)
+    model[:4].requires_grad_(False)
+    return classifier(model)
