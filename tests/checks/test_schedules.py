@@ -130,3 +130,18 @@ def test_a_state_that_no_schedule_has_steered_may_come_under_one():
     later = built()
     later[1].load_state_dict(saved(optimizer.state_dict()))
     assert "schedule_restarted" not in names_after(*later)
+
+
+def test_states_that_are_saved_or_loaded_with_another_rate_are_no_lost_rates():
+    """Copies that stay as they are, and a rate that comes back with its copy; torch is as it was afterwards."""
+    before = torch.optim.Optimizer.state_dict
+    for factor in (1.0, 0.9):
+        model, optimizer, _ = built(with_schedule=False)
+        with goldmark.watch(model, optimizer) as watch:
+            for _ in range(4):
+                state = optimizer.state_dict()
+                state["param_groups"][0]["lr"] *= factor
+                optimizer.load_state_dict(state)
+                trained(model, optimizer)
+        assert "lost_rates" not in watch.findings.names
+    assert before is torch.optim.Optimizer.state_dict

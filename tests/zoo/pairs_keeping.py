@@ -177,3 +177,16 @@ def annealed(weight_of, *, epochs):
 @pair("weightless_term")
 def a_weight_that_a_division_of_whole_numbers_leaves_at_0(bug):
     return annealed((lambda epoch: min(1, epoch // 8)) if bug else (lambda epoch: min(1, epoch / 8)), epochs=8)
+
+
+@pair("lost_rates")
+def rates_that_are_written_into_copies_of_groups(bug):
+    model = mlp(8, 16, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+
+    def end(epoch):
+        for group in optimizer.state_dict()["param_groups"] if bug else optimizer.param_groups:
+            group["lr"] = 0.05 * 0.8 ** (epoch + 1)
+
+    data = batched(*numbers()), batched(*numbers(64, seed=1))
+    return look(model, optimizer, *data, functional.mse_loss, end=end, epochs=4)

@@ -128,7 +128,7 @@ from goldmark.checks._results import (
 )
 from goldmark.checks._saturation import check_saturated_units
 from goldmark.checks._scale import check_clipped_targets, check_standardised_batches, check_target_scale
-from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_optimizer
+from goldmark.checks._schedulers import check_idle_optimizer, check_lost_rates, check_scheduled_optimizer
 from goldmark.checks._scrambled import check_scrambled_view
 from goldmark.checks._sequences import (
     check_future_leak,
@@ -245,6 +245,7 @@ __all__ = [
     "check_labels_out_of_range",
     "check_learning_rate",
     "check_lost_micro_batches",
+    "check_lost_rates",
     "check_low_bar",
     "check_low_ceiling",
     "check_low_rank",

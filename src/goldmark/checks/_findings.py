@@ -30,7 +30,7 @@ _ORDER = (
     "initial_outputs summed_loss unreached_term cut_term weightless_term dominated_gradient",
     # optimizer
     "optimizer_settings weight_decay nothing_trainable unowned_parameters orphaned_parameters frozen_parameters_move",
-    "parameters_made_in_forward idle_optimizer scheduled_optimizer",
+    "parameters_made_in_forward idle_optimizer scheduled_optimizer lost_rates",
     # loop
     "graph_of_loss graph_cut unused_parameters replayed_graph repeated_backward lost_micro_batches stale_gradients",
     "zeroed_gradients overwritten_state repeated_steps misplaced_clipping clipped_before_unscaling",

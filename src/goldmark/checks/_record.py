@@ -20,7 +20,7 @@ from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._replay import Roots
 from goldmark.checks._restoring import Restored
 from goldmark.checks._samples import Sample, Step
-from goldmark.checks._schedulers import ScheduleState
+from goldmark.checks._schedulers import Copies, ScheduleState
 from goldmark.checks._steps import check_lost_micro_batches, check_stale_gradients
 
 _SETTLED = 30  # steps after which running statistics with the usual momentum of 0.1 are those of the data
@@ -76,6 +76,7 @@ class Record:
     rates: list[float] = field(default_factory=list)  # of all groups, at the start
     foreign: dict[Any, list[float]] = field(default_factory=dict)  # schedules of other optimizers: rates at the start
     strangers: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)  # other optimizers that took a step
+    copies: Copies = field(default_factory=Copies)  # of the optimizers' groups
     resumed: ScheduleState | None = None  # where the first step is taken
 
     def begin(self, model: nn.Module, optimizers: tuple[torch.optim.Optimizer, ...], most: int) -> None:

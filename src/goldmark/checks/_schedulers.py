@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from types import FunctionType
 from typing import Any
@@ -18,6 +18,7 @@ from goldmark.checks._ownership import living, owned
 
 Optimizer = torch.optim.Optimizer
 Note = Callable[[Any, "float | None"], None]  # takes a scheduler and the metric that it was given
+NoteState = Callable[[Any, "list[dict[str, Any]]"], None]  # takes an optimizer, and groups of its state dict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,55 @@ SCHEDULES = Hearing[Note](  # of steps of schedules; other classes call that of 
     (LRScheduler, "step", functools.partial(_heard, with_metric=False)),
     (ReduceLROnPlateau, "step", functools.partial(_heard, with_metric=True)),
 )
+
+
+def _heard_state(state_dict: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(state_dict)
+    def given(self: Optimizer, *arguments: Any, **keywords: Any) -> Any:
+        state = state_dict(self, *arguments, **keywords)
+        if isinstance(state, dict) and isinstance(state.get("param_groups"), list):
+            for note in tuple(STATES.listeners):
+                note(self, state["param_groups"])
+        return state
+
+    return given
+
+
+STATES = Hearing[NoteState]((Optimizer, "state_dict", _heard_state))
+
+
+@dataclass(kw_only=True, eq=False)
+class Copies:
+    """The groups in state dicts of an optimizer, which are copies: whether somebody writes rates into them."""
+
+    n_written: int = 0  # of earlier ones
+    groups: list[dict[str, Any]] = field(default_factory=list)  # of the last one
+    rates: list[Any] = field(default_factory=list)  # as they were given
+
+    def note(self, groups: list[dict[str, Any]]) -> None:
+        """Look once more at the last copies, and keep those."""
+        self.n_written = self.written()
+        self.groups, self.rates = groups, [group.get("lr") for group in groups]
+
+    def written(self) -> int:
+        """Return into how many copies another rate was written."""
+        pairs = zip(self.groups, self.rates, strict=False)  # who trims a copy saves it
+        return self.n_written + any(bool(group.get("lr", rate) != rate) for group, rate in pairs)
+
+
+def check_lost_rates(n_written: int, before: Sequence[float], now: Sequence[float], fewest: int = 3) -> Finding:
+    """Find out whether rates are written into copies of an optimizer's groups, time and again, and its own stay.
+
+    `n_written` counts the state dicts with another rate than they were given, `before` and `now` are the rates.
+    """
+    return Finding(
+        name="lost_rates",
+        trouble=n_written >= fewest and list(before) == list(now),
+        numbers={"copies_written": float(n_written), "rate": float(now[0]) if now else 0.0},
+        threshold=float(fewest),
+        relation="a schedule must change the rates of the optimizer",
+        advice="write into optimizer.param_groups: those in optimizer.state_dict() are copies",
+    )
 
 
 def schedulers_of(optimizers: Sequence[torch.optim.Optimizer]) -> list[Any]:

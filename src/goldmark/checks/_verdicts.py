@@ -20,7 +20,13 @@ from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._record import Record
 from goldmark.checks._replay import check_repeated_backward, check_replayed_graph
 from goldmark.checks._samples import LAST_ANSWERS, Sample, answers_of, probabilities_of
-from goldmark.checks._schedulers import check_idle_optimizer, check_scheduled_optimizer, factor_of, schedulers_of
+from goldmark.checks._schedulers import (
+    check_idle_optimizer,
+    check_lost_rates,
+    check_scheduled_optimizer,
+    factor_of,
+    schedulers_of,
+)
 from goldmark.checks._shares import check_dominated_gradient
 from goldmark.checks._skill import check_no_skill
 from goldmark.checks._structures import UNFIT, reason
@@ -198,6 +204,8 @@ def _accumulation(record: Record, model: nn.Module, optimizers: Optimizers) -> I
 def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     if record.resumed is not None:
         yield _steps.check_schedule_restarted(**vars(record.resumed))
+    rates = [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+    yield check_lost_rates(record.copies.written(), record.rates, rates)
     yield check_scheduled_optimizer(optimizers, record.rates, record.foreign, record.strangers)
     yield check_idle_optimizer(optimizers, record.own_steps, record.backward_passes, record.strangers)
     schedulers = schedulers_of(optimizers) if record.steps >= 8 else []

@@ -23,7 +23,7 @@ from goldmark.checks._preflight import KNOWN, Known
 from goldmark.checks._record import Record
 from goldmark.checks._restoring import RESTORING
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
-from goldmark.checks._schedulers import SCHEDULES, factor_of, schedule_state
+from goldmark.checks._schedulers import SCHEDULES, STATES, factor_of, schedule_state
 from goldmark.checks._structures import UNFIT, first_tensor, reason
 from goldmark.checks._updates import rounding_of, shares_gradient
 from goldmark.checks._verdicts import judge
@@ -100,6 +100,7 @@ class Watch:
         _ACTIVE.add(self)
         self._listen_to_restoring()
         SCHEDULES.add(self._note_schedule)
+        STATES.add(self._note_state)
         CLIPPINGS.add(self._clipping)
         CHOICES.add(self._note_choice)
         self._arm()
@@ -111,6 +112,7 @@ class Watch:
         for handle in self._handles:
             handle.remove()
         SCHEDULES.remove(self._note_schedule)
+        STATES.remove(self._note_state)
         CLIPPINGS.remove(self._clipping)
         CHOICES.remove(self._note_choice)
         self._findings = self._judged()
@@ -246,6 +248,10 @@ class Watch:
                 self.record.factors.setdefault(scheduler, []).append(factor_of(scheduler))
         elif isinstance(getattr(scheduler, "optimizer", None), Optimizer):
             self.record.foreign.setdefault(scheduler, [group["lr"] for group in scheduler.optimizer.param_groups])
+
+    def _note_state(self, optimizer: Any, groups: list[dict[str, Any]]) -> None:
+        if any(optimizer is own for own in self.optimizers):
+            self.record.copies.note(groups)
 
     def _note_clipping(self, parameters: Sequence[Tensor], limit: float) -> None:
         if self._armed and {id(one) for one in parameters} & {id(one) for one in self._followed}:
