@@ -74,3 +74,11 @@ def test_a_network_that_was_trained_is_not_judged():
     model(torch.randn(4, 8)).sum().backward()
     optimizer.step()
     assert "saturated_units" not in names_of(model, optimizer=optimizer)
+
+
+@pytest.mark.parametrize(("n_hidden", "named"), [(3, False), (8, True)])
+def test_the_gradient_of_a_row_of_sigmoids_vanishes(n_hidden, named):
+    """Each passes on a quarter of it at most; three are no row."""
+    widths = [8] * (n_hidden + 1)
+    hidden = [layer for width in widths[1:] for layer in (nn.Linear(8, width), nn.Sigmoid())]
+    assert named is ("vanishing_gradient" in names_of(nn.Sequential(*hidden, nn.Linear(8, 1)), std=0.3))
