@@ -48,8 +48,8 @@ def test_a_warm_up_of_hundreds_of_epochs_counts_batches(make, n_steps, per_batch
 
 
 def test_a_rate_that_goes_up_and_down_is_no_warm_up():
-    """Nor is one that stays."""
-    for factor in (lambda step: 1.0 + step % 7, lambda step: 0.01):
+    """Nor is one that stays, or one that soon passes the optimizer's own rate."""
+    for factor in (lambda step: (1.0 + step % 7) / 10, lambda step: 0.01, lambda step: (1 + step) / 30):
         schedule = LambdaLR(torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1), factor)
         schedule.last_epoch = 4
         assert not check_schedule_pace(schedule, 400, [100, 200, 300, 400]).trouble

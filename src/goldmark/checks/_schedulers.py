@@ -118,7 +118,7 @@ def steps_of(optimizer: torch.optim.Optimizer) -> int:
 
 
 def rises_for(scheduler: Any, n_steps: int) -> bool:
-    """Tell whether a schedule that has taken steps will raise its rate in each of `n_steps` more.
+    """Tell whether a schedule that has taken steps will raise its rate in `n_steps` more, and stay below its base.
 
     A LambdaLR and a LinearLR know; of several in a row or a chain, the first is asked.
     """
@@ -130,7 +130,7 @@ def rises_for(scheduler: Any, n_steps: int) -> bool:
     if factor is None or done == 0 or not isinstance(getattr(factor, "func", factor), FunctionType):
         return False  # an object may change as it is called; a partial function does not
     factors = [float(factor(step)) for step in range(done, done + n_steps + 1)]
-    return all(before < after for before, after in pairwise(factors))
+    return factors[-1] < 1 and all(before < after for before, after in pairwise(factors))
 
 
 def schedule_state(optimizers: Sequence[Optimizer]) -> ScheduleState | None:
