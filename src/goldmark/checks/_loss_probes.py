@@ -13,8 +13,9 @@ from goldmark.case import Finding
 from goldmark.checks import _examples, _losses, _modes, _outputs, _reduction
 from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._graph import kind, source
-from goldmark.checks._pairs import pairs, replaced
+from goldmark.checks._pairs import indexes_outputs, pairs, replaced
 from goldmark.checks._preflight import Look, Probe
+from goldmark.checks._start import has_size_of_its_own
 from goldmark.checks._structures import UNFIT, call, map_tensors, rows, size_of, tensors_of
 from goldmark.checks._unreached import (
     UnreachedTerms,
@@ -96,13 +97,21 @@ def _wrong_sign(look: Look) -> Iterator[Finding]:
         return
     yield _losses.check_target_distribution(output, targets, loss)
     if _losses.is_classes(output, targets) or (targets.is_floating_point() and output.numel() == targets.numel()):
-        yield _losses.check_initial_outputs(output, targets, float(loss.detach().mean()))
+        finding = _losses.check_initial_outputs(output, targets, float(loss.detach().mean()))
+        yield from [] if finding.trouble and has_size_of_its_own(look) else [finding]
     if _losses.is_classes(output, targets) and targets.dim() == 1 and not _leaves_out_a_class(look):
         yield _losses.check_ignored_class(look.loss_fn, output, targets)
     climbs = any(group.get("maximize", False) for one in look.optimizers for group in one.param_groups)
     last = source(output.grad_fn)
     if (last is None or kind(last) not in _DISTANCES) and (not _are_numbers(targets) or aims_at(look, None, targets)):
-        yield _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=climbs)
+        finding = _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=climbs)
+        looked_up = not finding.trouble or not _losses.is_classes(output, targets) or indexed(look, None, output)
+        yield from [finding] if looked_up else []  # else a loss of outputs that are no classes, as of ordered grades
+
+
+def indexed(look: Look, place: Any, output: Tensor) -> bool:
+    """Tell whether the loss looks outputs (B, C, ...) up by the class that a target names."""
+    return indexes_outputs(look.loss_fn, look.first.output, look.first.targets, place, output.shape[1])
 
 
 def _unlearnable_label(look: Look) -> Finding | None:

@@ -20,6 +20,13 @@ def owned(optimizers: Optimizers) -> dict[int, Tensor]:
     return {id(parameter): parameter for group in groups for parameter in group["params"]}
 
 
+def is_stepped(parameter: Tensor, optimizers: Optimizers) -> bool:
+    """Tell whether one of the optimizers owns a parameter, and has had a gradient for it or may get one."""
+    owners = [optimizer for optimizer in optimizers if id(parameter) in owned([optimizer])]
+    heard = parameter.requires_grad or parameter.grad is not None
+    return any(heard or bool(optimizer.state.get(parameter)) for optimizer in owners)
+
+
 def living(kind: type) -> list[Any]:
     """Return the living objects of a class, wherever the program keeps them: a few ms, so ask on suspicion alone."""
     return [one for one in gc.get_objects() if issubclass(type(one), kind)]

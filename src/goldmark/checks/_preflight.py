@@ -165,16 +165,23 @@ def _look(
 
 
 def _pass_of(model: nn.Module, batch: tuple[Any, Any], loss_fn: LossFunction) -> ForwardPass:
-    """Run a copy of a few rows of a batch, or of all where the model takes no fewer; a model may change its inputs."""
+    """Run a copy of a few rows of a batch; a model may change its inputs.
+
+    Of all, where the model takes no fewer, or a few hold nothing that counts in the loss: a mean over nothing is NaN.
+    """
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     inputs, targets = map_tensors(lambda tensor: tensor.to(device, copy=True), batch)
     cut = few_rows(inputs, targets)
+    whole = size_of(cut[0]) == size_of(batch[0])
     torch.default_generator.manual_seed(0)  # the dropout of every pass: of the steps, too
     try:
-        return forward_backward(model, *cut, loss_fn)
+        one = forward_backward(model, *cut, loss_fn)
+        if whole or not isinstance(one.loss, Tensor) or bool(one.loss.detach().isfinite().all()):
+            return one
     except UNFIT:
-        if size_of(cut[0]) == size_of(inputs):
+        if whole:
             raise
+    inputs, targets = map_tensors(lambda tensor: tensor.to(device, copy=True), batch)
     return forward_backward(model, inputs, targets, loss_fn)
 
 

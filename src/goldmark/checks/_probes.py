@@ -16,15 +16,22 @@ from goldmark.checks import _data, _loaders, _losses, _modes, _networks, _owners
 from goldmark.checks import _leaks as _leaks_checks
 from goldmark.checks._independence import check_labels_independent
 from goldmark.checks._input_probes import INPUT_PROBES, looked_up, modes_not_switched
-from goldmark.checks._loss_probes import LOSS_PROBES, aims_at, unread
-from goldmark.checks._pairs import compares_labels, indexes_outputs, pairs
+from goldmark.checks._loss_probes import LOSS_PROBES, aims_at, indexed, unread
+from goldmark.checks._pairs import compares_labels, pairs
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, order_of, used_parameters
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._saturation import trained_layers
 from goldmark.checks._scale import check_target_scale, lies_among
 from goldmark.checks._sequence_probes import directions, future_leak, padding, target_lag
 from goldmark.checks._split_probes import SPLIT_PROBES
-from goldmark.checks._start import saturated_units, units_without_gradient, with_weights
+from goldmark.checks._start import (
+    drawn,
+    ends_and_middle,
+    other_weights,
+    saturated_units,
+    units_without_gradient,
+    with_weights,
+)
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
 from goldmark.checks._width_probes import width
 from goldmark.checks._workers import check_worker_randomness, check_worker_shards
@@ -113,13 +120,9 @@ def _labels(look: Look) -> Iterator[Finding]:
     if look.train.labels and not compares_labels(look.loss_fn, look.first.output, look.first.targets):
         yield _data.check_sorted_labels(look.train.labels)
     for place, output, target in pairs(look.first.output, look.first.targets):
-        if _losses.is_classes(output, target) and _indexed(look, place, output):
+        if _losses.is_classes(output, target) and indexed(look, place, output):
             counted = target.masked_fill(unread(look, place, output, target), -100)
             yield _data.check_labels_out_of_range(counted, output.shape[1], look.intent.n_classes)
-
-
-def _indexed(look: Look, place: Any, output: Tensor) -> bool:
-    return indexes_outputs(look.loss_fn, look.first.output, look.first.targets, place, output.shape[1])
 
 
 def _are_places(half: Half) -> bool:
@@ -283,14 +286,12 @@ def _affine_network(look: Look) -> Finding | None:
     chained = all(after[0] % before[1] == 0 for before, after in pairwise(ends))  # a layer may get flattened maps
     sizes = [tensor[0].numel() for tensor in (*(look.first.first_input[layer] for layer in order), first_output)]
     widths = list(pairwise(sizes))
-    half = len(inputs) // 2
-    a, b = inputs[:half], inputs[half : 2 * half]
-    look.model.eval()
-    with torch.no_grad():
-        made = {"a": a, "b": b, "middle": (a + b) / 2}
-        outputs = {name: first_tensor(call(look.model, value)) for name, value in made.items()}
-    known = {name: output for name, output in outputs.items() if output is not None}
-    return _networks.check_affine_network(known, _networks.inner_bottleneck(widths) if chained else 0)
+    hidden = _networks.inner_bottleneck(widths) if chained else 0
+    finding = _networks.check_affine_network(ends_and_middle(look, inputs), hidden)
+    if not finding.trouble:
+        return finding
+    with other_weights(look.model, drawn):
+        return _networks.check_affine_network(ends_and_middle(look, inputs), hidden)
 
 
 def _channels(layer: Any) -> tuple[int, int]:

@@ -18,7 +18,8 @@ def check_target_scale(fresh_output: Tensor, targets: Tensor, threshold: float =
     moves an output by about the learning rate times the width a step, whatever the loss.
     """
     distance = float((targets.double() - fresh_output.double()).square().mean().sqrt())
-    reach = max(float(fresh_output.double().std()), 1.0)
+    spread = float(fresh_output.double().std()) if fresh_output.numel() > 1 else 0.0  # one number has none
+    reach = max(spread, 1.0)
     return Finding(
         name="target_scale",
         trouble=not distance / reach <= threshold,
@@ -35,10 +36,12 @@ def check_standardised_batches(
     """Find out whether each of several unlike batches (B, ...) has mean 0 and sd 1 by itself, in every column.
 
     It is within `threshold`, as something is added to a small spread before numbers are divided by it. A number then
-    means something else in each batch. Those of less than `least` rows are left out, and so are signs or
-    codes, whose batches may be balanced. Pass batches that were dealt from one set, no groups that belong together.
+    means something else in each batch. Rows that hold a gap are left out, and then batches of less than `least`
+    rows; so are signs or codes, whose batches may be balanced. Pass batches that were dealt from one set, no groups
+    that belong together.
     """
-    large = [batch.detach().double().reshape(len(batch), -1) for batch in batches if len(batch) >= least]
+    given = [_without_gaps(batch.detach().double().reshape(len(batch), -1)) for batch in batches if len(batch)]
+    large = [batch for batch in given if len(batch) >= least]
     unlike = {float(batch.cumsum(dim=0).sum()) for batch in large}
     off = 0.0 if len(unlike) >= fewest else torch.inf
     while large and off < threshold:
@@ -51,6 +54,10 @@ def check_standardised_batches(
         relation="numbers must be scaled alike in all batches, not by the mean and sd of each",
         advice="take mean and sd of the training half once, before batches are made",
     )
+
+
+def _without_gaps(batch: Tensor) -> Tensor:
+    return batch[batch.isfinite().all(dim=1)]
 
 
 def _off_standard(batch: Tensor) -> float:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import rnn
 
 from goldmark.case import Finding
 from goldmark.checks import _sequences
@@ -150,8 +152,13 @@ def _padding_in_output(look: Look, inputs: Tensor, pad_id: int) -> Iterator[Find
         return plain(changed) if alone else plain(changed, _cut(batch, inputs, row, changed.shape[1]))
 
     plain, example = _forward(look), inputs[row : row + 1, :length]
+    n_padding = inputs.shape[1] - length
     _steady(forward, example)
-    yield _sequences.check_padding_changes_output(forward, example, pad_id, inputs.shape[1] - length)
+    finding = _sequences.check_padding_changes_output(forward, example, pad_id, n_padding)
+    if finding.trouble and _is_one_width(look):
+        with _packed(look.model, length):
+            finding = _sequences.check_padding_changes_output(forward, example, pad_id, n_padding)
+    yield finding
 
 
 def _fits(batch: Any, tokens: Tensor, pad_id: int) -> bool:
@@ -179,3 +186,47 @@ def _cut(batch: Any, tokens: Tensor, row: int, length: int) -> Any:
         return one[row : row + 1, :length] if one.shape[:2] == tokens.shape else one[row : row + 1]
 
     return map_tensors(cut, batch)
+
+
+def _is_one_width(look: Look) -> bool:
+    """Tell whether the batches are equally long, and the model answers at every position.
+
+    Then an example has the same padding wherever it is read.
+    """
+    halves = [half for half in (look.train, look.val) if half is not None]
+    widths = {one.shape[1] for half in halves for batch in half.batches if (one := first_tensor(batch[0])) is not None}
+    output = look.first.first_output
+    return len(widths) == 1 and output.dim() == 3 and widths <= set(output.shape[1:])
+
+
+@contextmanager
+def _packed(model: nn.Module, length: int) -> Iterator[None]:
+    """Let recurrent layers that read both ways get the first `length` positions packed, for a while.
+
+    Otherwise the way back begins in the padding. That is a start of its own, which is learnt where an example always
+    has the same padding.
+    """
+    widths: dict[nn.Module, int] = {}  # of layers that are at work
+
+    def pack(module: Any, inputs: Any) -> Any:
+        if not isinstance(inputs[0], Tensor) or inputs[0].dim() != 3:
+            return None
+        examples, positions = (0, 1) if module.batch_first else (1, 0)
+        widths[module] = inputs[0].shape[positions]
+        lengths = torch.full((inputs[0].shape[examples],), min(length, widths[module]))
+        return (rnn.pack_padded_sequence(inputs[0], lengths, batch_first=module.batch_first), *inputs[1:])
+
+    def unpack(module: Any, inputs: Any, output: Any) -> Any:
+        if module not in widths:
+            return None
+        width = widths.pop(module)
+        padded, _ = rnn.pad_packed_sequence(output[0], batch_first=module.batch_first, total_length=width)
+        return (padded, *output[1:])
+
+    layers = [module for module in model.modules() if isinstance(module, nn.RNNBase) and module.bidirectional]
+    handles = [one for m in layers for one in (m.register_forward_pre_hook(pack), m.register_forward_hook(unpack))]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

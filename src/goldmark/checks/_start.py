@@ -1,6 +1,9 @@
-"""How layers start: at zero, whether their units come to differ once a gradient arrives; or at their bounds."""
+"""How a model starts: what only its first weights make of it, and what it would be with others."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +13,7 @@ from goldmark.checks._networks import check_symmetric_units
 from goldmark.checks._passes import ForwardPass, forward_backward
 from goldmark.checks._preflight import Look
 from goldmark.checks._saturation import check_saturated_units, trained_layers
+from goldmark.checks._structures import call, first_tensor
 
 _MOST_STEPS = 16
 _LENGTH = 0.01  # of a step, for the largest entry of a gradient
@@ -59,3 +63,49 @@ def _step(model: nn.Module) -> None:
             if parameter.requires_grad and parameter.grad is not None:
                 gradient = parameter.grad.to_dense()
                 parameter.sub_(_LENGTH * gradient / gradient.abs().max().clamp_min(1e-30))
+
+
+@contextmanager
+def other_weights(model: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Let the parameters that train be what `change` makes of them, for a while."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    known = [parameter.detach().clone() for parameter in trained]
+    with torch.no_grad():
+        for parameter in trained:
+            parameter.copy_(change(parameter))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, before in zip(trained, known, strict=True):
+                parameter.copy_(before)
+
+
+def drawn(parameter: Tensor) -> Tensor:
+    """Return a parameter plus noise of variance 1 / inputs: none is 0 then, or so small that a layer hardly bends."""
+    fan_in = parameter[0].numel() if parameter.dim() > 1 else 1
+    noise: Tensor = torch.randn_like(parameter) / max(fan_in, 1) ** 0.5
+    return parameter + noise
+
+
+def ends_and_middle(look: Look, inputs: Tensor) -> dict[str, Tensor]:
+    """Return the outputs in eval mode for one half of some inputs, for the other, and for what lies between them."""
+    half = len(inputs) // 2
+    a, b = inputs[:half], inputs[half : 2 * half]
+    look.model.eval()
+    with torch.no_grad():
+        given = {"a": a, "b": b, "middle": (a + b) / 2}
+        outputs = {name: first_tensor(call(look.model, value)) for name, value in given.items()}
+    return {name: output for name, output in outputs.items() if output is not None}
+
+
+def has_size_of_its_own(look: Look, factor: float = 16.0) -> bool:
+    """Tell whether outputs are as large with weights that are far smaller, as cosines over a temperature are."""
+    before = look.first.first_output.detach()
+    look.model.train()
+    torch.default_generator.manual_seed(0)  # the dropout of the first pass
+    smaller = other_weights(look.model, lambda parameter: parameter / factor if parameter.dim() > 1 else parameter)
+    with smaller, torch.no_grad():
+        after = first_tensor(call(look.model, look.first.inputs))
+    sizes = [float(one.double().square().mean().sqrt()) for one in (before, after) if one is not None]
+    return len(sizes) == 2 and sizes[1] > sizes[0] / 2

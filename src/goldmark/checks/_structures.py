@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -44,16 +45,31 @@ def map_tensors(change: Callable[[Tensor], Tensor], structure: Any) -> Any:
 
 
 def call(model: nn.Module, inputs: Any) -> Any:
-    """Return `model(inputs)`; a tuple or a dict is spread where the model takes as many arguments, or those names."""
+    """Return `model(inputs)`; a tuple or a dict is spread where the model takes as many arguments, or those names.
+
+    Where all arguments but one have a default, a tuple may be that one, or several: it is spread if refused whole.
+    """
     parameters = inspect.signature(model.forward).parameters.values()
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     required = [p for p in positional if p.default is p.empty]
-    if isinstance(inputs, tuple | list) and len(required) > 1 and len(required) <= len(inputs) <= len(positional):
+    most = math.inf if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(positional)
+    fits = isinstance(inputs, tuple | list) and 1 < len(inputs) <= most and len(required) <= len(inputs)
+    if fits and len(required) > 1:
         return model(*inputs)
     names = {p.name for p in parameters}
     if isinstance(inputs, Mapping) and inputs and names >= set(inputs):
         return model(**inputs)
-    return model(inputs)
+    return _whole_or_spread(model, inputs) if fits else model(inputs)
+
+
+def _whole_or_spread(model: nn.Module, inputs: Any) -> Any:
+    try:
+        return model(inputs)
+    except (TypeError, AttributeError) as refusal:  # what a tuple in the place of a tensor raises
+        try:
+            return model(*inputs)
+        except UNFIT:
+            raise refusal from None
 
 
 UNFIT = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, NotImplementedError)

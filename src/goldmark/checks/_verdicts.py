@@ -125,7 +125,7 @@ def _movement(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
     yield check_overwritten_state(sum(step.overwritten for step in record.norms), len(record.norms))
     if record.frozen:
         yield _ownership.check_frozen_parameters_move(model, optimizers, record.frozen)
-    yield _frozen_moved(record, model)
+    yield _frozen_moved(record, model, (*optimizers, *record.strangers))
 
 
 def _with_gradients(record: Record, optimizers: Optimizers, trained: Mapping[str, Tensor]) -> list[str]:
@@ -137,15 +137,20 @@ def _with_gradients(record: Record, optimizers: Optimizers, trained: Mapping[str
     return [name for name, p in trained.items() if id(p) in stepped and 2 * counts[name] > len(silent) > 2]
 
 
-def _frozen_moved(record: Record, model: nn.Module) -> Finding:
+def _frozen_moved(record: Record, model: nn.Module, optimizers: Optimizers) -> Finding:
     """Return whether something below a name that is declared frozen has changed, running statistics included.
 
-    What a preflight was told may be thawed later, and is judged where it is frozen still.
+    What a preflight was told may be thawed later, and is judged where it is frozen still. Weights that no optimizer
+    moves follow others by the program's own hand, and the statistics beside them are theirs.
     """
     now = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     declared = (*record.frozen, *_still_frozen(model, record.declared_frozen))
     mine = {name for name in record.start if _ownership.is_declared(name, declared) and name in now}
-    moved = sorted(name for name in mine if not torch.equal(now[name].detach(), record.start[name]))
+    changed = {name for name in mine if not torch.equal(now[name].detach(), record.start[name])}
+    given = {n for n, p in model.named_parameters() if n in changed and not _ownership.is_stepped(p, optimizers)}
+    followers = [one for one in declared if any(_ownership.is_declared(name, [one]) for name in given)]
+    statistics = {name for name, _ in model.named_buffers() if _ownership.is_declared(name, followers)}
+    moved = sorted(changed - given - statistics)
     return Finding(
         name="frozen_parameters_move",
         trouble=bool(moved),

@@ -308,3 +308,48 @@ def rewards_of_0_and_1():
 @healthy
 def hinge_on_labels_that_it_turns_into_signs():
     return binary(lambda output, targets: (1 - (2 * targets - 1) * output[:, 0]).clamp(min=0).mean())
+
+
+@healthy
+def ordered_grades_by_thresholds():
+    class Graded(nn.Module):
+        """One score, and the logit (B, 4) that it lies above each of four thresholds."""
+
+        def __init__(self):
+            super().__init__()
+            self.score, self.thresholds = mlp(8, 16, 1), nn.Parameter(torch.tensor([2.0, 0.5, -0.5, -2.0]))
+
+        def forward(self, x):
+            """Logits (B, 4) for five grades."""
+            return self.score(x) + self.thresholds
+
+    def loss_fn(output, targets):
+        above = (targets[:, None] > torch.arange(4)).float()
+        return functional.binary_cross_entropy_with_logits(output, above)
+
+    bounds = torch.tensor([-1.2, -0.4, 0.4, 1.2])
+    halves = [batched(x, torch.bucketize(y[:, 0], bounds)) for x, y in (numbers(), numbers(64, seed=1))]
+    return classifier(Graded(), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@healthy
+def targets_of_which_a_third_are_gaps():
+    def with_gaps(n, seed):
+        x, y = numbers(n, seed=seed)
+        missing = torch.rand(y.shape, generator=torch.Generator().manual_seed(seed)) < 0.33
+        return list(zip(x, y.masked_fill(missing, torch.nan), strict=True))
+
+    def loss_fn(output, targets):
+        known = ~targets.isnan()
+        return ((output - targets.nan_to_num()).square() * known).sum() / known.sum().clamp(min=1)
+
+    train, val = (DataLoader(with_gaps(n, seed), batch_size=32, shuffle=n > 64) for n, seed in ((256, 0), (64, 1)))
+    return regressor(mlp(8, 16, 1), train=train, val=val, loss_fn=loss_fn)
+
+
+@healthy
+def labels_of_a_few_examples_at_the_end_of_a_batch():
+    x, y = classes(512)
+    val = classes(64, seed=1)
+    y = y.masked_fill(torch.arange(512) % 128 < 120, -100)
+    return classifier(mlp(8, 16, 3), train=batched(x, y, 128), val=batched(*val))

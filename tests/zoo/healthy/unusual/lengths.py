@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import batched, classifier
+from zoo.loops import batched, classifier, look
 
 PAD = 10
 
@@ -58,3 +58,88 @@ def marks_of_a_tokenizer():
         x, y = digits(n, seed, longest=9)
         halves.append(batched(functional.pad(functional.pad(x, (1, 0), value=11), (0, 1), value=12), y))
     return classifier(Bag(), train=halves[0], val=halves[1])
+
+
+class Tagger(nn.Module):
+    """A layer that reads both ways, of embedded words with their padding."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(12, 16, padding_idx=0)
+        self.layer, self.head = nn.LSTM(16, 16, batch_first=True, bidirectional=True), nn.Linear(32, 4)
+
+    def forward(self, x):
+        """Logits (B, T, 4)."""
+        return self.head(self.layer(self.embedding(x))[0])
+
+
+def tagged(n, seed, *, width=12, longest=12, lowest=0, pad=0):
+    """Sentences (N, width) of 5 to `longest` words, and a tag for each from `lowest` on, that the last word changes."""
+    generator = torch.Generator().manual_seed(seed)
+    words = torch.randint(1, 12, (n, width), generator=generator)
+    live = torch.arange(width) < torch.randint(5, longest + 1, (n, 1), generator=generator)
+    tags = (words + words.roll(1, dims=1)) % 3 + lowest
+    return words.masked_fill(~live, 0), tags.masked_fill(~live, pad)
+
+
+def of_tags(ignored, **how):
+    """Look at a tagger whose loss leaves padding out."""
+
+    def loss_fn(output, targets):
+        return functional.cross_entropy(output.flatten(0, 1), targets.flatten(), ignore_index=ignored)
+
+    train, val = (batched(*tagged(n, seed, pad=ignored, **how)) for n, seed in ((256, 0), (64, 1)))
+    return classifier(Tagger(), train=train, val=val, loss_fn=loss_fn, intent={"pad_id": 0})
+
+
+@healthy
+def tags_at_one_width_read_both_ways():
+    return of_tags(0, lowest=1, width=64, longest=7)
+
+
+@healthy
+def a_tag_of_the_number_that_pads_words():
+    return of_tags(-1)
+
+
+@healthy
+def an_argument_that_generation_leaves_out():
+    class Translator(nn.Module):
+        """An encoder, and a decoder that is given the last word, or its own."""
+
+        def __init__(self):
+            super().__init__()
+            self.embedding = nn.Embedding(13, 16)
+            self.encoder, self.decoder = nn.GRU(16, 32, batch_first=True), nn.GRUCell(16, 32)
+            self.head = nn.Linear(32, 13)
+
+        def forward(self, x, words=None):
+            """Logits (B, 4, 13)."""
+            state = self.encoder(self.embedding(x))[1][0]
+            logits, word = [], torch.full((len(x),), 12)
+            for place in range(4):
+                state = self.decoder(self.embedding(word if words is None else words[:, place]), state)
+                logits.append(self.head(state))
+                word = logits[-1].argmax(1)
+            return torch.stack(logits, 1)
+
+    def pairs_of(n, seed):
+        x = torch.randint(1, 12, (n, 4), generator=torch.Generator().manual_seed(seed))
+        y = x.flip(1)
+        given = functional.pad(y[:, :-1], (1, 0), value=12)
+        return [((x[k : k + 32], given[k : k + 32]), y[k : k + 32]) for k in range(0, n, 32)]
+
+    def loss_fn(output, targets):
+        return functional.cross_entropy(output.flatten(0, 1), targets.flatten())
+
+    def step(watcher, inputs, targets):
+        output = model(*inputs)
+        loss = loss_fn(output, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), output, loss)
+        optimizer.step()
+
+    model = Translator()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    return look(model, optimizer, pairs_of(256, 0), pairs_of(64, 1), loss_fn, step=step)

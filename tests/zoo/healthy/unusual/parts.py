@@ -157,6 +157,49 @@ def moving_average_target_network():
     return look(model, optimizer, *halves, functional.mse_loss, step=step)
 
 
+class TwoViews(nn.Module):
+    """A network that predicts, of one view of a point, what a slow copy of itself makes of another view."""
+
+    def __init__(self):
+        super().__init__()
+        self.online = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 4))
+        self.predictor = mlp(4, 8, 4)
+        self.target = copy.deepcopy(self.online).requires_grad_(False)
+
+    def forward(self, x):
+        """Predictions and what they are to be, (B, 4) each."""
+        one, other = (x + 0.1 * torch.randn_like(x) for _ in range(2))
+        with torch.no_grad():
+            wanted = self.target(other)
+        return self.predictor(self.online(one)), wanted
+
+
+def follow(model):
+    """Move the slow copy a little towards the network."""
+    with torch.no_grad():
+        for slow, fast in zip(model.target.parameters(), model.online.parameters(), strict=True):
+            slow.lerp_(fast, 0.05)
+
+
+@healthy
+def a_slow_copy_that_is_declared_frozen():
+    names = []
+    for declared_as in (lambda part: [part], lambda part: list(part.parameters())):
+        model = TwoViews()
+        optimizer = torch.optim.Adam([*model.online.parameters(), *model.predictor.parameters()], lr=1e-2)
+        with watch(model, optimizer, frozen=declared_as(model.target)) as watcher:
+            for inputs, _ in data()[0] * 3:
+                output = model(inputs)
+                loss = 2 - 2 * functional.cosine_similarity(*output).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                watcher.after_backward(output=output, loss=loss)
+                optimizer.step()
+                follow(model)
+        names += watcher.findings.names
+    return names
+
+
 @healthy
 def output_layer_that_starts_at_zero():
     model = mlp(8, 16, 3)

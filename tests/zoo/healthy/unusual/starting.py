@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.utils.data import DataLoader, default_collate
 from zoo.healthy.register import healthy
 from zoo.loops import classes, classifier, images, look, mlp, plain_step
@@ -68,3 +69,42 @@ def a_reservoir_at_its_bounds_behind_a_layer_that_is_trained():
         nn.init.normal_(layer.weight, std=3.0)
     model[:4].requires_grad_(False)
     return classifier(model)
+
+
+class Opening(nn.Module):
+    """Residual branches that are multiplied by a number, which starts at zero or near it."""
+
+    def __init__(self, start):
+        super().__init__()
+        self.stem, self.head = nn.Linear(8, 16), nn.Linear(16, 3)
+        self.branches = nn.ModuleList(mlp(16, 16, 16) for _ in range(3))
+        self.scales = nn.ParameterList(torch.full((16,), start) for _ in range(3))
+
+    def forward(self, x):
+        """Logits (B, 3)."""
+        h = self.stem(x)
+        for scale, branch in zip(self.scales, self.branches, strict=True):
+            h = h + scale * branch(h)
+        return self.head(h)
+
+
+@healthy
+def branches_that_are_multiplied_by_zero_at_first():
+    return [name for start in (0.0, 1e-6) for name in classifier(Opening(start))]
+
+
+class Cosines(nn.Module):
+    """Cosines of an embedding and a word for each class, over a temperature that makes them sharp."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers, self.words = mlp(8, 32, 16), nn.Parameter(torch.randn(3, 16))
+
+    def forward(self, x):
+        """Logits (B, 3) of up to 100."""
+        return functional.normalize(self.layers(x), dim=1) @ functional.normalize(self.words, dim=1).T / 0.01
+
+
+@healthy
+def cosines_over_a_low_temperature():
+    return classifier(Cosines(), lr=3e-3)

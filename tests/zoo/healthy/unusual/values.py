@@ -58,3 +58,9 @@ def batches_with_as_many_of_each_sign():
     order = y.flatten().argsort()
     mixed = torch.stack([order[:120], order[120:]], dim=1).flatten()
     return regressor(mlp(8, 16, 1), train=batched(x[mixed], (y[mixed] > y.median()) * 2.0 - 1), val=None)
+
+
+@healthy
+def a_stream_of_one_example_each():
+    x, y = numbers(400)
+    return regressor(mlp(8, 16, 1), train=batched(x, y + 1, size=1), val=None, epochs=1, lr=1e-3)
