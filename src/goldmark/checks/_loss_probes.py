@@ -13,7 +13,7 @@ from goldmark.case import Finding
 from goldmark.checks import _examples, _losses, _modes, _outputs, _reduction
 from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._graph import kind, source
-from goldmark.checks._pairs import indexes_outputs, pairs, replaced
+from goldmark.checks._pairs import indexes_outputs, pairs, reads_outside, replaced
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._start import has_size_of_its_own
 from goldmark.checks._structures import UNFIT, call, map_tensors, rows, size_of, tensors_of
@@ -135,9 +135,14 @@ def _are_numbers(targets: Tensor) -> bool:
 
 
 def unread(look: Look, place: Any, output: Tensor, target: Tensor) -> Tensor:
-    """Return which class indices have no output and no gradient either, as an `ignore_index` of 255 has none."""
+    """Return which class indices have no output and are not read, as an `ignore_index` of 255 is not.
+
+    Where labels on a GPU cannot be changed safely, those whose examples have no gradient.
+    """
     outside = (target < 0) | (target >= output.shape[1])
     if not bool(outside.any()):
+        return outside
+    if not reads_outside(look.loss_fn, look.first.output, look.first.targets, place, output.shape[1]):
         return outside
     detached = map_tensors(torch.Tensor.detach, look.first.output)
 

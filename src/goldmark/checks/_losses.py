@@ -205,7 +205,9 @@ def check_initial_outputs(output: Tensor, targets: Tensor, loss: float, threshol
     else:
         given = targets[targets.isfinite()].double()
         size = max(float(given.square().mean().sqrt()) if len(given) else 1.0, 1.0)
-        ratio, limit = float(output.detach().double().square().mean().sqrt()) / size, 5 * threshold
+        scores = output.detach().double()
+        kept = scores[~scores.isinf()]  # a choice that is masked is -inf
+        ratio, limit = float(kept.square().mean().sqrt()) / size if len(kept) else 0.0, 5 * threshold
     return Finding(
         name="initial_outputs",
         trouble=not ratio <= limit,

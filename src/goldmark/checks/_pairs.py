@@ -76,6 +76,21 @@ def indexes_outputs(loss_fn: Callable[[Any, Any], Any], output: Any, targets: An
     return _value(loss_fn, output, replaced(targets, alone, outside)) is None
 
 
+def reads_outside(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any, place: Any, n_outputs: int) -> bool:
+    """Tell whether a loss changes when labels that name no output get other numbers that name none.
+
+    One that leaves them out may still hear of such examples in another term. An index of -1 reads the last output, and
+    one of -2 the one before; a loss that refuses -2 and takes -1 has a use for it.
+    """
+    output, targets = _on_cpu(output), _on_cpu(targets)
+    alone = None if isinstance(targets, Tensor) else place
+    target = next(wanted for where, _, wanted in pairs(output, targets) if where == place)
+    moved = torch.where(target < 0, target - 1, torch.where(target >= n_outputs, target + 1, target))
+    if not _stays_on_cpu(loss_fn, output, targets):
+        return True
+    return _value(loss_fn, output, replaced(targets, alone, moved)) not in (None, _value(loss_fn, output, targets))
+
+
 def compares_labels(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any) -> bool:
     """Tell whether a loss stays the same when every label gets another number: it asks only which are alike."""
     if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.dtype == torch.bool:

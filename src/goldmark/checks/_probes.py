@@ -27,7 +27,9 @@ from goldmark.checks._split_probes import SPLIT_PROBES
 from goldmark.checks._start import (
     drawn,
     ends_and_middle,
+    opened,
     other_weights,
+    outputs_with,
     saturated_units,
     units_without_gradient,
     with_weights,
@@ -272,7 +274,8 @@ def _inputs_ignored(look: Look) -> Finding | None:
     heard = not _networks.check_vanishing_gradient(sizes := _gradient_sizes(look)).trouble and min(sizes, default=0) > 0
     if heard and first is not inputs and len(first) == len(inputs) and not bool((first == first[:1]).all()):
         return None
-    return _networks.check_inputs_ignored(look.first.first_output)
+    finding = _networks.check_inputs_ignored(look.first.first_output)
+    return _networks.check_inputs_ignored(outputs_with(look, opened)) if finding.trouble else finding
 
 
 def _affine_network(look: Look) -> Finding | None:

@@ -22,7 +22,8 @@ def _forward(look: Look) -> Callable[..., Tensor]:
 
     All else that the model is given is that of the batch, unless it is passed, too.
     """
-    batch = look.first.inputs
+    batch, shape, given = look.first.inputs, look.first.first_output.shape, first_tensor(look.first.inputs)
+    positions_last = given is not None and len(shape) == 3 and shape[1] != given.shape[1] == shape[2]
 
     def forward(changed: Tensor, whole: Any = None) -> Tensor:
         look.model.eval()
@@ -31,8 +32,7 @@ def _forward(look: Look) -> Callable[..., Tensor]:
             output = first_tensor(call(look.model, inputs))
         if output is None:
             raise ValueError("the output holds no tensor")
-        last = output.dim() == 3 and output.shape[1] != changed.shape[1] and output.shape[2] == changed.shape[1]
-        return output.transpose(1, 2) if last else output
+        return output.transpose(1, 2) if positions_last else output
 
     return forward
 

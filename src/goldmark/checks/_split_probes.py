@@ -16,11 +16,11 @@ from goldmark.checks._categories import are_categories, check_category_numbering
 from goldmark.checks._loaders import collate_of, draws_examples, shuffles
 from goldmark.checks._losses import is_classes
 from goldmark.checks._outputs import gradient_at
-from goldmark.checks._passes import N_EXAMPLES
+from goldmark.checks._passes import N_EXAMPLES, ForwardPass, Half, observed
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_standardised_batches
 from goldmark.checks._split import check_split_by_class
-from goldmark.checks._structures import UNFIT, first_tensor, size_of
+from goldmark.checks._structures import UNFIT, call, first_tensor, map_tensors, size_of
 from goldmark.checks._windows import check_overlapping_windows
 
 _MOST_COLUMNS = 32  # that are looked at
@@ -107,11 +107,32 @@ def _split_statistics(look: Look) -> Finding | None:
     if look.val is None or not look.train.inputs().is_floating_point():
         return None
     finding = _data.check_split_statistics(look.train.inputs(), look.val.inputs())
-    if finding.trouble or not finding.numbers or not look.reads_targets:
+    if finding.trouble:
+        return _split_in_the_model(look, finding)
+    if not finding.numbers or not look.reads_targets:
         return finding
     train, val = (_rows_of_numbers(half.targets()) for half in (look.train, look.val))
     several = len(torch.unique(train.flatten()[:: 1 + train.numel() // _MOST_NUMBERS])) > _FEW
     return _data.check_split_statistics(train, val) if several and train.shape[1] == val.shape[1] else finding
+
+
+def _split_in_the_model(look: Look, finding: Finding) -> Finding:
+    """Return the finding on what the first layer gets where a model scales each example by itself, as of a trend."""
+    train, val = (half and _given_to_first_layer(look, half) for half in (look.train, look.val))
+    return finding if train is None or val is None else _data.check_split_statistics(train, val)
+
+
+def _given_to_first_layer(look: Look, half: Half) -> Tensor | None:
+    """Return what the first layer with weights gets of a half, in eval mode; None where it is of another shape."""
+    parts, device, shape = [], look.first.first_output.device, half.inputs().shape
+    look.model.eval()
+    for inputs, _ in half.batches:
+        one = ForwardPass(inputs=map_tensors(lambda tensor: tensor.to(device, copy=True), inputs), targets=None)
+        with torch.no_grad(), observed(look.model, one):
+            call(look.model, one.inputs)
+        layers = [module for module in one.first_input if next(module.parameters(recurse=False), None) is not None]
+        parts += [x for x in map(one.first_input.get, layers[:1]) if x is not None and x.shape[1:] == shape[1:]]
+    return torch.cat(parts) if sum(map(len, parts)) == len(half.inputs()) else None
 
 
 def _rows_of_numbers(targets: Tensor) -> Tensor:

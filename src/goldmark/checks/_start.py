@@ -88,6 +88,22 @@ def drawn(parameter: Tensor) -> Tensor:
     return parameter + noise
 
 
+def opened(parameter: Tensor) -> Tensor:
+    """Return a parameter as it is, or noise in place of one that is zero throughout."""
+    return parameter if bool(parameter.any()) else drawn(parameter)
+
+
+def outputs_with(look: Look, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the first outputs of the first pass with other weights; raise `ValueError` where there is none."""
+    look.model.train()
+    torch.default_generator.manual_seed(0)  # the dropout of the first pass
+    with other_weights(look.model, change), torch.no_grad():
+        output = first_tensor(call(look.model, look.first.inputs))
+    if output is None:
+        raise ValueError("the output holds no tensor")
+    return output
+
+
 def ends_and_middle(look: Look, inputs: Tensor) -> dict[str, Tensor]:
     """Return the outputs in eval mode for one half of some inputs, for the other, and for what lies between them."""
     half = len(inputs) // 2
@@ -101,11 +117,6 @@ def ends_and_middle(look: Look, inputs: Tensor) -> dict[str, Tensor]:
 
 def has_size_of_its_own(look: Look, factor: float = 16.0) -> bool:
     """Tell whether outputs are as large with weights that are far smaller, as cosines over a temperature are."""
-    before = look.first.first_output.detach()
-    look.model.train()
-    torch.default_generator.manual_seed(0)  # the dropout of the first pass
-    smaller = other_weights(look.model, lambda parameter: parameter / factor if parameter.dim() > 1 else parameter)
-    with smaller, torch.no_grad():
-        after = first_tensor(call(look.model, look.first.inputs))
-    sizes = [float(one.double().square().mean().sqrt()) for one in (before, after) if one is not None]
-    return len(sizes) == 2 and sizes[1] > sizes[0] / 2
+    after = outputs_with(look, lambda parameter: parameter / factor if parameter.dim() > 1 else parameter)
+    sizes = [float(one.detach().double().square().mean().sqrt()) for one in (look.first.first_output, after)]
+    return sizes[1] > sizes[0] / 2

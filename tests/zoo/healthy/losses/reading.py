@@ -191,3 +191,41 @@ def parts_of_sequences_one_after_the_other():
 
     train = DataLoader(TensorDataset(x, x.cumsum(1) / 6), batch_size=32, shuffle=True)
     return look(model, optimizer, train, None, functional.mse_loss, step=step)
+
+
+@healthy
+def few_labels_beside_a_term_of_all_examples():
+    def loss_fn(output, targets):
+        known = targets >= 0
+        labelled = functional.cross_entropy(output[known], targets[known]) if known.any() else output.sum() * 0
+        return labelled - 0.1 * (output.softmax(1) * output.log_softmax(1)).sum(1).mean()
+
+    x, y = classes()
+    y = y.masked_fill(torch.rand(256, generator=torch.Generator().manual_seed(0)) < 0.9, -1)
+    return classifier(mlp(8, 16, 3), train=batched(x, y), loss_fn=loss_fn)
+
+
+@healthy
+def ranks_of_lists_of_several_lengths():
+    class Scores(nn.Module):
+        """A score (B, 12) for each document of a list; there are no documents where the first feature is 9."""
+
+        def __init__(self):
+            super().__init__()
+            self.layers = mlp(4, 16, 1)
+
+        def forward(self, x):
+            """Scores, -inf where there is no document."""
+            return self.layers(x).squeeze(2).masked_fill(x[..., 0] == 9, -torch.inf)
+
+    def lists(n, seed):
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.randn(n, 12, 4, generator=generator)
+        missing = torch.arange(12) >= torch.randint(3, 13, (n, 1), generator=generator)
+        wanted = x[..., 1].masked_fill(missing, -torch.inf).softmax(1)
+        return batched(x.masked_fill(missing[..., None], 9.0), wanted)
+
+    def loss_fn(output, targets):
+        return -(targets * output.log_softmax(1).masked_fill(output.isinf(), 0)).sum(1).mean()
+
+    return classifier(Scores(), train=lists(256, 0), val=lists(64, 1), loss_fn=loss_fn)

@@ -143,3 +143,22 @@ def an_argument_that_generation_leaves_out():
     model = Translator()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     return look(model, optimizer, pairs_of(256, 0), pairs_of(64, 1), loss_fn, step=step)
+
+
+@healthy
+def as_many_words_as_classes():
+    class Causal(nn.Module):
+        """Logits (B, 5, T), of sentences of which some have five words."""
+
+        def __init__(self):
+            super().__init__()
+            self.embedding = nn.Embedding(12, 16, padding_idx=0)
+            self.layer, self.head = nn.GRU(16, 16, batch_first=True), nn.Linear(16, 5)
+
+        def forward(self, x):
+            """Logits (B, 5, T)."""
+            return self.head(self.layer(self.embedding(x))[0]).transpose(1, 2)
+
+    loss_fn = nn.CrossEntropyLoss(ignore_index=-1)
+    train, val = (batched(*tagged(n, seed, pad=-1)) for n, seed in ((256, 0), (64, 1)))
+    return classifier(Causal(), train=train, val=val, loss_fn=loss_fn, intent={"pad_id": 0, "causal": True})

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, default_collate
 from zoo.healthy.register import healthy
-from zoo.loops import classes, classifier, images, look, mlp, plain_step
+from zoo.loops import batched, classes, classifier, images, look, mlp, plain_step
 
 
 class Closed(nn.Module):
@@ -108,3 +108,25 @@ class Cosines(nn.Module):
 @healthy
 def cosines_over_a_low_temperature():
     return classifier(Cosines(), lr=3e-3)
+
+
+@healthy
+def embeddings_of_which_those_of_contexts_start_at_zero():
+    class Neighbours(nn.Module):
+        """How well a word goes with another, (B,)."""
+
+        def __init__(self):
+            super().__init__()
+            self.words, self.contexts = nn.Embedding(40, 16), nn.Embedding(40, 16)
+            nn.init.zeros_(self.contexts.weight)
+
+        def forward(self, x):
+            """Logits (B,)."""
+            return (self.words(x[:, 0]) * self.contexts(x[:, 1])).sum(1)
+
+    halves = []
+    for n, seed in ((256, 0), (64, 1)):
+        x = torch.randint(0, 40, (n, 2), generator=torch.Generator().manual_seed(seed))
+        halves.append(batched(x, ((x[:, 0] + x[:, 1]) % 3 == 0).float()))
+    loss_fn = functional.binary_cross_entropy_with_logits
+    return classifier(Neighbours(), train=halves[0], val=halves[1], loss_fn=loss_fn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
 from zoo.loops import batched, classifier, mlp, numbers, regressor
@@ -64,3 +65,26 @@ def batches_with_as_many_of_each_sign():
 def a_stream_of_one_example_each():
     x, y = numbers(400)
     return regressor(mlp(8, 16, 1), train=batched(x, y + 1, size=1), val=None, epochs=1, lr=1e-3)
+
+
+@healthy
+def windows_of_a_trend_that_the_model_takes_out():
+    class Reversible(nn.Module):
+        """The next steps of a window, which is brought to mean 0 and sd 1 by itself, and the steps back."""
+
+        def __init__(self):
+            super().__init__()
+            self.layers = mlp(16, 32, 4)
+
+        def forward(self, x):
+            """Steps (B, 4)."""
+            mean, spread = x.mean(1, keepdim=True), x.std(1, keepdim=True) + 1e-5
+            return self.layers((x - mean) / spread) * spread + mean
+
+    time = torch.arange(1200.0)
+    noise = 0.3 * torch.randn(1200, generator=torch.Generator().manual_seed(0))
+    series = 3 * torch.sin(time / 7) + time / 50 + noise
+    windows = series.unfold(0, 20, 3)
+    order = torch.randperm(290, generator=torch.Generator().manual_seed(1))
+    train, val = (batched(half[:, :16], half[:, 16:]) for half in (windows[order], windows[300:]))
+    return regressor(Reversible(), train=train, val=val, lr=3e-3)
