@@ -118,7 +118,8 @@ def _split_statistics(look: Look) -> Finding | None:
 
 def _split_in_the_model(look: Look, finding: Finding) -> Finding:
     """Return the finding on what the first layer gets where a model scales each example by itself, as of a trend."""
-    train, val = (half and _given_to_first_layer(look, half) for half in (look.train, look.val))
+    train = _given_to_first_layer(look, look.train)
+    val = None if look.val is None else _given_to_first_layer(look, look.val)
     return finding if train is None or val is None else _data.check_split_statistics(train, val)
 
 
