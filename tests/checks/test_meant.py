@@ -14,7 +14,6 @@ from goldmark.checks import (
     check_standardised_batches,
     check_target_scale,
 )
-from goldmark.checks._sequence_probes import _pads
 from goldmark.checks._structures import call
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
@@ -116,20 +115,6 @@ def test_equal_infinities_are_no_change_by_padding():
         lambda x: functional.one_hot(x, 9)[..., :3].cumsum(2) + masked + x.shape[1], words, 0
     )
     assert summed.trouble
-
-
-@pytest.mark.parametrize(
-    ("targets", "inputs", "pads"),
-    [
-        ([[1, 1, 0, 0], [1, 0, 0, 0]], [[1, 1, 0, 0], [1, 1, 0, 0]], True),
-        ([[0, 0, 1, 1], [0, 1, 1, 1]], [[0, 0, 1, 1], [0, 1, 1, 1]], True),
-        ([[0, 1, 0, 0], [1, 0, 0, 0]], [[1, 1, 0, 0], [1, 1, 0, 0]], False),
-        ([[0, 0, 1, 1], [0, 1, 1, 1]], [[1, 1, 1, 1], [1, 1, 1, 0]], False),
-    ],
-)
-def test_padding_lies_at_one_end(targets, inputs, pads):
-    """At the end of targets, or the start where inputs are padded there; 0 among others is a class."""
-    assert pads is _pads(*(torch.tensor(rows) == 0 for rows in (targets, inputs)))
 
 
 class Optional(nn.Module):
