@@ -45,11 +45,17 @@ def test_windows_of_other_features_are_refused():
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 290), min_size=1, max_size=6), st.lists(st.integers(0, 290), min_size=1, max_size=6))
 def test_continued_share_is_that_of_intervals(train, val):
-    """Second implementation, where no step comes twice; a window is no continuation of itself."""
+    """Second implementation, where no step comes twice; a window is no continuation of itself.
+
+    Steps that twelve windows at most have in common tell log(10) each, and needed are up to log(100 * 2 * 6 * 6 * 10):
+    five of them are no chance.
+    """
     series = torch.rand(300, 2, generator=torch.Generator().manual_seed(0))
     halves = [torch.stack([series[start : start + LENGTH] for start in starts]) for starts in (train, val)]
-    near = [any(0 < abs(start - other) <= LENGTH - RUN for other in train) for start in val]
-    assert sum(near) / len(val) == continued_share(*halves, run=RUN)
+    for_sure, at_most = (
+        sum(any(0 < abs(start - other) <= LENGTH - steps for other in train) for start in val) for steps in (5, RUN)
+    )
+    assert for_sure / len(val) <= continued_share(*halves, run=RUN) <= at_most / len(val)
 
 
 def test_what_agrees_by_chance_continues_nothing():
