@@ -66,6 +66,26 @@ def the_last_step_of_sequences_that_are_filled_up(bug):
     return trained(Classifier(), sessions(128, 0), sessions(64, 1), intent={"pad_id": 0})
 
 
+@pair("attention_to_padding")
+def a_mask_that_is_true_where_words_are(bug):
+    class Encoder(nn.Module):
+        """Whether most words are high ones, by what a first position attends to, at one length."""
+
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.places = nn.Embedding(12, 16, padding_idx=0), nn.Parameter(torch.randn(12, 16) / 3)
+            self.layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
+            self.head = nn.Linear(16, 2)
+
+        def forward(self, x):
+            """Logits (B, 2)."""
+            mask = (x != 0) if bug else (x == 0)
+            return self.head(self.layer(self.embedding(x) + self.places, src_key_padding_mask=mask)[:, 0])
+
+    halves = [[(text, label) for (text, _), label in sessions(n, seed)] for n, seed in ((128, 0), (64, 1))]
+    return trained(Encoder(), *halves, intent={"pad_id": 0})
+
+
 def captions(n, seed):
     """Features (N, 8) and tokens (N, 6) that follow from them, filled up with 0."""
     generator = torch.Generator().manual_seed(seed)

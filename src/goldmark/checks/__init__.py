@@ -58,6 +58,7 @@ from goldmark.checks._losses import (
     check_wrong_sign,
     check_zero_loss,
 )
+from goldmark.checks._masks import check_attention_to_padding
 from goldmark.checks._mixup import check_wrong_mixup, read_mixing
 from goldmark.checks._modes import (
     check_batch_mixing,
@@ -186,6 +187,7 @@ __all__ = [
     "check_accumulation_undivided",
     "check_activation_rank",
     "check_affine_network",
+    "check_attention_to_padding",
     "check_augmentation_without_effect",
     "check_batch_mixing",
     "check_batchnorm_momentum",

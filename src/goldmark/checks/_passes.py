@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from goldmark.checks._direction import Reads
 from goldmark.checks._graph import leaves
+from goldmark.checks._masks import left_out_of
 from goldmark.checks._modes import DROPOUT_FUNCTIONS
 from goldmark.checks._saturation import BoundedLayers
 from goldmark.checks._scrambled import Viewing, Views
@@ -114,6 +115,7 @@ class ForwardPass:
     activations: dict[str, Tensor] = field(default_factory=dict)  # outputs of ReLU, in order
     gradients: dict[str, Tensor] = field(default_factory=dict)  # by parameter
     bounded: BoundedLayers = field(default_factory=BoundedLayers)
+    left_out: list[Tensor] = field(default_factory=list)  # by masks of attention: keys (B, T) bool
     last_dropped: Tensor | None = None  # what the last dropout gave
     reads: Reads = field(default_factory=Reads)  # of bidirectional layers
     views: Views = field(default_factory=lambda: Views(n_examples=0))
@@ -169,7 +171,7 @@ def observed(model: nn.Module, result: ForwardPass) -> Iterator[None]:
 
 
 class _Calls(Viewing):
-    """Keeps views, what ReLUs and bounded activations give, and the last dropout, as modules or functions."""
+    """Keeps views, masks, what ReLUs and bounded activations give, and the last dropout, as modules or functions."""
 
     def __init__(self, result: ForwardPass) -> None:
         super().__init__(result.views)
@@ -185,6 +187,8 @@ class _Calls(Viewing):
         elif name in DROPOUT_FUNCTIONS and isinstance(output, Tensor) and output is not args[0]:
             self.result.last_dropped = output.detach()
         self.result.bounded.note(name, args, output)
+        if (keys := left_out_of(name, args, kwargs or {})) is not None:
+            self.result.left_out.append(keys)
         return output
 
 

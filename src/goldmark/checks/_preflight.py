@@ -186,10 +186,10 @@ def _pass_of(model: nn.Module, batch: tuple[Any, Any], loss_fn: LossFunction) ->
 
 
 def _judged(probe: Probe, look: Look, notes: list[str]) -> Iterator[Finding]:
-    """Yield the findings of a probe; where it does not fit this program, note that and go on."""
+    """Yield the findings of a probe, up to where it does not fit this program: that is noted."""
     try:
         result = probe(look)
-        yield from [result] if isinstance(result, Finding) else list(result or ())
+        yield from [result] if isinstance(result, Finding) else result or ()
     except UNFIT as error:
         notes.append(f"{probe.__name__.strip('_')} was not judged: {reason(error)}")
 

@@ -13,6 +13,7 @@ from torch.nn.utils import rnn
 from goldmark.case import Finding
 from goldmark.checks import _sequences
 from goldmark.checks._direction import together
+from goldmark.checks._masks import check_attention_to_padding
 from goldmark.checks._preflight import Look
 from goldmark.checks._structures import call, first_tensor, map_tensors, tensors_of
 
@@ -102,12 +103,13 @@ def target_lag(look: Look) -> Finding | None:
 
 
 def padding(look: Look) -> Iterator[Finding]:
-    """Judge loss and output where a token is declared to pad."""
+    """Judge loss, attention and output where a token is declared to pad."""
     pad_id, inputs = look.intent.pad_id, first_tensor(look.first.inputs)
     if pad_id is None or inputs is None:
         return
     yield from _padding_in_loss(look, inputs, pad_id)
     if inputs.dim() == 2 and not inputs.is_floating_point():
+        yield check_attention_to_padding(inputs == pad_id, look.first.left_out)
         yield from _padding_in_output(look, inputs, pad_id)
 
 

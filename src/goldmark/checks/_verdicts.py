@@ -194,7 +194,9 @@ def _modes_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
 
 
 def _accumulation(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
-    started = [(sample.loss if sample.root is None else sample.root, sample.known) for sample in record.samples]
+    terms = _steps_of_one_batch(record)
+    micro = [sample for sample in record.samples if sample.step not in terms]
+    started = [(sample.loss if sample.root is None else sample.root, sample.known) for sample in micro]
     judged = [(value, known) for value, known in started if value is not None]
     yield _steps.check_accumulation_undivided(judged, record.accumulate)
     yield _steps.check_accumulation_count(record.counts, record.accumulate)
@@ -204,6 +206,14 @@ def _accumulation(record: Record, model: nn.Module, optimizers: Optimizers) -> I
             if sample.n_targets is not None:
                 windows.setdefault(sample.step, []).append(sample.n_targets)
         yield _steps.check_unequal_micro_batches(list(windows.values()))
+
+
+def _steps_of_one_batch(record: Record) -> set[int]:
+    """Return the steps before which several losses of one batch were back-propagated, which are meant to add up."""
+    batches: dict[int, list[int | None]] = {}
+    for sample in record.samples:
+        batches.setdefault(sample.step, []).append(sample.batch_key)
+    return {step for step, keys in batches.items() if len(keys) > 1 and None not in keys and len(set(keys)) == 1}
 
 
 def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:

@@ -47,6 +47,26 @@ def accumulation_undeclared():
 
 
 @healthy
+def two_terms_back_propagated_one_after_another_and_declared_as_accumulated():
+    model = mlp(8, 16, 4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        optimizer.zero_grad()
+        output = model(inputs)
+        for part, of in ((output[:, :3], targets), (output[:, 3:], targets > 0)):
+            if part.shape[1] == 1:
+                loss = functional.binary_cross_entropy_with_logits(part[:, 0], of.float())
+            else:
+                loss = functional.cross_entropy(part, of)
+            loss.backward(retain_graph=True)
+            watcher.after_backward((inputs, of), part, loss)
+        optimizer.step()
+
+    return look(model, optimizer, *data(), functional.cross_entropy, step=step, watch={"accumulate": 2})
+
+
+@healthy
 def curriculum_without_shuffling():
     x, y = classes(512)
     order = x.norm(dim=1).argsort()
