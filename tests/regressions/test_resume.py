@@ -223,6 +223,23 @@ def test_resume_that_loses_something_is_another_run(monkeypatch, tmp_path, name,
     assert isinstance(runs, str) or difference(runs, undisturbed(name, engine))
 
 
+SHORT = '''"""Half of the EEG and the expansion case: they end soon after they were killed."""
+
+from dataclasses import replace
+
+from goldmark.cases import CASES
+
+
+def short(name):
+    """A case of the catalogue with half of the steps."""
+    case = CASES[name]
+    return replace(case, name=f"short_{name}", settings=replace(case.settings, steps=case.settings.steps // 2))
+
+
+EEG, EXPANSION = short("eeg"), short("expansion")
+'''
+
+
 def command(*arguments):
     """The program in a process of its own."""
     code = "from goldmark.cli import main; main()"
@@ -236,21 +253,21 @@ def stored(folder):
 
 
 @pytest.mark.slow(minutes=1)
-def test_sigkilled_program_goes_on_to_the_same_results(tmp_path):
+def test_sigkilled_program_goes_on_to_the_same_results(tmp_path, monkeypatch):
     """SIGKILL in each case, with two processes at work: a stack and the plain loop end as if nothing had been."""
-    options = ("eeg", "expansion", "--seeds", 1, "--jobs", 2)
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(
-        command(*options, "--out", whole, "--json", tmp_path / "whole.json"), capture_output=True, check=False
-    )
-    for name in ("eeg", "expansion"):
+    monkeypatch.chdir(tmp_path)
+    Path("short.py").write_text(SHORT)
+    Path("pytest.ini").write_text("[pytest]\ngoldmark_cases =\n    short:EEG\n    short:EXPANSION\n")
+    names, whole, killed = ("short_eeg", "short_expansion"), Path("whole"), Path("killed")
+    options = (*names, "--seeds", 1, "--jobs", 2)
+    subprocess.run(command(*options, "--out", whole, "--json", "whole.json"), capture_output=True, check=False)
+    for name in names:
         asked = ("--resume", killed) if killed.exists() else (*options, "--checkpoint-every", 1, "--out", killed)
         kill_once(command(*asked), lambda name=name: any(killed.glob(f"fast/{name}/*/*.last.safetensors")))
-    there = stored(killed)
-    assert {"eeg"} == {path.parts[1] for path in there}
-    resume = command("--resume", killed, "--jobs", 2, "--json", tmp_path / "killed.json")
+    assert 7 <= len(stored(killed)) < len(stored(whole)) == 17
+    resume = command("--resume", killed, "--jobs", 2, "--json", "killed.json")
     done = subprocess.run(resume, capture_output=True, text=True, check=False)
-    assert "eeg: 7 of 7 runs are there already" in done.stdout, done.stderr
+    assert "short_eeg: 7 of 7 runs are there already" in done.stdout, done.stderr
     assert stored(whole) == stored(killed)
     assert logs(whole) == logs(killed)
-    assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "killed.json").read_bytes()
+    assert Path("whole.json").read_bytes() == Path("killed.json").read_bytes()

@@ -194,7 +194,7 @@ def _judged(probe: Probe, look: Look, notes: list[str]) -> Iterator[Finding]:
         notes.append(f"{probe.__name__.strip('_')} was not judged: {reason(error)}")
 
 
-def few_rows(inputs: Any, targets: Any, most: int = 64, positions: int = 1024) -> tuple[Any, Any]:
+def few_rows(inputs: Any, targets: Any, most: int = 64, positions: int = 512) -> tuple[Any, Any]:
     """Return a batch cut to few examples, fewer of long sequences and large images, so that a look stays short."""
     first, target = first_tensor(inputs), first_tensor(targets)
     if first is None or first.dim() == 0 or target is None or target.dim() == 0 or len(first) != len(target):
