@@ -123,9 +123,11 @@ class Variational(nn.Module):
         return self.decode(mean + torch.randn_like(mean) * (log_variance / 2).exp()), mean, log_variance
 
 
-def plain_step(watcher, model, optimizer, inputs, targets, loss_fn=functional.cross_entropy, *, set_to_none=True):
-    """Take a step as it should be, of which the watch is told."""
-    output = model(inputs)
+def plain_step(
+    watcher, model, optimizer, inputs, targets, loss_fn=functional.cross_entropy, *, set_to_none=True, spread=False
+):
+    """Take a step as it should be, of which the watch is told; a model of several inputs gets them spread."""
+    output = model(*inputs) if spread else model(inputs)
     loss = loss_fn(output, targets)
     optimizer.zero_grad(set_to_none=set_to_none)
     loss.backward()
@@ -151,15 +153,18 @@ def look_at_terms(model, optimizer, train, val, terms_of, **how):
     return look(model, optimizer, train, val, loss_fn, step=step, **how)
 
 
-def look(model, optimizer, train, val, loss_fn, *, epochs=3, step=None, end=None, intent=None, watch=None):
+def look(
+    model, optimizer, train, val, loss_fn, *, epochs=3, step=None, end=None, intent=None, watch=None, spread=False
+):
     """Train under both checks and return the names of all findings, those of preflight first.
 
-    `step(watch, inputs, targets)` is one step, `end(epoch)` what comes after an epoch.
+    `step(watch, inputs, targets)` is one step, `end(epoch)` what comes after an epoch; `spread` gives
+    the inputs to the model one by one.
     """
     early = goldmark.preflight(model, optimizer, train, val, loss_fn, **(intent or {}))
 
     def plain(watcher, inputs, targets):
-        plain_step(watcher, model, optimizer, inputs, targets, loss_fn)
+        plain_step(watcher, model, optimizer, inputs, targets, loss_fn, spread=spread)
 
     with goldmark.watch(model, optimizer, **(watch or {})) as watcher:
         for epoch in range(epochs):

@@ -330,15 +330,7 @@ def a_decoder_that_is_fed_its_targets(bug):
             ]
         )
 
-    def step(watch, inputs, targets):
-        output = model(*inputs)
-        loss = sequence_loss(output, targets)
-        optimizer.zero_grad()
-        loss.backward()
-        watch.after_backward((inputs, targets), output, loss)
-        optimizer.step()
-
-    return look(model, optimizer, *halves, sequence_loss, step=step)
+    return look(model, optimizer, *halves, sequence_loss, spread=True)
 
 
 @pair("dropout_on_output")

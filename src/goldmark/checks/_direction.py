@@ -74,8 +74,7 @@ class Reads:
     def findings(self) -> Iterator[Finding]:
         """Yield a finding for each layer whose calls are all read in that way."""
         for reads in self.calls.values():
-            known = [read for read in reads if read.outputs is not None]
-            judged = [check_direction_of_one_step(read.outputs) for read in known if read.outputs is not None]
+            judged = [check_direction_of_one_step(read.outputs) for read in reads if read.outputs is not None]
             if judged and all(one.trouble for one in judged) and not any(read.told_more for read in reads):
                 yield judged[-1]
 

@@ -61,17 +61,18 @@ def looked_up(look: Look) -> dict[nn.Embedding, Tensor]:
     return given
 
 
-def _viewed_channels(look: Look) -> Finding | None:
+def _views(look: Look) -> Iterator[Finding]:
+    """Judge the channels of images, and if these are right the views of the first pass.
+
+    What may put neighbours together must not for a sequence without its end, too.
+    """
     inputs = first_tensor(look.first.inputs)
     given = next((x for module, x in look.first.first_input.items() if isinstance(module, _CONVOLUTIONS)), None)
-    return None if inputs is None or given is None else _layout.check_viewed_channels(inputs, given)
-
-
-def _scrambled_view(look: Look) -> Iterator[Finding]:
-    """Judge views of the first pass; what may put neighbours together must not for a sequence without its end, too."""
-    channels, inputs = _viewed_channels(look), first_tensor(look.first.inputs)
-    if channels is not None and channels.trouble:
-        return
+    if inputs is not None and given is not None:
+        channels = _layout.check_viewed_channels(inputs, given)
+        yield channels
+        if channels.trouble:
+            return
     findings = list(look.first.views.findings())
     if findings and not any(one.trouble for one in findings) and inputs is not None and inputs.dim() > 1:
         shorter = map_tensors(partial(_cut, length=inputs.shape[1], steps=1), look.first.inputs)
@@ -150,4 +151,4 @@ def _rows_read(model: nn.Module, inputs: Any, tables: list[Tensor]) -> list[list
     return [[] if one is None else one.squeeze().any(dim=1).nonzero().flatten().tolist() for one in gradients]
 
 
-INPUT_PROBES: tuple[Probe, ...] = (_padding_idx, _viewed_channels, _scrambled_view, _one_position, _classes_as_numbers)
+INPUT_PROBES: tuple[Probe, ...] = (_padding_idx, _views, _one_position, _classes_as_numbers)

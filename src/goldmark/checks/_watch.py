@@ -225,7 +225,7 @@ class Watch:
             if isinstance(module, BATCHNORM) or next(module.parameters(recurse=False), None) is not None
         ]
         recurrent = [module for module in self.model.modules() if isinstance(module, nn.RNNBase)]
-        self._armed += [layer.register_forward_hook(self._note_recurrent, with_kwargs=True) for layer in recurrent]
+        self._armed += [one.register_forward_hook(self.record.reads.note, with_kwargs=True) for one in recurrent]
         self._armed.append(self.model.register_forward_hook(self._note_nothing))  # so that it is never empty
         compiled = type(self.model).__name__ == "OptimizedModule"  # its backward pass refuses to keep the graph
         self._calls.keeps_graph = self._uses_terms and not compiled
@@ -293,9 +293,6 @@ class Watch:
             self.record.used |= {id(parameter) for parameter in module.parameters(recurse=False)}
         if isinstance(module, BATCHNORM) and module.training and module.running_mean is not None:
             self.record.normalised.setdefault(module, []).append(inputs[0].detach())
-
-    def _note_recurrent(self, layer: nn.Module, inputs: Any, keywords: Mapping[str, Any], output: Any) -> None:
-        self.record.reads.note(layer, inputs, keywords, output)
 
     def _before_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
         if not any(self.record.own_steps):

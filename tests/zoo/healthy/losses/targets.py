@@ -157,15 +157,7 @@ def one_graph_in_both_halves():
     def loss_fn(output, targets):
         return functional.cross_entropy(output[targets[1]], targets[0][targets[1]])
 
-    def step(watcher, inputs, targets):
-        output = model(*inputs)
-        loss = loss_fn(output, targets)
-        optimizer.zero_grad()
-        loss.backward()
-        watcher.after_backward((inputs, targets), output, loss)
-        optimizer.step()
-
-    return look(model, optimizer, *halves, loss_fn, step=step, epochs=40)
+    return look(model, optimizer, *halves, loss_fn, spread=True, epochs=40)
 
 
 @healthy
@@ -253,16 +245,8 @@ def noise_as_the_target():
     model = Denoiser()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
 
-    def step(watcher, inputs, targets):
-        output = model(*inputs)
-        loss = functional.mse_loss(output, targets)
-        optimizer.zero_grad()
-        loss.backward()
-        watcher.after_backward((inputs, targets), output, loss)
-        optimizer.step()
-
     halves = [DataLoader(Diffused(n), batch_size=32, shuffle=n > 64) for n in (256, 64)]
-    return look(model, optimizer, *halves, functional.mse_loss, step=step)
+    return look(model, optimizer, *halves, functional.mse_loss, spread=True)
 
 
 @healthy
