@@ -35,7 +35,7 @@ PUBLIC = {
         "trajectory",
     ),
     # what models are built of
-    *(f"training.{part}" for part in ("batchnorm", "cells", "convolution", "draws", "recurrent")),
+    *(f"training.{part}" for part in ("attention", "batchnorm", "cells", "convolution", "draws", "recurrent")),
     "training.checkpoint_file",
 }
 ROOMS = [

@@ -16,6 +16,7 @@ from goldmark.training import draws
 from goldmark.training._matrix import train_matrix
 from goldmark.training._plan import group_jobs, miniature
 from goldmark.training._single import train_single
+from goldmark.training.attention import causal_attention
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU")]
 
@@ -125,6 +126,26 @@ def test_dropout_of_a_stack_is_that_of_the_cpu():
         sides.append([t.cpu() for t in (kept, *torch.autograd.grad(kept.square().sum(), [own]))])
     for here, there in zip(*sides, strict=True):
         assert torch.equal(here, there)
+
+
+def test_causal_attention_of_a_stack_is_that_of_the_cpu():
+    """By kernels in blocks of queries on the GPU, whole on the CPU: the same weights dropped, forward and backward."""
+    keys, shares = draws.step_key(torch.arange(3), 5), torch.tensor([0.1, 0.3, 0.75], dtype=torch.float64)
+    tensors = [torch.randn(3, 1, 2, 799, 16, dtype=torch.float64) for _ in range(3)]
+    sides = []
+    for device in ("cpu", "cuda"):
+        own = [tensor.to(device).requires_grad_() for tensor in tensors]
+        mask = torch.full((799, 799), -torch.inf, dtype=torch.float64, device=device).triu(1)
+        dropout = draws.Dropout(0.5, "site")
+
+        def attend(key, p, *of_run, mask=mask, dropout=dropout):
+            dropout.p = p
+            return causal_attention(*of_run, mask, dropout, draws.Draws(key))
+
+        attended = torch.func.vmap(attend)(keys.to(device), shares.to(device), *own)
+        sides.append([t.cpu() for t in (attended, *torch.autograd.grad(attended.square().sum(), own))])
+    for here, there in zip(*sides, strict=True):
+        torch.testing.assert_close(here, there, rtol=1e-9, atol=1e-9)
 
 
 @pytest.fixture

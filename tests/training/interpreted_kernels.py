@@ -6,9 +6,10 @@ import torch
 from torch.func import vmap
 
 from goldmark.training import _kernels as kernels
-from goldmark.training import draws
+from goldmark.training import attention, draws
 
 KEYS = torch.tensor([5, -7, 2**62 + 11])
+LENGTHS = ((11, 4), (12, 5), (33, 16), (18, 20))  # queries, and how many of them a block takes
 SHARES = torch.tensor([0.1, 0.3, 0.75], dtype=torch.float64)
 
 
@@ -26,6 +27,31 @@ def kernel_dropped(key, x, p):
     """What the kernel drops."""
     at_site = draws.Draws(key)._key("site", tuple(x.shape))  # noqa: SLF001
     return kernels.dropped(x, at_site, draws._lowest_kept(p), (1 / (1 - p)).to(x.dtype))  # noqa: SLF001
+
+
+def attended_by(kernels_here, size, tensors):
+    """Outputs of a stack, the gradients of queries, keys and values, and the outputs of its second run alone."""
+    attention.kernels_of, attention._QUERIES = lambda tensor: kernels_here, size  # noqa: SLF001
+    length, own = tensors[0].shape[-2], [tensor.clone().requires_grad_() for tensor in tensors]
+    mask = torch.full((length, length), -torch.inf, dtype=tensors[0].dtype).triu(1)
+    dropout = draws.Dropout(0.5, "site")
+
+    def attend(key, p, *of_run):
+        dropout.p = p
+        return attention.causal_attention(*of_run, mask, dropout, draws.Draws(key))
+
+    outputs = vmap(attend)(KEYS, SHARES, *own)
+    grads = torch.autograd.grad((outputs.sin() + outputs).sum(), own)
+    return [outputs, *grads, attend(KEYS[1], SHARES[1], *(tensor[1] for tensor in own))]
+
+
+def say_attention(dtype, length, size):
+    """Print whether kernels attend as torch's operations do, to rounding."""
+    tensors = [torch.randn(3, 2, length, 3, 8, dtype=dtype).transpose(2, 3) for _ in range(3)]
+    sides = [attended_by(those, size, tensors) for those in (None, kernels)]
+    bound = 1e-4 if dtype == torch.float32 else 1e-12
+    close = all(float((one - other).abs().max()) < bound for one, other in zip(*sides, strict=True))
+    print(f"attention {str(dtype).removeprefix('torch.')} {length} by {size}: {'close' if close else 'different'}")
 
 
 def of_stack(dropped, x):
@@ -49,6 +75,8 @@ def main():
             expected, actual = of_stack(torch_dropped, x), of_stack(kernel_dropped, x)
             for what, tensor in actual.items():
                 say(f"{what} {str(dtype).removeprefix('torch.')} {shape}", tensor, expected[what])
+        for length, size in LENGTHS:
+            say_attention(dtype, length, size)
     print(*((actual["outputs"] == 0).double().mean(dim=1).tolist()))
 
 

@@ -18,7 +18,6 @@ from goldmark.training._prepare import of_step
 from goldmark.training.recurrent import unroll
 
 _COPIES = 7  # of the weights: the stack, its gradients twice, two moments, and the model fresh and trained
-_SLACK = 1.5  # for what lives only for a moment, the integers of draws above all
 _UNSEEN_GPU_BYTES = 40 * 10**9
 _SHARE = 0.7  # of the free memory that a stack may take
 
@@ -40,7 +39,7 @@ def counted_cost(job: Job) -> Cost:
     flops, kept = _step_cost(job, settings, model, {name: tensor.to("meta") for name, tensor in data.items()})
     examples = sum(t[0].nbytes for name, t in data.items() if name.startswith("train_")) * settings.n_train
     examples += sum(t[0].nbytes for name, t in data.items() if name.startswith("val_")) * settings.n_val
-    n_bytes = int(4 * _COPIES * n_weights + 2 * examples + _SLACK * kept)
+    n_bytes = int(4 * _COPIES * n_weights + 2 * examples + kept)
     return Cost(n_weights, settings.steps, flops, n_bytes)
 
 

@@ -76,14 +76,14 @@ def _kernels() -> ModuleType | None:
     return kernels
 
 
-def _kernels_of(tensor: Tensor) -> ModuleType | None:
+def kernels_of(tensor: Tensor) -> ModuleType | None:
     """Return the kernels for a tensor on a GPU; None for others, and for one that only says so, as in a dry run."""
     return _kernels() if tensor.is_cuda and not is_fake(tensor) else None
 
 
 def bits(keys: Tensor, n: int) -> Tensor:
     """Return n int64 of random bits for every key: shape (*keys.shape, n)."""
-    if (kernels := _kernels_of(keys)) is not None:
+    if (kernels := kernels_of(keys)) is not None:
         return kernels.bits(keys, n)  # type: ignore[no-any-return]
     counters = _kept_counters if n <= _LARGEST_KEPT else _counters
     return _mix(keys[..., None] + counters(n, keys.device))
@@ -99,7 +99,7 @@ _kept_counters = lru_cache(maxsize=256)(_counters)  # the sites of a run draw th
 
 def uniform(keys: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return float64 in (0, 1), shape (*keys.shape, *shape): the middles of 2^52 equal cells."""
-    if (kernels := _kernels_of(keys)) is not None:
+    if (kernels := kernels_of(keys)) is not None:
         return kernels.uniform(keys, shape)  # type: ignore[no-any-return]
     cells = (bits(keys, math.prod(shape)) >> 12) & (2**52 - 1)
     return ((cells.double() + 0.5) * 2.0**-52).reshape((*keys.shape, *shape))
@@ -159,16 +159,27 @@ class Draws:
 
     def dropped(self, site: str, x: Tensor, p: Tensor) -> Tensor:
         """Return x with a share p of its entries, a float64 scalar, set to 0 and the rest scaled by 1 / (1 - p)."""
-        shape, scale = tuple(x.shape), (1 / (1 - p)).to(x.dtype)
-        if (kernels := _kernels_of(x)) is not None:
-            return kernels.dropped(x, self._key(site, shape), _lowest_kept(p), scale)  # type: ignore[no-any-return]
+        shape = tuple(x.shape)
+        if (kernels := kernels_of(x)) is not None:
+            return kernels.dropped(x, *self.of_dropout(site, shape, p, x.dtype))  # type: ignore[no-any-return]
         # a product: `where` costs a CPU 4 times as much, as it branches on random bools; those are what backward keeps
-        return x * self.kept(site, shape, p) * scale
+        return x * self.kept(site, shape, p) * _scale(p, x.dtype)
+
+    def of_dropout(
+        self, site: str, shape: tuple[int, ...], p: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what a kernel drops by: the key of the draw, the lowest 16 bits that are kept, and the scale."""
+        return self._key(site, shape), _lowest_kept(p), _scale(p, dtype)
 
 
 def _lowest_kept(p: Tensor) -> Tensor:
     """Return the int16 below which a share p of all int16 lies."""
     return (p * 2.0**16 - 2.0**15).round().short()
+
+
+def _scale(p: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return what the kept entries are multiplied by."""
+    return (1 / (1 - p)).to(dtype)
 
 
 class _Quarters(torch.autograd.Function):
@@ -208,6 +219,10 @@ class Dropout(nn.Module):
         if draws is None or not self.drops:
             return x
         return draws.dropped(self.site, x, self.get_buffer("p"))
+
+    def numbers(self, draws: Draws, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the key, the lowest kept bits and the scale of a dropout of a shape, for a kernel that drops."""
+        return draws.of_dropout(self.site, shape, self.get_buffer("p"), dtype)
 
 
 @contextmanager

@@ -31,8 +31,8 @@ def numbers_of(sections):
 
 
 def test_evaluations_of_a_fixed_model_hold_their_golden(golden, sections):
-    """Weights and data follow from seeds, all of it in float64."""
-    golden.close(numbers_of(sections))
+    """Weights and data follow from seeds, all of it in float64 but the weights' draw: another processor rounds that."""
+    golden.close(numbers_of(sections), rel=1e-6)
 
 
 def test_evaluations_agree_with_the_metrics_of_a_run(sections, settings, data, model):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from goldmark.case import Data
 from goldmark.cases.roast.data import scaled
+from goldmark.training.attention import causal_attention
 from goldmark.training.draws import Draws, Dropout
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Attention(nn.Module):
         cache: KVCache | None = None,
         angles: Tensor | None = None,
     ) -> Tensor:
-        """Attend from x (B, T, D) to memory (B, S, D) after what is cached; mask (T, S) is added to the scores.
+        """Attend from x (B, T, D) to memory (B, S, D) after what is cached; mask (T, S) hides what is later.
 
         Queries and keys are rotated by angles (T, D / heads / 2), so that scores depend on distances in time alone.
         """
@@ -67,12 +68,13 @@ class Attention(nn.Module):
             query, key = rotated(query, angles), rotated(key, angles)
         if cache is not None:
             key, value = cache.append(key, value)
-        scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)
+        query = query / math.sqrt(query.shape[-1])
         if mask is not None:
-            scores += mask  # in place: at full length, scores are the largest tensors there are
-        weights = self.dropout(scores.softmax(dim=-1), draws)
-        attended: Tensor = self.output((weights @ value).transpose(1, 2).flatten(2))
-        return attended
+            attended = causal_attention(query, key, value, mask, self.dropout, draws)
+        else:
+            attended = self.dropout((query @ key.mT).softmax(dim=-1), draws) @ value
+        mixed: Tensor = self.output(attended.transpose(1, 2).flatten(2))
+        return mixed
 
     def _projected(self, x: Tensor, memory: Tensor) -> tuple[Tensor, ...]:
         """Return queries (B, T, D) of x, keys and values (B, S, D) of memory."""
