@@ -9,7 +9,7 @@ from goldmark.training import _kernels as kernels
 from goldmark.training import attention, draws
 
 KEYS = torch.tensor([5, -7, 2**62 + 11])
-LENGTHS = ((11, 4), (12, 5), (33, 16), (18, 20))  # queries, and how many of them a block takes
+LENGTHS = ((11, 4), (9, 16))  # queries, and how many of them a block takes
 SHARES = torch.tensor([0.1, 0.3, 0.75], dtype=torch.float64)
 
 
@@ -47,10 +47,10 @@ def attended_by(kernels_here, size, tensors):
 
 def say_attention(dtype, length, size):
     """Print whether kernels attend as torch's operations do, to rounding."""
-    tensors = [torch.randn(3, 2, length, 3, 8, dtype=dtype).transpose(2, 3) for _ in range(3)]
+    tensors = [torch.randn(3, 1, length, 2, 4, dtype=dtype).transpose(2, 3) for _ in range(3)]
     sides = [attended_by(those, size, tensors) for those in (None, kernels)]
     bound = 1e-4 if dtype == torch.float32 else 1e-12
-    close = all(float((one - other).abs().max()) < bound for one, other in zip(*sides, strict=True))
+    close = all(float((one - other).detach().abs().max()) < bound for one, other in zip(*sides, strict=True))
     print(f"attention {str(dtype).removeprefix('torch.')} {length} by {size}: {'close' if close else 'different'}")
 
 
