@@ -14,6 +14,22 @@ def test_a_view_of_images_is_told_from_a_permutation():
     assert not checks.check_viewed_channels(images[..., :1], images[..., :1].reshape(4, 1, 8, 8)).trouble
 
 
+def test_interleaved_channels_are_told_by_what_is_alike():
+    """Smooth pictures of three colours; no alarm for stripes of that width, noise, one channel, or many."""
+    generator = torch.Generator().manual_seed(0)
+    ramps, tint = (
+        torch.linspace(0, 1, 9)[:, None, None] * torch.linspace(0, 1, 9)[:, None],
+        torch.tensor([0.0, 2.0, 5.0]),
+    )
+    pictures = (ramps + tint).repeat(8, 1, 1, 1) + 0.05 * torch.randn(8, 9, 9, 3, generator=generator)
+    assert checks.check_interleaved_channels(pictures.reshape(8, 3, 9, 9)).trouble
+    assert not checks.check_interleaved_channels(pictures.permute(0, 3, 1, 2)).trouble
+    assert not checks.check_interleaved_channels(torch.eye(3).repeat(1, 3)[0].expand(8, 3, 9, 9) + 0).trouble
+    assert not checks.check_interleaved_channels(torch.randn(8, 3, 9, 9, generator=generator)).trouble
+    assert not checks.check_interleaved_channels(pictures[..., :1].reshape(8, 1, 9, 9)).trouble
+    assert not checks.check_interleaved_channels(torch.arange(9.0).expand(8, 9, 9, 9)).trouble
+
+
 def test_a_row_that_goes_with_the_length_is_none_of_positions():
     """One row whatever the length, or as many as there are positions, passes."""
     assert checks.check_one_position([10], [8], 10).trouble

@@ -34,6 +34,26 @@ def images_viewed_in_place_of_permuted(bug):
     return classifier(Convolutional(), train=batched(*coloured(128, 0)), val=batched(*coloured(64, 1)), lr=1e-3)
 
 
+def shaded(n, seed):
+    """Pictures (N, 10, 10, 3) whose colours change slowly from pixel to pixel, dark at the top or at the bottom."""
+    generator = torch.Generator().manual_seed(seed)
+    labels, tint = torch.randint(0, 2, (n,), generator=generator), torch.rand(n, 1, 1, 3, generator=generator)
+    slope = torch.linspace(-1, 1, 10)[:, None] * (2 * labels - 1)[:, None, None]
+    x = slope[..., None] + 3 * tint + 0.1 * torch.randn(n, 10, 10, 3, generator=generator)
+    return (x - 1.5) / 1.2, labels
+
+
+@pair("interleaved_channels")
+def images_viewed_before_they_are_batched(bug):
+    def halves(n, seed):
+        """Pictures of which the channels come first."""
+        x, y = shaded(n, seed)
+        return x.view(-1, 3, 10, 10) if bug else x.permute(0, 3, 1, 2), y
+
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(512, 2))
+    return classifier(model, train=batched(*halves(128, 0)), val=batched(*halves(64, 1)), lr=1e-3)
+
+
 def sinusoids(length, width):
     """A table (1, L, D) of sines and cosines (Vaswani et al. 2017, section 3.5)."""
     angles = torch.arange(length)[:, None] / 1e4 ** (torch.arange(0, width, 2) / width)

@@ -33,7 +33,7 @@ from goldmark.checks._forcing import check_forcing_not_per_step, check_target_le
 from goldmark.checks._independence import check_labels_independent
 from goldmark.checks._inference import check_squashed_twice
 from goldmark.checks._labels import check_classes_as_numbers, check_hidden_labels, check_unseen_classes
-from goldmark.checks._layout import check_viewed_channels
+from goldmark.checks._layout import check_interleaved_channels, check_viewed_channels
 from goldmark.checks._leaks import (
     check_decoder_sees_target,
     check_inputs_modified,
@@ -241,6 +241,7 @@ __all__ = [
     "check_input_scale",
     "check_inputs_ignored",
     "check_inputs_modified",
+    "check_interleaved_channels",
     "check_jumping_loss",
     "check_label_numbering",
     "check_labels_independent",

@@ -69,9 +69,9 @@ def _views(look: Look) -> Iterator[Finding]:
     inputs = first_tensor(look.first.inputs)
     given = next((x for module, x in look.first.first_input.items() if isinstance(module, _CONVOLUTIONS)), None)
     if inputs is not None and given is not None:
-        channels = _layout.check_viewed_channels(inputs, given)
-        yield channels
-        if channels.trouble:
+        channels = [_layout.check_interleaved_channels(inputs), _layout.check_viewed_channels(inputs, given)]
+        yield from channels
+        if any(one.trouble for one in channels):
             return
     findings = list(look.first.views.findings())
     if findings and not any(one.trouble for one in findings) and inputs is not None and inputs.dim() > 1:
