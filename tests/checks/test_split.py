@@ -121,3 +121,14 @@ def test_weights_of_a_loss_may_know_other_classes_than_validation():
 
     found = preflight(model, torch.optim.SGD(model.parameters(), lr=0.1), *halves, loss_fn)
     assert "split_by_class" not in found.names
+
+
+def test_only_the_nodes_that_a_mask_picks_are_examples():
+    """As bool, or as indices, among targets before inputs; labels that stand alone, or repeat, are no mask."""
+    x, y, mask = torch.randn(6, 2), torch.arange(6) % 2, torch.tensor([True, True, False, False, True, False])
+    every = _passes.read_half([(x, y)])
+    assert 6 == len(every.pair_keys) == len(_passes.read_half([(x, y == 1)]).pair_keys)
+    for batch in (((x, ~mask), (y, mask)), (x, (y, mask.nonzero().flatten())), ((x, mask), y[mask])):
+        half = _passes.read_half([batch])
+        assert (6, 3) == (len(half.keys), len(half.pair_keys))
+    assert 6 == len(_passes.read_half([(x, (y, torch.tensor([1, 1, 2])))]).pair_keys)

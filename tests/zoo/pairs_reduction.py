@@ -88,3 +88,42 @@ def running_statistics_of_what_a_preflight_knows_to_be_frozen(bug):
     optimizer = torch.optim.Adam(model.head.parameters(), lr=1e-2)
     how = {"intent": {"frozen": model.backbone.parameters()}}
     return look(model, optimizer, batched(*classes()), batched(*classes(64, seed=1)), functional.cross_entropy, **how)
+
+
+class Graph(nn.Module):
+    """Two layers that average over neighbours."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 16), nn.Linear(16, 3)
+
+    def forward(self, x, neighbours, picked=None):
+        """Logits (N, 3) of all nodes, or of those that are picked."""
+        logits = self.last(neighbours @ self.first(neighbours @ x).relu())
+        return logits if picked is None else logits[picked]
+
+
+def nodes(batch_of, *, train, val):
+    """Look at a graph of which `train` and `val` pick nodes; `batch_of(x, neighbours, y, picked)` makes a batch."""
+    x, y = classes(128)
+    neighbours = (y[:, None] == y) & (torch.rand(128, 128, generator=torch.Generator().manual_seed(0)) < 0.2)
+    neighbours = (neighbours | torch.eye(128, dtype=torch.bool)).float()
+    neighbours /= neighbours.sum(1, keepdim=True)
+
+    def loss_fn(output, targets):
+        labels, picked = targets if isinstance(targets, tuple) else (targets, slice(None))
+        return functional.cross_entropy(output[picked], labels[picked])
+
+    halves = [[batch_of(x, neighbours, y, picked)] for picked in (train, val)]
+    return classifier(Graph(), train=halves[0], val=halves[1], loss_fn=loss_fn, epochs=40, spread=True)
+
+
+def beside_labels(x, neighbours, y, picked):
+    """A batch of the whole graph, whose loss reads the labels that are picked."""
+    return (x, neighbours), (y, picked)
+
+
+@pair("overlap")
+def a_random_mask_of_nodes_for_each_half(bug):
+    train, other = (torch.rand(128, generator=torch.Generator().manual_seed(seed)) < 0.4 for seed in (1, 2))
+    return nodes(beside_labels, train=train, val=other if bug else other & ~train)

@@ -17,7 +17,7 @@ from goldmark.checks._masks import left_out_of
 from goldmark.checks._modes import DROPOUT_FUNCTIONS
 from goldmark.checks._saturation import BoundedLayers
 from goldmark.checks._scrambled import Viewing, Views
-from goldmark.checks._structures import call, first_tensor, row_keys, size_of, tensors_of
+from goldmark.checks._structures import call, first_tensor, picked_rows, row_keys, size_of, tensors_of
 
 N_BATCHES = 8  # of a half that are looked at
 N_EXAMPLES = 10_000  # of a half that are hashed
@@ -30,7 +30,7 @@ class Half:
 
     batches: tuple[tuple[Any, Any], ...]  # at most N_BATCHES
     keys: Tensor  # (N,) of inputs, in the order of the pass
-    pair_keys: Tensor  # (N,) of inputs with their targets
+    pair_keys: Tensor  # (M,) of inputs with their targets, without what masks beside them leave out
     labels: tuple[Tensor, ...]  # of every batch of the pass, where they are class indices (B,)
     whole: bool  # the pass came to the end of the half
 
@@ -63,7 +63,7 @@ def read_half(batches: Iterable[Any]) -> Half:
         if len(kept) < N_BATCHES:
             kept.append((inputs, targets))
         keys.append(row_keys(inputs))
-        pair_keys.append(keys[-1] * 1_000_003 + row_keys(targets, len(keys[-1])))
+        pair_keys.append(_pair_keys(inputs, targets, keys[-1]))
         target = first_tensor(targets)
         if target is not None and target.dim() == 1 and not target.is_floating_point():
             labels.append(target)
@@ -80,6 +80,14 @@ def read_half(batches: Iterable[Any]) -> Half:
         labels=tuple(labels),
         whole=whole,
     )
+
+
+def _pair_keys(inputs: Any, targets: Any, keys: Tensor) -> Tensor:
+    """Return the hashes of examples with their targets, of those that a mask among the targets, or inputs, picks."""
+    pair_keys = keys * 1_000_003 + row_keys(targets, len(keys))
+    masks = (picked_rows(part, len(keys)) for part in (targets, inputs))
+    picked = next((mask for mask in masks if mask is not None), None)
+    return pair_keys if picked is None else pair_keys[picked]
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:

@@ -107,6 +107,30 @@ def row_keys(structure: Any, n_rows: int | None = None) -> Tensor:
     return keys
 
 
+def picked_rows(structure: Any, n_rows: int) -> Tensor | None:
+    """Tell of `n_rows` examples which are picked by all masks among several tensors (N,) bool; None: there is no mask.
+
+    A mask is a bool tensor (N,), or indices of rows, each once, that are fewer: both halves may hold all nodes of a
+    graph, of which either counts its own.
+    """
+    tensors = list(tensors_of(structure))
+    masks = [mask for tensor in tensors if (mask := _mask_of(tensor, n_rows)) is not None]
+    return torch.stack(masks).all(dim=0) if masks and len(tensors) > 1 else None
+
+
+def _mask_of(tensor: Tensor, n_rows: int) -> Tensor | None:
+    """Return the rows that a tensor picks, (N,) bool; None where it is neither a mask nor indices of rows."""
+    if tensor.dim() != 1 or tensor.is_floating_point() or tensor.is_complex():
+        return None
+    values = tensor.detach().cpu()
+    if values.dtype == torch.bool:
+        return values if len(values) == n_rows else None
+    inside = 0 < len(values) < n_rows and 0 <= int(values.min()) and int(values.max()) < n_rows
+    if not inside or len(torch.unique(values)) < len(values):
+        return None
+    return torch.zeros(n_rows, dtype=torch.bool).index_fill(0, values.long(), True)
+
+
 def _hashed(tensor: Tensor, seed: int) -> Tensor:
     if tensor.is_floating_point():
         words = (tensor.float() + 0.0).contiguous().flatten(1 if tensor.dim() > 1 else 0).view(torch.int32)

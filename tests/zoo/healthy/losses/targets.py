@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from zoo.healthy.register import healthy
 from zoo.loops import batched, classes, classifier, images, look, mlp, numbers, regressor
+from zoo.pairs_reduction import beside_labels, nodes
 
 import goldmark
 
@@ -134,30 +135,24 @@ def pixels_that_are_left_out_as_255():
 
 @healthy
 def one_graph_in_both_halves():
-    class Graph(nn.Module):
-        """Two layers that average over neighbours."""
-
-        def __init__(self):
-            super().__init__()
-            self.first, self.last = nn.Linear(8, 16), nn.Linear(16, 3)
-
-        def forward(self, x, neighbours):
-            """Logits (N, 3) of all nodes."""
-            return self.last(neighbours @ self.first(neighbours @ x).relu())
-
-    x, y = classes(128)
-    neighbours = (y[:, None] == y) & (torch.rand(128, 128, generator=torch.Generator().manual_seed(0)) < 0.2)
-    neighbours = (neighbours | torch.eye(128, dtype=torch.bool)).float()
-    neighbours /= neighbours.sum(1, keepdim=True)
     known = torch.rand(128, generator=torch.Generator().manual_seed(1)) < 0.5
-    model = Graph()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    halves = [[((x, neighbours), (y, mask))] for mask in (known, ~known)]
+    return nodes(beside_labels, train=known, val=~known)
 
-    def loss_fn(output, targets):
-        return functional.cross_entropy(output[targets[1]], targets[0][targets[1]])
 
-    return look(model, optimizer, *halves, loss_fn, spread=True, epochs=40)
+@healthy
+def nodes_that_are_picked_by_their_indices():
+    order = torch.randperm(128, generator=torch.Generator().manual_seed(1))
+    return nodes(beside_labels, train=order[:40], val=order[40:80])
+
+
+@healthy
+def a_mask_of_nodes_among_the_inputs():
+    draw = torch.rand(128, generator=torch.Generator().manual_seed(1))
+
+    def batch_of(x, neighbours, y, picked):
+        return (x, neighbours, picked), y[picked]
+
+    return nodes(batch_of, train=draw < 0.4, val=draw > 0.6)
 
 
 @healthy
