@@ -22,6 +22,7 @@ from goldmark.checks._data import (
     check_sorted_labels,
     check_split_statistics,
 )
+from goldmark.checks._derivatives import check_derivative_without_graph
 from goldmark.checks._direction import check_direction_of_one_step
 from goldmark.checks._dropout import check_idle_dropout
 from goldmark.checks._ensemble import check_idle_average
@@ -211,6 +212,7 @@ __all__ = [
     "check_cut_term",
     "check_dead_units",
     "check_decoder_sees_target",
+    "check_derivative_without_graph",
     "check_direction_of_one_step",
     "check_divergence_arguments",
     "check_diverging_steps",

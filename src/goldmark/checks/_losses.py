@@ -125,7 +125,8 @@ def check_cut_term(loss: Tensor, terms: Mapping[str, Any]) -> Finding:
         numbers={"terms_cut": float(len(lost)), "terms": float(len(terms))},
         threshold=0.0,
         relation=f"every term of the loss must reach weights: {', '.join(lost or terms)} does not",
-        advice="add the tensors themselves: no .item(), .data, detach or torch.tensor(...) on the way to the loss",
+        advice="add the tensors themselves: no .item(), .data, detach or torch.tensor(...) on the way to the loss; "
+        "create_graph=True where torch.autograd.grad is on it",
     )
 
 

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from goldmark.case import Finding
 from goldmark.checks._backward import BACKWARDS, BackwardCalls
 from goldmark.checks._carried import States
 from goldmark.checks._choices import CHOICES
 from goldmark.checks._clipping import CLIPPINGS, ClippingCalls
+from goldmark.checks._derivatives import DERIVATIVES, DerivativeCalls, check_derivative_without_graph
 from goldmark.checks._findings import Findings
 from goldmark.checks._modes import BATCHNORM, batch_dependent, check_eval_mode_left_on
 from goldmark.checks._ownership import names_of, owned
@@ -78,7 +80,7 @@ class Watch:
         self._others = 0  # steps of other optimizers since the own last one
         self._uses_terms = False
         self._answered: torch.Size | None = None  # the shape of the model's last output
-        self._calls = BackwardCalls()  # heard in sampled steps
+        self._calls, self._derivatives = BackwardCalls(), DerivativeCalls()  # heard in sampled steps
         self._clipping = ClippingCalls(clipped=self._note_clipping, unscaled=self._note_unscaling)
         self._followed: list[nn.Parameter] = []  # whose gradients are followed
         self._arriving: dict[nn.Parameter, Tensor] = {}  # gradients that may be added to `.grad` next
@@ -159,6 +161,7 @@ class Watch:
             self._sample(batch, output, loss, terms or {})
         except UNFIT as error:  # a watch must not end the training that it watches
             record.notes.append(f"a backward pass was not judged: {reason(error)}")
+        self._derivatives.taken.clear()
 
     def _sample(self, batch: Any, output: Any, loss: Tensor | None, terms: Mapping[str, Any]) -> None:
         sample = take_sample(self.model, batch, output, loss, terms, self.record.steps)
@@ -172,10 +175,19 @@ class Watch:
             sample.term_shares = term_shares(loss, terms)
             BACKWARDS.add(self._calls)
         self.record.note_weightless(terms, sample.weightless)
+        sample.findings += self._judge_derivatives(loss, terms)
         self.record.samples.append(sample)
         self.record.states.note_batch(batch)
         self.record.follow_gradients(self._others)
         self.record.compare_statistics()
+
+    def _judge_derivatives(self, loss: Any, terms: Mapping[str, Any]) -> list[Finding]:
+        """Judge a loss beside derivatives without a graph of what depends on weights, by inputs that nothing trains."""
+        if not self._derivatives.taken or not isinstance(loss, Tensor):
+            return []
+        trained = owned((*self.optimizers, *self.record.strangers))
+        inputs = self._derivatives.inputs_beside({*map(id, self.model.parameters()), *trained})
+        return [check_derivative_without_graph(loss, terms, inputs)] if inputs else []
 
     def end_epoch(self) -> None:
         """Take note that an epoch has ended, after the scheduler's step of that epoch if it has one."""
@@ -230,6 +242,7 @@ class Watch:
         compiled = type(self.model).__name__ == "OptimizedModule"  # its backward pass refuses to keep the graph
         self._calls.keeps_graph = self._uses_terms and not compiled
         BACKWARDS.add(self._calls)
+        DERIVATIVES.add(self._derivatives)
 
     def _disarm(self) -> None:
         for handle in self._armed:
@@ -238,6 +251,8 @@ class Watch:
         self._arriving.clear()
         BACKWARDS.remove(self._calls)
         self._calls.forget_nodes()
+        DERIVATIVES.remove(self._derivatives)
+        self._derivatives.taken.clear()
 
     def _note_schedule(self, scheduler: Any, metric: float | None) -> None:
         if any(scheduler.optimizer is own for own in self.optimizers):
