@@ -92,24 +92,18 @@ def _is_number(node: Node) -> bool:
     return shape is not None and math.prod(shape) == 1
 
 
-def _heard(derive: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(derive)
-    def derived(
-        outputs: Any,
-        inputs: Any,
-        grad_outputs: Any = None,
-        retain_graph: Any = None,
-        create_graph: Any = False,  # noqa: FBT002
-        *rest: Any,
-        **more: Any,
-    ) -> Any:
-        derivatives = derive(outputs, inputs, grad_outputs, retain_graph, create_graph, *rest, **more)
-        if not create_graph:
+def _heard(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what runs torch's engine: beneath `grad`, which compiled functions know by its identity."""
+
+    @functools.wraps(run)
+    def derived(outputs: Any, *arguments: Any, **keywords: Any) -> Any:
+        derivatives = run(outputs, *arguments, **keywords)  # weights of outputs, keep the graph, create one, inputs
+        if keywords.get("accumulate_grad") is False and len(arguments) > 3 and not arguments[2]:
             for calls in DERIVATIVES.listeners:
-                calls.note(outputs, inputs)
+                calls.note(outputs, arguments[3])
         return derivatives
 
     return derived
 
 
-DERIVATIVES = Hearing[DerivativeCalls]((autograd, "grad", _heard))
+DERIVATIVES = Hearing[DerivativeCalls]((autograd, "_engine_run_backward", _heard))
