@@ -68,17 +68,18 @@ def check_derivative_without_graph(loss: Tensor, terms: Mapping[str, Any], input
 def _reaches_only(node: Node | None, own: Collection[int]) -> bool:
     """Tell whether some of these leaves receive a gradient from a node, and no others."""
     variables = (getattr(one, "variable", None) for one in nodes(node))
-    reached = [variable for variable in variables if variable is not None]
-    return bool(reached) and all(id(one) in own for one in reached)
+    known = (id(variable) in own for variable in variables if variable is not None)
+    return next(known, False) and all(known)
 
 
 def _summands(loss: Tensor) -> Iterator[Node]:
     """Yield the numbers that a loss adds up, past constant factors."""
-    waiting = [loss.grad_fn]
+    waiting, known = [loss.grad_fn], set[Node]()
     while waiting:
         node = source(waiting.pop())
-        if node is None:
+        if node is None or node in known:
             continue
+        known.add(node)
         edges = [following for following, _ in node.next_functions if following is not None]
         adds = kind(node) in _ADDING or (kind(node) in _SCALING and len(edges) == 1)
         if adds and edges and all(kind(edge) == "Stack" or _is_number(edge) for edge in edges):
