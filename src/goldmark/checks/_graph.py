@@ -66,10 +66,10 @@ def leaves(loss: Tensor, without: Iterable[Node] = ()) -> list[Tensor]:
     return [variable for variable in variables if isinstance(variable, Tensor)]
 
 
-def shape_of(node: Node) -> tuple[int, ...] | None:
-    """Return the shape of what an operation gave, or None where torch does not tell."""
+def shape_of(node: Node, place: int = 0) -> tuple[int, ...] | None:
+    """Return the shape of what an operation gave, of several the one at `place`; None where torch does not tell."""
     metadata = getattr(node, "_input_metadata", None)
-    return tuple(metadata[0].shape) if metadata else None
+    return tuple(metadata[place].shape) if metadata else None
 
 
 def signed(number: int) -> int:

@@ -95,7 +95,8 @@ def _wrong_sign(look: Look) -> Iterator[Finding]:
     output, targets, loss = look.first.output, look.first.targets, look.first.loss
     if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or loss is None or not look.reads_targets:
         return
-    yield _losses.check_target_distribution(output, targets, loss)
+    finding = _losses.check_target_distribution(output, targets, loss)
+    yield from [] if finding.trouble and not _pull_in_proportion(look, output, targets) else [finding]
     if _losses.is_classes(output, targets) or (targets.is_floating_point() and output.numel() == targets.numel()):
         finding = _losses.check_initial_outputs(output, targets, float(loss.detach().mean()))
         yield from [] if finding.trouble and has_size_of_its_own(look) else [finding]
@@ -107,6 +108,17 @@ def _wrong_sign(look: Look) -> Iterator[Finding]:
         finding = _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=climbs)
         looked_up = not finding.trouble or not _losses.is_classes(output, targets) or indexed(look, None, output)
         yield from [finding] if looked_up else []  # else a loss of outputs that are no classes, as of ordered grades
+
+
+def _pull_in_proportion(look: Look, output: Tensor, targets: Tensor) -> bool:
+    """Tell whether what targets (B, C) pull on the outputs grows evenly with them: the loss takes them as they are.
+
+    A loss that normalises its targets (`t / t.sum(1)`, a softmax of grades as in ListNet) makes distributions of them.
+    """
+    once, twice, thrice = (_outputs.gradient_at(look.loss_fn, output, targets * factor) for factor in (1, 2, 3))
+    growth = float((twice - once).abs().max())
+    grows = growth > 1e-3 * float(once.abs().max())
+    return grows and float((thrice - 2 * twice + once).abs().max()) <= 1e-3 * growth
 
 
 def indexed(look: Look, place: Any, output: Tensor) -> bool:

@@ -148,11 +148,12 @@ def check_target_distribution(
 ) -> Finding:
     """Find out whether a softmax is compared with targets (B, C) that are no distributions: rows must sum to 1.
 
-    `compared` says that the loss is at rest where outputs are the targets, and then outputs may be the softmax.
+    `compared` says that the loss is at rest where outputs are the targets: then the outputs must be the softmax, as a
+    loss that takes one of logits would have taken another of the targets, and made distributions of them.
     """
-    softmax = any(kind(node) == "LogSoftmax" for node in nodes(loss.grad_fn, past_layers=False))
     last = source(output.grad_fn)
-    softmax = softmax or (compared and last is not None and kind(last) == "Softmax")
+    softmaxes = (kind(node) == "LogSoftmax" for node in nodes(loss.grad_fn, past_layers=False))
+    softmax = last is not None and kind(last) == "Softmax" if compared else any(softmaxes)
     fits = softmax and targets.is_floating_point() and targets.dim() == 2 and targets.shape == output.shape
     fits = fits and targets.shape[1] > 1 and bool((targets >= 0).all())
     off = float((targets.double().sum(dim=1) - 1).abs().max()) if fits else 0.0

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
+from goldmark.checks._crossing import crosses_examples
 from goldmark.checks._graph import CROSS_ENTROPIES, LAYERS, Node, kind, nodes, shape_of, signed, source, sources
+from goldmark.checks._pairs import pairs
+from goldmark.checks._structures import tensors_of
 
 _LOGIT_LOSSES = ("LogSoftmax", "BinaryCrossEntropyWithLogits")
 _SQUASHED = ("Softmax", "Sigmoid", "Relu", "LogSigmoid")
@@ -212,24 +215,28 @@ def aligned(output: Tensor, targets: Tensor) -> bool:
     return math.prod(shape) <= max(output.numel(), targets.numel())
 
 
-def check_shape_broadcast(output: Tensor, targets: Tensor, loss: Tensor, threshold: float = 1e-5) -> Finding:
+def check_shape_broadcast(output: Any, targets: Any, loss: Tensor, threshold: float = 1e-5) -> Finding:
     """Find out whether a loss compares every output with every target, because shapes broadcast.
 
-    It is trouble where the loss equals a known loss over all pairs, and not that over matching pairs.
+    It is trouble where the loss equals a known loss over all pairs, and not that over matching pairs; or where its graph
+    shows a mean over all pairs of examples, of which one term may be made, as in the advantage of an actor-critic.
     """
     paired = over_pairs = torch.inf
-    if not aligned(output, targets) and output.numel() == targets.numel() and targets.is_floating_point():
-        value, scale = float(loss.detach()), 1e-12 + abs(float(loss.detach()))
-        losses = _elementwise(output, targets.to(output.dtype))
-        flat = _elementwise(output.flatten(), targets.flatten().to(output.dtype))
-        over_pairs = min(abs(other - value) / scale for other in losses)
-        paired = min(abs(other - value) / scale for other in flat)
+    for _, out, target in list(pairs(output, targets))[:1]:
+        if not aligned(out, target) and out.numel() == target.numel() and target.is_floating_point():
+            value, scale = float(loss.detach()), 1e-12 + abs(float(loss.detach()))
+            flat = _elementwise(out.flatten(), target.flatten().to(out.dtype))
+            over_pairs = min(abs(other - value) / scale for other in _elementwise(out, target.to(out.dtype)))
+            paired = min(abs(other - value) / scale for other in flat)
+    equal = over_pairs < threshold < paired
+    crossing = not equal and crosses_examples(loss, output, targets)
+    shapes = [" and ".join(str(tuple(one.shape)) for one in tensors_of(given)) for given in (output, targets)]
     return Finding(
         name="shape_broadcast",
-        trouble=over_pairs < threshold < paired,
+        trouble=equal or crossing,
         numbers={"off_over_all_pairs": over_pairs, "off_over_matching_pairs": paired},
         threshold=threshold,
-        relation=f"outputs {tuple(output.shape)} and targets {tuple(targets.shape)} must match one by one",
+        relation=f"outputs {shapes[0]} and targets {shapes[1]} must match one by one",
         advice="give both one shape: outputs.squeeze(-1), or targets.unsqueeze(-1)",
     )
 

@@ -88,6 +88,7 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
     sample.loss = float(loss.detach().sum())
     sample.findings += [_outputs.check_normalized_outputs(loss), _outputs.check_single_class_softmax(loss)]
     sample.findings.append(_losses.check_graph_of_loss(loss))
+    sample.findings.append(_outputs.check_shape_broadcast(output, targets, loss))
     if terms:
         sample.findings.append(_losses.check_cut_term(loss, terms))
         sample.terms = {name: _losses.number(term) for name, term in terms.items()}
@@ -97,7 +98,7 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
     for _, out, target in list(pairs(output, targets))[:1]:
         sample.known = _losses.known_losses(out, target)
         sample.findings.append(_losses.check_negative_loss(sample.loss, sample.known))
-        sample.findings += _compared(sample, out, target, loss)
+        sample.findings += _compared(sample, out, target)
         name = _losses.matching_loss(sample.loss, sample.known)
         if name is not None and len(out) == len(target):
             sample.answers = (name, out.detach()[:_MOST_ROWS].cpu(), target[:_MOST_ROWS].cpu())
@@ -114,9 +115,8 @@ def _note_lone_example(sample: Sample, inputs: Any, output: Any, targets: Any) -
         sample.lone_place = _examples.lone_loss(sample.loss, output, targets)
 
 
-def _compared(sample: Sample, out: Tensor, target: Tensor, loss: Tensor) -> Iterator[Finding]:
+def _compared(sample: Sample, out: Tensor, target: Tensor) -> Iterator[Finding]:
     """Yield what outputs and targets of a regression show, where the loss is known to compare them as they are."""
-    yield _outputs.check_shape_broadcast(out, target, loss)
     if sample.loss is None or _losses.matching_loss(sample.loss, sample.known) not in _NUMBERS:
         return
     yield _outputs.check_unreachable_targets(out, target)

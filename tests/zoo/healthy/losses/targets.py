@@ -332,3 +332,28 @@ def labels_of_a_few_examples_at_the_end_of_a_batch():
     val = classes(64, seed=1)
     y = y.masked_fill(torch.arange(512) % 128 < 120, -100)
     return classifier(mlp(8, 16, 3), train=batched(x, y, 128), val=batched(*val))
+
+
+def ranked(loss_fn):
+    """Look at a scorer of four documents a query, whose targets (B, 4) are grades from 0 to 3."""
+
+    def queries(n, seed):
+        x = torch.randn(n, 4, 6, generator=torch.Generator().manual_seed(seed))
+        return x, torch.bucketize(x[..., 0] + 0.5 * x[..., 1], torch.tensor([-0.5, 0.5, 1.5])).float()
+
+    model = nn.Sequential(*mlp(6, 16, 1), nn.Flatten())
+    return regressor(model, train=batched(*queries(256, 0)), val=batched(*queries(64, 1)), loss_fn=loss_fn)
+
+
+@healthy
+def grades_of_which_the_loss_takes_the_softmax():
+    return ranked(lambda output, grades: -(grades.softmax(1) * output.log_softmax(1)).sum(1).mean())
+
+
+@healthy
+def gains_that_the_loss_divides_by_their_sum():
+    def loss_fn(output, grades):
+        gains = 2**grades - 1
+        return functional.cross_entropy(output, gains / gains.sum(1, keepdim=True).clamp_min(1))
+
+    return ranked(loss_fn)
