@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
-from zoo.loops import batched, classes, classifier, mlp, pair, regressor
+from zoo.loops import batched, classes, classifier, mlp, numbers, pair, regressor, watch_alone
 
 import goldmark
 
@@ -133,3 +133,60 @@ def a_gradient_penalty_that_is_a_constant(bug):
         return None, sum(terms.values()), terms
 
     return trained(critic, loss_of, lr=1e-3)
+class ActorCritic(nn.Module):
+    """Logits of actions (T, 3) and values (T, 1) of states (T, 6)."""
+
+    def __init__(self):
+        super().__init__()
+        self.actor, self.critic = mlp(6, 16, 3), mlp(6, 16, 1)
+
+    def forward(self, x):
+        """Both."""
+        return self.actor(x), self.critic(x)
+
+
+def episodes(n, seed=0):
+    """States (T, 6) of episodes of unlike lengths, with the actions that were taken (T,) and their returns (T,)."""
+    generator = torch.Generator().manual_seed(seed)
+    for length in torch.randint(16, 40, (n,), generator=generator).tolist():
+        x, actions = torch.randn(length, 6, generator=generator), torch.randint(3, (length,), generator=generator)
+        yield x, (actions, x[torch.arange(length), actions] + x[:, 3])
+
+
+@pair("shape_broadcast")
+def returns_less_a_column_of_values(bug):
+    def terms_of(output, targets):
+        logits, values = output
+        taken, returns = targets
+        advantage = returns - (values if bug else values.squeeze(1))
+        chosen = logits.log_softmax(1).gather(1, taken[:, None])[:, 0]
+        return {"policy": -(chosen * advantage.detach()).mean(), "values": 0.7 * advantage.square().mean()}
+
+    return watch_alone(ActorCritic(), list(episodes(12)), terms_of)
+
+
+@pair("shape_broadcast")
+def a_column_of_advantages_for_a_row_of_actions(bug):
+    def terms_of(output, targets):
+        logits, values = output
+        taken, returns = targets
+        advantage = returns[:, None] - values
+        chosen = logits.log_softmax(1).gather(1, taken[:, None])
+        policy = -((chosen[:, 0] if bug else chosen) * advantage.detach()).mean()
+        return {"policy": policy, "values": 0.7 * advantage.square().mean()}
+
+    return watch_alone(ActorCritic(), list(episodes(12)), terms_of)
+
+
+@pair("shape_broadcast")
+def a_second_task_whose_targets_are_a_row(bug):
+    def terms_of(output, targets):
+        near = output[:, 3:] if bug else output[:, 3]
+        return {
+            "labels": functional.cross_entropy(output[:, :3], targets[0]),
+            "numbers": 0.3 * functional.smooth_l1_loss(near, targets[1]),
+        }
+
+    x, y = numbers()
+    batches = [(a, ((a[:, 0] > 0).long() + (a[:, 1] > 0), b[:, 0])) for a, b in batched(x, y)]
+    return watch_alone(mlp(8, 16, 4), batches, terms_of)

@@ -18,48 +18,54 @@ from goldmark.checks._structures import size_of, tensors_of
 Operand = tuple[Node, tuple[int, ...]]
 _ERRORS = ("MseLoss", "SmoothL1Loss", "HuberLoss")
 _BENT = ("Pow", "Abs", "Sqrt", "Cosh", "Clamp", "ClampMin", "Exp", "Log", "Log1P", "Relu", "Softplus", "LogSigmoid")
+_EITHER = ("Minimum", "Maximum")
 _STRAIGHT = ("Mean", "Sum", "Neg", "Rsub")
 _LAID_OUT = ("Unsqueeze", "T", "Transpose", "Permute", "View", "Expand", "Index")  # an operand, by the loss itself
 _CHOSEN = ("Gather", "LogSoftmax", "NllLoss")  # what gives the logarithms of the probabilities of actions
+_RATIO = ("Exp", "Sub", "Clamp")  # of such probabilities to earlier ones, as in PPO
 _MOST_NODES = 2_000
 
 
 def crosses_examples(loss: Tensor, output: Any, targets: Any) -> bool:
     """Tell whether a loss is a mean, or a sum, of errors of all pairs of examples, whose shapes have met by accident.
 
-    No such mean is wanted: of squares it depends on the mean output alone. Where the loss also holds a matrix (N, N)
-    that is meant, as an energy distance does, or targets are matrices or all alike, nothing is said.
+    No such mean is wanted: of squares it is least where all outputs are one. Nothing is said where the loss also holds
+    a matrix (N, N) that is meant, as an energy distance does, where outputs or targets are one, or targets all alike.
     """
     n = size_of(output)
-    if n < 2 or not _tells_rows_apart(targets, n):
+    if n < 2 or _holds_matrix((output, targets), n):
         return False
     known = list(nodes(loss.grad_fn, _MOST_NODES, past_layers=False))
     matrices = [node for node in known if shape_of(node) == (n, n)]
     given = {one.grad_fn for one in tensors_of(output)}
     if not matrices or any(_is_meant(node, n, given) for node in matrices):
         return False
-    return any(_pairs_all(node, n) for node in known if shape_of(node) == ())
+    column = any(tuple(one.shape) == (n, 1) for one in tensors_of((output, targets)))
+    made = [making for node in known if shape_of(node) == () for making in _makings(node, n)]
+    return any(_is_accident(*making, n, column=column) for making in made) and _has_unlike(targets, n)
 
 
-def _tells_rows_apart(targets: Any, n: int) -> bool:
-    """Tell whether targets are given for N examples, unlike ones, of which none is a matrix (N, N) or (1, N)."""
-    tensors = list(tensors_of(targets))
-    if any(tuple(one.shape) in ((n, n), (1, n)) for one in tensors):
-        return False
-    return any(one.dim() > 0 and len(one) == n and bool((one != one[:1]).any()) for one in tensors)
+def _holds_matrix(structure: Any, n: int) -> bool:
+    """Tell whether outputs or targets are of pairs themselves, (N, N) or (1, N)."""
+    return any(tuple(one.shape) in ((n, n), (1, n)) for one in tensors_of(structure))
+
+
+def _has_unlike(targets: Any, n: int) -> bool:
+    """Tell whether some targets are given for N examples, and not all alike."""
+    rows = [one for one in tensors_of(targets) if one.dim() and len(one) == n]
+    return any(bool((one != one[:1]).any()) for one in rows)
 
 
 def _is_meant(node: Node, n: int, given: set[Node]) -> bool:
     """Tell whether a matrix (N, N) was made of anything but a column and a row that came so, or of one number.
 
-    What the model has `given` came so, whatever the model did last.
+    What the model has `given` came so, whatever the model did last. Pairs of an output with itself are meant.
     """
-    for operand, shape in _operands(node):
-        if shape not in ((n, n), (n, 1), (n,), (1,), ()):
-            return True
-        if shape == (n, 1) and operand not in given and kind(operand) in _LAID_OUT:
-            return True
-    return False
+    operands = [(one, shape) for one, shape in _operands(node) if shape != (n, n)]
+    if any(shape not in ((n, 1), (n,), (1,), ()) for _, shape in operands):
+        return True
+    laid_out = any(kind(one) in _LAID_OUT and one not in given for one, shape in operands if shape == (n, 1))
+    return laid_out or not _apart(operands)
 
 
 def _operands(node: Node) -> Iterator[Operand]:
@@ -70,38 +76,46 @@ def _operands(node: Node) -> Iterator[Operand]:
             yield operand, shape
 
 
-def _pairs_all(node: Node, n: int) -> bool:
-    """Tell whether a number is a mean or a sum over a matrix (N, N) of errors, past what acts on every entry alone."""
-    bent = False
-    while True:
-        operands = list(_operands(node))
-        if not operands or (operands[0][1] != (n, n) and shape_of(node) != (n, n)):
-            return False
-        of_itself = kind(node) == "Mul" and len(operands) == 2 and operands[0][0] is operands[1][0]
-        bent = bent or of_itself or kind(node) in (*_BENT, *_ERRORS)
-        if kind(node) in ("Sub", *_ERRORS) and operands[0][1] != (n, n):
-            return bent and _meet(operands, n)
-        if kind(node) in ("Sub", *_ERRORS) and kind(operands[0][0]) == "Expand":
-            return bent and _meet([pair for one, _ in operands for pair in _operands(one)], n)
-        if kind(node) == "Mul" and not of_itself:
-            return _is_policy(operands, n) or (len(operands) == 2 and _meet(operands, n))
-        if not of_itself and (kind(node) not in (*_BENT, *_STRAIGHT, *_ERRORS) or len(operands) > 1):
-            return False
-        node = operands[0][0]
+def _apart(operands: list[Operand]) -> bool:
+    return len({source(operand) for operand, _ in operands}) == len(operands)
 
 
-def _meet(operands: list[Operand], n: int) -> bool:
-    """Tell whether operands are a column (N, 1) and a row (N,), of which one may be a constant.
+def _makings(node: Node, n: int, *, bent: bool = False) -> Iterator[tuple[str, list[Operand]]]:
+    """Yield by what, and of what, a matrix (N, N) was made that a number is the mean or the sum of.
 
-    Of two that were computed from the same, as in `x - x.squeeze()`, the pairs are meant.
+    Between the two lies what acts on every entry alone. Unless that is `bent`, a difference is left out: the mean of
+    all differences is that of matching ones.
     """
-    shapes = [shape for _, shape in operands]
-    apart = len({source(operand) for operand, _ in operands}) == len(operands)
-    return apart and sorted(shapes, key=len) in ([(n,)], [(n, 1)], [(n,), (n, 1)])
+    name, operands = kind(node), list(_operands(node))
+    if not operands or (n, n) not in (operands[0][1], shape_of(node)):
+        return
+    bent = bent or name in (*_BENT, *_ERRORS, *_EITHER)
+    following = operands if name in _EITHER else operands[:1] if name in (*_BENT, *_STRAIGHT) else []
+    if name in ("Sub", *_ERRORS) and bent:
+        expanded = [pair for one, _ in operands if kind(one) == "Expand" for pair in _operands(one)]
+        yield name, expanded if len(expanded) == len(operands) else operands
+    elif name == "Mul" and len(operands) == 2 and not _apart(operands):  # a square
+        bent, following = True, operands[:1]
+    elif name == "Mul":
+        yield name, operands
+    for one, _ in following:
+        yield from _makings(one, n, bent=bent)
 
 
-def _is_policy(operands: list[Operand], n: int) -> bool:
-    """Tell whether a row of logarithms of probabilities is multiplied by a constant that makes a matrix of it."""
-    operand, shape = operands[0]
-    below = source(operand)
-    return len(operands) == 1 and shape == (n,) and below is not None and kind(below) in _CHOSEN
+def _is_accident(name: str, operands: list[Operand], n: int, *, column: bool) -> bool:
+    """Tell whether a column (N, 1) has met a row (N,), of which one may be a constant.
+
+    Of factors it may where it is an advantage, or a weight, of choices, and outputs or targets hold a `column`.
+    """
+    if name == "Mul" and len(operands) == 1:
+        return column and operands[0][1] == (n,) and _is_of_choices(operands[0][0])
+    shapes = sorted((shape for _, shape in operands), key=len)
+    return _apart(operands) and shapes in ([(n,)], [(n, 1)], [(n,), (n, 1)])
+
+
+def _is_of_choices(node: Node) -> bool:
+    """Tell whether numbers are logarithms of the probabilities of what was chosen, or ratios of these."""
+    below = source(node)
+    while below is not None and kind(below) in _RATIO and len(list(_operands(below))) == 1:
+        below = source(next(_operands(below))[0])
+    return below is not None and kind(below) in _CHOSEN

@@ -69,7 +69,9 @@ def leaves(loss: Tensor, without: Iterable[Node] = ()) -> list[Tensor]:
 def shape_of(node: Node, place: int = 0) -> tuple[int, ...] | None:
     """Return the shape of what an operation gave, of several the one at `place`; None where torch does not tell."""
     metadata = getattr(node, "_input_metadata", None)
-    return tuple(metadata[place].shape) if metadata else None
+    if not metadata or getattr(metadata[place], "is_nested_tensor", False):
+        return None
+    return tuple(metadata[place].shape)
 
 
 def signed(number: int) -> int:

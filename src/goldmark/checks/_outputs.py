@@ -13,7 +13,7 @@ from goldmark.case import Finding
 from goldmark.checks._crossing import crosses_examples
 from goldmark.checks._graph import CROSS_ENTROPIES, LAYERS, Node, kind, nodes, shape_of, signed, source, sources
 from goldmark.checks._pairs import pairs
-from goldmark.checks._structures import tensors_of
+from goldmark.checks._structures import size_of, tensors_of
 
 _LOGIT_LOSSES = ("LogSoftmax", "BinaryCrossEntropyWithLogits")
 _SQUASHED = ("Softmax", "Sigmoid", "Relu", "LogSigmoid")
@@ -218,27 +218,34 @@ def aligned(output: Tensor, targets: Tensor) -> bool:
 def check_shape_broadcast(output: Any, targets: Any, loss: Tensor, threshold: float = 1e-5) -> Finding:
     """Find out whether a loss compares every output with every target, because shapes broadcast.
 
-    It is trouble where the loss equals a known loss over all pairs, and not that over matching pairs; or where its graph
-    shows a mean over all pairs of examples, of which one term may be made, as in the advantage of an actor-critic.
+    It is trouble where the loss equals a known loss over all pairs, and not that over matching pairs; or where its
+    graph holds a mean over all pairs of examples, as that of an actor-critic may.
     """
-    paired = over_pairs = torch.inf
-    for _, out, target in list(pairs(output, targets))[:1]:
-        if not aligned(out, target) and out.numel() == target.numel() and target.is_floating_point():
-            value, scale = float(loss.detach()), 1e-12 + abs(float(loss.detach()))
-            flat = _elementwise(out.flatten(), target.flatten().to(out.dtype))
-            over_pairs = min(abs(other - value) / scale for other in _elementwise(out, target.to(out.dtype)))
-            paired = min(abs(other - value) / scale for other in flat)
-    equal = over_pairs < threshold < paired
-    crossing = not equal and crosses_examples(loss, output, targets)
+    over_pairs, paired = _off_known_losses(output, targets, loss)
+    equal, n = over_pairs < threshold < paired, size_of(output)
+    crossed = n * n if not equal and crosses_examples(loss, output, targets) else n
     shapes = [" and ".join(str(tuple(one.shape)) for one in tensors_of(given)) for given in (output, targets)]
+    measured = {"off_over_all_pairs": over_pairs, "off_over_matching_pairs": paired}
     return Finding(
         name="shape_broadcast",
-        trouble=equal or crossing,
-        numbers={"off_over_all_pairs": over_pairs, "off_over_matching_pairs": paired},
-        threshold=threshold,
+        trouble=equal or crossed > n,
+        numbers={"pairs": float(crossed), "examples": float(n)} if crossed > n else measured,
+        threshold=float(n) if crossed > n else threshold,
         relation=f"outputs {shapes[0]} and targets {shapes[1]} must match one by one",
         advice="give both one shape: outputs.squeeze(-1), or targets.unsqueeze(-1)",
     )
+
+
+def _off_known_losses(output: Any, targets: Any, loss: Tensor) -> tuple[float, float]:
+    """Return how far a loss is off the nearest known one over all pairs, and over matching pairs, where they differ."""
+    for _, out, target in list(pairs(output, targets))[:1]:
+        if aligned(out, target) or out.numel() != target.numel() or not target.is_floating_point():
+            break
+        value, scale = float(loss.detach()), 1e-12 + abs(float(loss.detach()))
+        flat = _elementwise(out.flatten(), target.flatten().to(out.dtype))
+        over_pairs = min(abs(other - value) / scale for other in _elementwise(out, target.to(out.dtype)))
+        return over_pairs, min(abs(other - value) / scale for other in flat)
+    return torch.inf, torch.inf
 
 
 def _elementwise(output: Tensor, targets: Tensor) -> list[float]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor
+from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor, watch_alone
 
 
 @healthy
@@ -171,3 +171,30 @@ def reverse_divergence_from_a_teacher():
         return functional.cross_entropy(own, targets) + near + both
 
     return classifier(Student(), loss_fn=loss_fn)
+
+
+@healthy
+def energy_distance_of_outputs_from_numbers():
+    def terms_of(output, targets):
+        return {"far": 2 * (output - targets).abs().mean(), "spread": -(output - output.squeeze(1)).abs().mean()}
+
+    return watch_alone(mlp(8, 16, 1), [(torch.randn_like(x), y[:, 0]) for x, y in batched(*numbers())], terms_of)
+
+
+@healthy
+def hazards_over_a_mask_of_who_is_at_risk():
+    def terms_of(output, targets):
+        at_risk = (targets[:, None] >= targets).float()  # (N, N): who is there when the event of a column happens
+        hazards = output.exp() * at_risk
+        return {"likelihood": (hazards.sum(0).log() - output[:, 0]).mean(), "size": 1e-3 * output.square().mean()}
+
+    return watch_alone(mlp(8, 16, 1), [(x, y[:, 0].exp()) for x, y in batched(*numbers())], terms_of)
+
+
+@healthy
+def ranks_of_outputs_in_a_column():
+    def terms_of(output, targets):
+        above = (targets[:, None] > targets).float()
+        return {"ranks": (functional.softplus(output.T - output) * above).mean(), "size": 1e-3 * output.square().mean()}
+
+    return watch_alone(mlp(8, 16, 1), [(x, y[:, 0]) for x, y in batched(*numbers())], terms_of)
