@@ -35,9 +35,9 @@ def crosses_examples(loss: Tensor, output: Any, targets: Any) -> bool:
     n = size_of(output)
     if n < 2 or _holds_matrix((output, targets), n):
         return False
-    known = list(nodes(loss.grad_fn, _MOST_NODES, past_layers=False))
-    matrices = [node for node in known if shape_of(node) == (n, n)]
     given = {one.grad_fn for one in tensors_of(output)}
+    known = list(nodes(loss.grad_fn, _MOST_NODES, past_layers=False, without=given))
+    matrices = [node for node in known if shape_of(node) == (n, n)]
     if not matrices or any(_is_meant(node, n, given) for node in matrices):
         return False
     column = any(tuple(one.shape) == (n, 1) for one in tensors_of((output, targets)))
