@@ -121,3 +121,20 @@ def test_what_the_model_did_last_is_no_intent_of_the_loss():
     loss = 0.3 * (column - RETURNS).square().mean() + column.mean()
     assert check_shape_broadcast(column, RETURNS, loss).trouble
     assert not check_shape_broadcast(output, RETURNS, loss).trouble
+
+
+def test_weights_of_pairs_are_no_column():
+    """A constant that makes a matrix of a row of actions may be one; a column that outputs or targets hold is."""
+    logits = nn.Linear(5, 3)(torch.randn(N, 5))
+    loss = -(logits.log_softmax(1).gather(1, ACTIONS[:, None])[:, 0] * WEIGHTS).mean()
+    assert not check_shape_broadcast(logits, RETURNS, loss).trouble
+    assert check_shape_broadcast(logits, COLUMN, loss).trouble
+
+
+def test_what_the_model_computes_is_not_judged():
+    """Pairs within the model are its own business."""
+    column = nn.Linear(5, 1)(torch.randn(N, 5))
+    output = (column - AGES).square().mean() * torch.ones(N)
+    loss = 0.3 * functional.mse_loss(output, RETURNS)
+    assert check_shape_broadcast(column, RETURNS, loss).trouble
+    assert not check_shape_broadcast(output, RETURNS, loss).trouble
