@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -155,18 +156,27 @@ def look_at_terms(model, optimizer, train, val, terms_of, **how):
 
 def watch_alone(model, batches, terms_of, *, epochs=4):
     """Train by Adam without a preflight on the sum of `terms_of(output, targets)`; return the names of findings."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    rest = itertools.cycle(batches)
+
+    def step_of():
+        inputs, targets = next(rest)
+        output = model(inputs)
+        terms = terms_of(output, targets)
+        return (inputs, targets), output, sum(terms.values()), terms
+
+    return watch_steps(model, step_of, lr=1e-2, n_steps=epochs * len(batches))
+
+
+def watch_steps(model, step_of, *, lr, n_steps=40):
+    """Train by Adam on what `step_of()` gives: a batch, an output, the loss and terms, or None in their place."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     with goldmark.watch(model, optimizer) as watcher:
-        for _ in range(epochs):
-            for inputs, targets in batches:
-                output = model(inputs)
-                terms = terms_of(output, targets)
-                loss = sum(terms.values())
-                optimizer.zero_grad()
-                loss.backward()
-                watcher.after_backward((inputs, targets), output, loss, terms)
-                optimizer.step()
-            watcher.end_epoch()
+        for _ in range(n_steps):
+            batch, output, loss, terms = step_of()
+            optimizer.zero_grad()
+            loss.backward()
+            watcher.after_backward(batch, output, loss, terms)
+            optimizer.step()
     return list(watcher.findings.names)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
-from zoo.loops import batched, classes, classifier, mlp, numbers, pair, regressor, watch_alone
-
-import goldmark
+from zoo.loops import batched, classes, classifier, mlp, numbers, pair, regressor, watch_alone, watch_steps
 
 
 class Student(nn.Module):
@@ -91,48 +89,37 @@ def a_soft_margin_on_labels_of_0_and_1(bug):
     return regressor(mlp(8, 16, 1), loss_fn=loss_fn, **labelled(0.0))
 
 
-def trained(model, loss_of, *, lr, n_steps=40):
-    """Watch a model on what `loss_of()` makes in each step: an output, the loss, and its terms by name or None."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    with goldmark.watch(model, optimizer) as watcher:
-        for _ in range(n_steps):
-            output, loss, terms = loss_of()
-            optimizer.zero_grad()
-            loss.backward()
-            watcher.after_backward(output=output, loss=loss, terms=terms)
-            optimizer.step()
-    return list(watcher.findings.names)
-
-
 @pair("derivative_without_graph")
 def an_equation_whose_derivative_is_a_constant(bug):
     model = mlp(1, 32, 32, 1, activation=nn.Tanh)
 
-    def loss_of():
+    def step_of():
         t = (2 * torch.rand(48, 1)).requires_grad_()
         u = model(t)
         (slope,) = torch.autograd.grad(u, t, torch.ones_like(u), retain_graph=True, create_graph=not bug)
         equation = functional.mse_loss(slope, (3 * t).cos())
         start = (model(torch.zeros(1, 1)) - 0.5).square().mean()
-        return u, equation + 10 * start, None
+        return None, u, equation + 10 * start, None
 
-    return trained(model, loss_of, lr=5e-3)
+    return watch_steps(model, step_of, lr=5e-3)
 
 
 @pair("cut_term")
 def a_gradient_penalty_that_is_a_constant(bug):
     critic = mlp(2, 16, 1)
 
-    def loss_of():
+    def step_of():
         real, fake = torch.randn(32, 2) + 1, torch.randn(32, 2)
         points = torch.lerp(real, fake, torch.rand(32, 1)).requires_grad_()
         scores = critic(points)
         (slope,) = torch.autograd.grad(scores, points, torch.ones_like(scores), retain_graph=True, create_graph=not bug)
         penalty = (slope.norm(dim=1) - 1).square().mean()
         terms = {"distance": critic(fake).mean() - critic(real).mean(), "penalty": 10 * penalty}
-        return None, sum(terms.values()), terms
+        return None, None, sum(terms.values()), terms
 
-    return trained(critic, loss_of, lr=1e-3)
+    return watch_steps(critic, step_of, lr=1e-3)
+
+
 class ActorCritic(nn.Module):
     """Logits of actions (T, 3) and values (T, 1) of states (T, 6)."""
 
