@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -32,12 +32,13 @@ def living(kind: type) -> list[Any]:
     return [one for one in gc.get_objects() if issubclass(type(one), kind)]
 
 
-def check_nothing_trainable(model: nn.Module, optimizers: Optimizers) -> Finding:
+def check_nothing_trainable(model: nn.Module, optimizers: Optimizers, trained: Container[int] = ()) -> Finding:
     """Find out whether no parameter of a model is trainable, owned and stepped with a learning rate above 0.
 
-    A rate of 0 where a schedule has begun is a warm-up.
+    A rate of 0 where a schedule has begun is a warm-up. `trained` holds the ids of parameters that had a gradient
+    before, as a critic's that is frozen while its generator trains.
     """
-    mine = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    mine = {id(one) for one in model.parameters() if one.requires_grad or id(one) in trained}
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     moving = [group for group in groups if float(group.get("lr", 1.0)) > 0 or "initial_lr" in group]
     n_moving = sum(id(parameter) in mine for group in moving for parameter in group["params"])

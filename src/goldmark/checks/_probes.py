@@ -58,7 +58,8 @@ def _leaks(look: Look) -> Iterator[Finding]:
         yield _leaks_checks.check_target_among_inputs(inputs, targets)
     if isinstance(look.train_batches, list | tuple):
         after = (look.first.inputs, look.first.targets)
-        before = tuple(rows(one, slice(0, size_of(after[0]))) for one in look.train.batches[0])
+        whole = zip(look.train.batches[0], after, strict=True)  # inputs and targets, which may differ in length
+        before = tuple(rows(one, slice(0, size_of(cut))) for one, cut in whole)
         before = map_tensors(lambda tensor: tensor.to(target.device), before) if target is not None else before
         yield _leaks_checks.check_inputs_modified(list(tensors_of(before)), list(tensors_of(after)))
 
@@ -157,9 +158,17 @@ def _loader(look: Look) -> Iterator[Finding]:
         yield _loaders.check_fixed_order(look.train.keys[: len(second)], second, shuffled=True)
     yield from _sampler_weights(look)
     if look.intent.augmented and isinstance(loader, DataLoader) and type(loader).__iter__ is DataLoader.__iter__:
-        dataset: Any = loader.dataset
-        chosen, collate = range(min(8, len(dataset))), _loaders.collate_of(loader)
-        yield _loaders.check_augmentation_without_effect(dataset, chosen, collate_fn=collate)
+        yield _augmentation_without_effect(loader.dataset, _loaders.collate_of(loader))
+
+
+def _augmentation_without_effect(dataset: Any, collate: _loaders.Collate) -> Finding:
+    """Judge a few examples, and more where these do not vary: some augmentation is rare."""
+    for n in (8, 64):
+        chosen = range(min(n, len(dataset)))
+        finding = _loaders.check_augmentation_without_effect(dataset, chosen, collate_fn=collate)
+        if not finding.trouble:
+            break
+    return finding
 
 
 def _sampler_weights(look: Look) -> Iterator[Finding]:

@@ -95,8 +95,8 @@ def _gradients(record: Record, model: nn.Module, optimizers: Optimizers) -> Iter
 
 def _reach(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     """Judge who owns what after a few backward passes, of which any may have reached a parameter."""
-    yield _ownership.check_nothing_trainable(model, optimizers)
     reached: dict[int, Tensor] = {key: leaf for sample in record.samples for key, leaf in sample.reached.items()}
+    yield _ownership.check_nothing_trainable(model, optimizers, reached)
     if len(record.samples) < 3 or not reached:
         return
     names = {id(parameter): name for name, parameter in model.named_parameters()}

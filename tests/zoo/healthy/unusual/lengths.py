@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import batched, classifier, look
+from zoo.loops import batched, classifier, look, mlp
 
 PAD = 10
 
@@ -154,3 +154,26 @@ def as_many_words_as_classes():
     loss_fn = nn.CrossEntropyLoss(ignore_index=-1)
     train, val = (batched(*tagged(n, seed, pad=-1)) for n, seed in ((256, 0), (64, 1)))
     return classifier(Causal(), train=train, val=val, loss_fn=loss_fn, intent={"pad_id": 0, "causal": True})
+
+
+@healthy
+def episodes_of_fewer_examples_than_queries():
+    class Prototypical(nn.Module):
+        """Distances of queries (Q, 8) to the means of a few examples (5, K, 8) of each class (Snell et al. 2017)."""
+
+        def __init__(self):
+            super().__init__()
+            self.embed = mlp(8, 32, 8)
+
+        def forward(self, support, queries):
+            """Logits (Q, 5)."""
+            return -torch.cdist(self.embed(queries), self.embed(support).mean(1)).square()
+
+    def episode(seed):
+        """Three examples and five queries of each of five new classes."""
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.randn(5, 1, 8, generator=generator) + 0.4 * torch.randn(5, 8, 8, generator=generator)
+        return (x[:, :3], x[:, 3:].reshape(25, 8)), torch.arange(5).repeat_interleave(5)
+
+    train, val = ([episode(seed) for seed in seeds] for seeds in (range(10), range(10, 15)))
+    return classifier(Prototypical(), train=train, val=val, lr=2e-3, intent={"n_classes": 5}, spread=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 from zoo.healthy.register import healthy
 from zoo.loops import batched, classes, classifier, images, look, mlp, plain_step
 
@@ -130,3 +130,22 @@ def embeddings_of_which_those_of_contexts_start_at_zero():
         halves.append(batched(x, ((x[:, 0] + x[:, 1]) % 3 == 0).float()))
     loss_fn = functional.binary_cross_entropy_with_logits
     return classifier(Neighbours(), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@healthy
+def a_rare_augmentation():
+    x, y = classes(256)
+
+    class Dropping(Dataset):
+        """One example of fifty comes without its first feature."""
+
+        def __len__(self):
+            return len(x)
+
+        def __getitem__(self, index):
+            kept = torch.ones(8)
+            kept[0] = torch.rand(()) >= 0.02
+            return x[index] * kept, y[index]
+
+    loader = DataLoader(Dropping(), batch_size=32, shuffle=True)
+    return classifier(mlp(8, 16, 3), train=loader, intent={"augmented": True})

@@ -344,3 +344,23 @@ def differential_equation():
             watcher.after_backward((t, None), u, loss, terms)
             optimizer.step()
     return list(watcher.findings.names)
+
+
+@healthy
+def a_critic_that_is_frozen_while_its_generator_trains():
+    critic, generator = mlp(2, 16, 1), mlp(4, 16, 2)
+    optimizers = [torch.optim.Adam(network.parameters(), lr=1e-3) for network in (critic, generator)]
+    with watch(critic, optimizers[0]) as watcher:
+        for _ in range(40):
+            critic.requires_grad_(True)
+            real, fake = torch.randn(32, 2) + 1, generator(torch.randn(32, 4)).detach()
+            loss = functional.softplus(-critic(real)).mean() + functional.softplus(critic(fake)).mean()
+            optimizers[0].zero_grad()
+            loss.backward()
+            watcher.after_backward(loss=loss)
+            optimizers[0].step()
+            critic.requires_grad_(False)
+            optimizers[1].zero_grad()
+            functional.softplus(-critic(generator(torch.randn(32, 4)))).mean().backward()
+            optimizers[1].step()
+    return list(watcher.findings.names)
