@@ -227,7 +227,7 @@ ATTENTION = (
 VARIANTS = (*WIDTHS, *INDEPENDENT_WORDS, *CELLS, *CODE_SIZES, *OBJECTIVES, *FORCED, *ATTENTION)
 NARROW_DECODERS = ("narrow", "encoder_only_wide", "iid_narrow", "iid_encoder_only_wide")
 
-# These are predictions: they stand on the record's evidence and on a theorem, and wait for the first full run.
+# These were predictions, on the record's evidence and on a theorem. Five seeds of the first full run hold them.
 CLAIMS = (
     Claim(
         name="no_run_exceeds_its_ceiling",

@@ -234,8 +234,8 @@ _DOCUMENTED_RAW = tuple(name for name in _RAW_ONES if name in DOCUMENTED)
 _DOCUMENTED_NORMALIZED = tuple(name for name in DOCUMENTED if name.endswith("_normalized"))
 
 # What the record's evidence predicts for seeds and data that it did not have. Limits lie far from the documented
-# numbers and are to be tightened by the first full run; those of the output's travel are the fast scale's, where they
-# were confirmed (one seed of the micro model, on a CPU: 1.66, and a constant of 3.97 F).
+# numbers, and stood before the first full run, whose five seeds hold all of them; those of the output's travel are the
+# fast scale's, where they were confirmed.
 CLAIMS = (
     Claim(
         name="raw_models_answer_a_constant",
