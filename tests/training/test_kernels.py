@@ -38,7 +38,7 @@ def test_dropout_is_that_of_torch(interpreted, what, dtype):
         assert f"{what} {dtype} {shape}: equal" in interpreted
 
 
-@pytest.mark.parametrize("length", ["11 by 4", "9 by 16"])
+@pytest.mark.parametrize("length", ["7 by 4", "5 by 8"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_causal_attention_is_that_of_torch(interpreted, length, dtype):
     """Outputs and gradients, of a stack and of a run alone, in blocks of queries of which the last is smaller."""
