@@ -13,7 +13,7 @@ MASK = torch.full((7, 7), -torch.inf, dtype=torch.float64).triu(1)
 
 
 def tensors():
-    """Scaled queries, keys and values."""
+    """Queries, keys and values."""
     return [torch.randn(SHAPE, dtype=torch.float64) for _ in range(3)]
 
 
