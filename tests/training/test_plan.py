@@ -56,9 +56,34 @@ def test_a_users_file_is_not_stacked_unless_the_case_knows_its_sizes(monkeypatch
     assert [(0, 2, 0, 2), (1,), (1,)] == [tuple(job.seed for job in task) for task in tasks.plan_tasks(jobs)]
 
 
+def stacking(jobs, *, stacks=True):
+    """The jobs of a case that gains by stacking on a CPU, or of one that does not."""
+    case = replace(CASES["roast"], stacks_on_cpu=stacks)
+    return [replace(job, case=case) for job in jobs]
+
+
+def sizes(jobs, processes, **options):
+    """How many runs each task has."""
+    return [len(task) for task in tasks.plan_tasks(jobs, processes, **options)]
+
+
 def test_tasks_are_single_jobs_or_stacks_for_every_process():
-    """A case that gains nothing by stacking goes job by job; one that does gives each process a part of the group."""
+    """A case that gains nothing by stacking goes job by job; one that does gives each process a part of all runs."""
     jobs = roast_jobs("normalized", seeds=6)
-    single, stacked = (replace(CASES["roast"], stacks_on_cpu=stacks) for stacks in (False, True))
-    assert [1] * 6 == [len(task) for task in tasks.plan_tasks([replace(job, case=single) for job in jobs], 2)]
-    assert [3, 3] == [len(task) for task in tasks.plan_tasks([replace(job, case=stacked) for job in jobs], 2)]
+    assert [1] * 6 == sizes(stacking(jobs, stacks=False), 2)
+    assert [3, 3] == sizes(stacking(jobs), 2)
+    assert [6, 6] == sizes(stacking([*jobs, *roast_jobs("recovery_tiny", seeds=6)]), 2)  # as many groups as processes
+
+
+def test_no_stack_is_cut_down_to_one_run():
+    """It would be trained beside a copy of itself: two runs in one process are done as early, for half of the work."""
+    assert [2] == sizes(stacking(roast_jobs("normalized", seeds=2)), 2)
+    assert [2, 2] == sizes(stacking(roast_jobs("normalized", seeds=4)), 8)
+
+
+def test_variants_are_kept_apart_where_asked_for():
+    """Processes that ask for some of them each share what is the same, and a single variant in two halves."""
+    jobs = stacking(roast_jobs("normalized", "zscore", seeds=4))
+    assert [4, 4] == sizes(jobs, 1, by_variant=True)
+    assert [8] == sizes(jobs, 1)
+    assert [2, 2] == sizes(jobs[:4], 2, by_variant=True)

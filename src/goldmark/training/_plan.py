@@ -13,18 +13,20 @@ from goldmark.runs import Job, Task
 _STACKABLE = frozenset({"lr", "lr_min", "weight_decay", "clip"})  # what the optimiser of a stack takes run by run
 
 
-def group_jobs(jobs: Iterable[Job]) -> list[Task]:
+def group_jobs(jobs: Iterable[Job], *, by_variant: bool = False) -> list[Task]:
     """Return jobs by what has to be equal in a stack: the case, and settings but for those that reach it as tensors.
 
     A setting that does is compared only by whether it is there at all: dropout 0 leaves an operation out. Runs of a
-    user's file whose sizes are those of their seed alone do not stack (`Job.engine`), and are kept apart.
+    user's file whose sizes are those of their seed alone do not stack (`Job.engine`), and are kept apart; so are
+    variants, if asked for.
     """
     groups: dict[Any, list[Job]] = {}
     shapes: dict[Any, Any] = {}  # a variant's, once for all its seeds
     for job in jobs:
         variant = (id(job.case), job.variant)
         shape = shapes[variant] = shapes.get(variant) or shape_of(job)
-        key = (job.case.name, job.case.scale, job.device, job.dtype, job.engine, shape)
+        apart = job.variant if by_variant else None
+        key = (job.case.name, job.case.scale, job.device, job.dtype, job.engine, shape, apart)
         groups.setdefault(key, []).append(job)
     return [tuple(group) for group in groups.values()]
 

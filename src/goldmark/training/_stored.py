@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 from goldmark._session import Session
@@ -26,7 +25,7 @@ from goldmark.training._devices import default_jobs, resolve_device
 from goldmark.training._machines import outcomes
 from goldmark.training._tasks import plan_tasks, train_task
 
-_SHARERS = 2  # tasks that a stack of a variant is cut into, so that two processes can share it
+_SHARERS = 2  # processes that have work wherever several ask for the same runs at once
 Place = tuple[str, int]  # variant and seed of a run
 
 
@@ -88,7 +87,8 @@ def _trained(session: Session, jobs: Sequence[Job]) -> Iterator[Run]:
     if session.machines == "ray":
         yield from _on_cluster(session, plan_tasks(jobs, processes), processes)
         return
-    pending = _tasks(jobs) if session.machines == "here" else plan_tasks(jobs, processes)
+    # processes that train here share the variants that they all ask for
+    pending = plan_tasks(jobs, _SHARERS, by_variant=True) if session.machines == "here" else plan_tasks(jobs, processes)
     # what it says and counts stays here: a terminal cannot be sent
     sent = Session(root=session.root, folder=session.folder, token=session.token, fresh=session.fresh)
     for wait in (False, True):
@@ -117,12 +117,6 @@ def _written(session: Session, job: Job, run: Run) -> Run:
     path = store_path(session, job.case, job.variant, job.seed)
     write_run(path, replace(run, session=session.token))
     return read_run(path)
-
-
-def _tasks(jobs: Sequence[Job]) -> list[Task]:
-    """Return tasks that each belong to one variant: processes that train here share those that they all ask for."""
-    by_variant = [list(jobs_of_variant) for _, jobs_of_variant in groupby(jobs, lambda job: job.variant)]
-    return [task for jobs_of_variant in by_variant for task in plan_tasks(jobs_of_variant, _SHARERS)]
 
 
 def _train_once(task: Task, *, session: Session, wait: bool) -> list[Run]:

@@ -11,20 +11,25 @@ from goldmark.training._plan import cut, group_jobs
 _LARGEST_ON_CPU = 16  # runs of a stack, beyond which a CPU gains nothing
 
 
-def plan_tasks(jobs: Sequence[Job], processes: int = 1) -> list[Task]:
-    """Return the tasks of some jobs: stacks that fit into memory, with work for every process, or single jobs."""
+def plan_tasks(jobs: Sequence[Job], processes: int = 1, *, by_variant: bool = False) -> list[Task]:
+    """Return the tasks of some jobs: single jobs, or stacks that fit into memory, of one variant each if asked for.
+
+    On a CPU no stack is larger than what each process has to train of all jobs, so that all of them have work. None is
+    cut down to one run, which would be trained beside a copy of itself.
+    """
+    share = max(2, -(-len(jobs) // processes))
     tasks: list[Task] = []
-    for group in group_jobs(jobs):
-        tasks += cut(group, _largest(group, processes) if group[0].engine == "stacked" else 1)
+    for group in group_jobs(jobs, by_variant=by_variant):
+        tasks += cut(group, _largest(group, share, processes) if group[0].engine == "stacked" else 1)
     return tasks
 
 
-def _largest(group: Task, processes: int) -> int:
+def _largest(group: Task, share: int, processes: int) -> int:
     from goldmark.training._cost import largest_stack
     from goldmark.training._cost_table import cost_of
 
     fitting = largest_stack(cost_of(group[0]), group[0].device, processes)
-    return fitting if group[0].device == "cuda" else min(fitting, _LARGEST_ON_CPU, -(-len(group) // processes))
+    return fitting if group[0].device == "cuda" else min(fitting, _LARGEST_ON_CPU, share)
 
 
 def train_task(task: Task) -> list[Run]:
