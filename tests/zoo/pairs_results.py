@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.nn import functional
-from zoo.loops import classes, mlp, numbers, pair
+from zoo.loops import classes, mlp, numbers, pair, watch_steps
 
 from goldmark import checks
+
+
+def denoiser(target_of):
+    """Look at diffusion in the plane: `target_of(clean, noise, kept)` is what a model has to tell of noisy points."""
+    model = mlp(3, 64, 64, 2, activation=nn.SiLU)
+
+    def step_of():
+        clean = torch.randn(64, 2).sign() + 0.1 * torch.randn(64, 2)
+        noise, kept = torch.randn(64, 2), torch.rand(64, 1)
+        noisy = kept.sqrt() * clean + (1 - kept).sqrt() * noise
+        target, output = target_of(clean, noise, kept), model(torch.cat([noisy, kept], dim=1))
+        return ((noisy, kept), target), output, functional.mse_loss(output, target), None
+
+    return watch_steps(model, step_of, lr=3e-3, n_steps=200)
+
+
+@pair("unrelated_noise")
+def noise_that_is_drawn_again_for_the_target(bug):
+    return denoiser(lambda clean, noise, kept: torch.randn_like(noise) if bug else noise)
 
 
 def trained(model, x, y, loss_fn, steps=300, lr=1e-2, weight_decay=0.0):

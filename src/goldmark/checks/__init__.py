@@ -31,7 +31,7 @@ from goldmark.checks._examples import check_one_example_read, check_scattered_ta
 from goldmark.checks._factors import check_schedule_factors, check_weightless_term
 from goldmark.checks._findings import Findings
 from goldmark.checks._forcing import check_forcing_not_per_step, check_target_leak
-from goldmark.checks._independence import check_labels_independent
+from goldmark.checks._independence import check_labels_independent, check_unrelated_noise
 from goldmark.checks._inference import check_squashed_twice
 from goldmark.checks._labels import check_classes_as_numbers, check_hidden_labels, check_unseen_classes
 from goldmark.checks._layout import check_interleaved_channels, check_viewed_channels
@@ -334,6 +334,7 @@ __all__ = [
     "check_unreachable_targets",
     "check_unreached_term",
     "check_unread_setting",
+    "check_unrelated_noise",
     "check_unscored_baseline",
     "check_unseen_classes",
     "check_unused_parameters",

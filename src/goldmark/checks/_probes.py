@@ -259,13 +259,19 @@ def _steps_on(look: Look, n_steps: int = 2) -> tuple[list[float], list[float]]:
         losses.append(float("nan") if one.loss is None else float(one.loss.detach().sum()))
         before = [parameter.detach().clone() for parameter in matrices]
         type(optimizer).step(optimizer)
-        changes = [(p.detach() - old).norm() / (old.norm() + 1e-12) for p, old in zip(matrices, before, strict=True)]
+        changes = [(p.detach() - old).norm() / _length(old) for p, old in zip(matrices, before, strict=True)]
         ratios.append(float(torch.stack(changes).median()) if changes else 0.0)
     look.model.train()
     torch.default_generator.manual_seed(0)
     with torch.no_grad():
         last = look.loss_fn(call(look.model, one.inputs), one.targets)
     return [*losses, float(last.sum())], ratios
+
+
+def _length(matrix: Tensor) -> float:
+    """Return the norm of a matrix, or that of usual weights where it starts nearer to 0 and has to leave it."""
+    usual: float = (len(matrix) / 3) ** 0.5  # of torch's own: entries of variance 1 / (3 fan-in)
+    return max(float(matrix.norm()), usual)
 
 
 PROBES: tuple[Probe, ...] = (

@@ -16,6 +16,7 @@ from goldmark.checks._collapse import check_collapsed_output
 from goldmark.checks._examples import FEWEST_EXAMPLES, check_one_example_read
 from goldmark.checks._factors import check_schedule_factors, check_weightless_term
 from goldmark.checks._findings import Findings
+from goldmark.checks._independence import check_unrelated_noise
 from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._record import Record
 from goldmark.checks._replay import check_repeated_backward, check_replayed_graph
@@ -330,11 +331,20 @@ def _results_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Ite
         values = targets.double().reshape(outputs.shape)
         if not bool(values.std() > 0):
             return
+        yield from _noise(record, outputs, values)
         collapsed = check_collapsed_output(outputs, values, threshold=_COLLAPSED)
         constant = _constant_loss(name, values)
     late = losses[-max(1, len(losses) // 4) :]
     if constant > 0 and collapsed.trouble and (skill := check_no_skill(sum(late) / len(late), constant)).trouble:
         yield from (collapsed, skill)
+
+
+def _noise(record: Record, outputs: Tensor, targets: Tensor) -> Iterator[Finding]:
+    """Judge targets that have the shape of an input in all of the last samples."""
+    last = [sample.of_same_shape for sample in record.samples if sample.answers is not None][-LAST_ANSWERS:]
+    inputs = [tensor for tensor in last if tensor is not None]
+    if len(inputs) == len(last):
+        yield check_unrelated_noise(outputs, targets, torch.cat(inputs))
 
 
 def _collapsed_classes(record: Record, probabilities: Tensor, labels: Tensor) -> Finding:

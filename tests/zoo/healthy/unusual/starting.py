@@ -149,3 +149,25 @@ def a_rare_augmentation():
 
     loader = DataLoader(Dropping(), batch_size=32, shuffle=True)
     return classifier(mlp(8, 16, 3), train=loader, intent={"augmented": True})
+
+
+@healthy
+def summed_losses_of_places_that_start_next_to_each_other():
+    """Words (B, 2) that belong together are near: the first steps are many times as long as what stands there."""
+
+    class Places(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.place = nn.Embedding(40, 8)
+            nn.init.uniform_(self.place.weight, -1e-3, 1e-3)
+
+        def forward(self, words):
+            first, second = self.place(words).unbind(1)
+            return (first * second).sum(1)
+
+    words = torch.randint(0, 40, (1024, 2), generator=torch.Generator().manual_seed(0))
+    together = (words[:, 0] % 4 == words[:, 1] % 4).float()
+    model = Places()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    loss_fn = nn.BCEWithLogitsLoss(reduction="sum")
+    return look(model, optimizer, batched(words[:900], together[:900]), [(words[900:], together[900:])], loss_fn)
