@@ -33,6 +33,7 @@ from zoo import (
     pairs_sequences,
     pairs_shapes,
     pairs_terms,
+    pairs_views,
 )
 from zoo.healthy import losses, metric, plain, unusual, widths
 from zoo.healthy.register import HEALTHY
@@ -41,7 +42,7 @@ from zoo.loops import PAIRS
 _FILES = (
     *(pairs_data, pairs_model, pairs_layers, pairs_loss, pairs_optimizer, pairs_loop, pairs_results),
     *(pairs_measured, pairs_reading, pairs_reduction, pairs_placing, pairs_terms, pairs_shapes, pairs_keeping),
-    *(pairs_numbers, pairs_sequences),
+    *(pairs_numbers, pairs_sequences, pairs_views),
 )
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
 _HEALTHY = {

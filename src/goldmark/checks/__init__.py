@@ -13,6 +13,8 @@ from goldmark.checks._categories import check_category_numbering
 from goldmark.checks._choices import check_choice_of_one
 from goldmark.checks._clipping import check_clipped_before_unscaling, check_misplaced_clipping
 from goldmark.checks._collapse import check_collapsed_output, spread_ratio
+from goldmark.checks._collapsing import check_collapsing_objective
+from goldmark.checks._contrast import check_self_among_negatives
 from goldmark.checks._data import (
     check_constant_inputs,
     check_input_scale,
@@ -206,6 +208,7 @@ __all__ = [
     "check_code_ignored",
     "check_collapsed_classes",
     "check_collapsed_output",
+    "check_collapsing_objective",
     "check_constant_inputs",
     "check_constant_loss",
     "check_constant_scores",
@@ -302,6 +305,7 @@ __all__ = [
     "check_schedule_restarted",
     "check_scheduled_optimizer",
     "check_scrambled_view",
+    "check_self_among_negatives",
     "check_shape_broadcast",
     "check_shared_groups",
     "check_sign_targets",

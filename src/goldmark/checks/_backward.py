@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from goldmark.case import Finding
+from goldmark.checks._contrast import check_self_among_negatives
 from goldmark.checks._hearing import Hearing
-from goldmark.checks._structures import tensors_of
+from goldmark.checks._structures import UNFIT, tensors_of
 
 
 @dataclass(kw_only=True, eq=False)
@@ -21,6 +24,7 @@ class BackwardCalls:
     roots: list[Tensor] = field(default_factory=list)  # detached
     nodes: list[Any] = field(default_factory=list)  # of the graph, from which passes started
     whole: list[Any] = field(default_factory=list)  # those of them whose passes were for no chosen tensors alone
+    findings: list[Finding] = field(default_factory=list)  # of what a graph holds until its pass
 
     def value(self) -> float | None:
         """Return the sum of the numbers that backward passes started from, and forget them; None: there was none."""
@@ -29,8 +33,17 @@ class BackwardCalls:
         return float(torch.stack([root.sum().float() for root in roots]).sum()) if roots else None
 
     def forget_nodes(self) -> None:
-        """Hold no graph any longer."""
-        self.nodes, self.whole = [], []
+        """Hold no graph any longer, nor what it has shown."""
+        self.nodes, self.whole, self.findings = [], [], []
+
+    def note(self, tensors: Any, *, whole: bool) -> None:
+        """Note what a backward pass is about to start from."""
+        for tensor in tensors_of(tensors):
+            self.roots.append(tensor.detach())
+            self.nodes.append(tensor.grad_fn)
+            self.whole += [tensor.grad_fn] if whole else []
+            with suppress(*UNFIT):  # where an earlier pass has freed what the graph held
+                self.findings.append(check_self_among_negatives(tensor))
 
 
 def _heard(backward: Callable[..., None]) -> Callable[..., None]:
@@ -39,9 +52,7 @@ def _heard(backward: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         keep = True if any(calls.keeps_graph for calls in BACKWARDS.listeners) else retain_graph
         for calls in BACKWARDS.listeners:
-            calls.roots += [tensor.detach() for tensor in tensors_of(tensors)]
-            calls.nodes += [tensor.grad_fn for tensor in tensors_of(tensors)]
-            calls.whole += [tensor.grad_fn for tensor in tensors_of(tensors) if rest.get("inputs") is None]
+            calls.note(tensors, whole=rest.get("inputs") is None)
         backward(tensors, grad_tensors, keep, bool(create_graph), **rest)
 
     return propagated

@@ -26,7 +26,8 @@ _ORDER = (
     # loss
     "divergence_arguments sign_targets normalized_outputs single_class_softmax unreachable_targets shape_broadcast",
     "broadcast_loss probability_targets misaligned_targets one_example_read scattered_targets wrong_sign",
-    "target_distribution ignored_class unlearnable_label class_weights mixed_reduction",
+    "target_distribution ignored_class unlearnable_label class_weights mixed_reduction self_among_negatives",
+    "collapsing_objective",
     "initial_outputs summed_loss unreached_term derivative_without_graph cut_term weightless_term",
     "dominated_gradient",
     # optimizer

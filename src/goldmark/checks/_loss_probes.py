@@ -8,11 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.parametrize import is_parametrized
 
 from goldmark.case import Finding
 from goldmark.checks import _examples, _losses, _modes, _outputs, _reduction
 from goldmark.checks._binary import check_unlearnable_label
-from goldmark.checks._graph import kind, source
+from goldmark.checks._collapsing import are_centred, check_collapsing_objective
+from goldmark.checks._contrast import check_self_among_negatives
+from goldmark.checks._graph import kind, leaves, source
+from goldmark.checks._ownership import owned
 from goldmark.checks._pairs import indexes_outputs, pairs, reads_outside, replaced
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._start import has_size_of_its_own
@@ -244,6 +248,7 @@ def _given(look: Look) -> Iterator[Finding]:
     yield check_divergence_arguments(heard.terms.divergences)
     yield check_sign_targets([one for one in heard.terms.signed if not _may_be_ties(look, *one)])
     yield _reduction.check_probability_targets(loss)
+    yield check_self_among_negatives(loss)
     labels = torch.cat(look.train.labels) if look.train.labels else look.train.targets()
     for weights in _reduction.weights_in(loss):
         yield _reduction.check_class_weights(weights, _reduction.counts_of(labels, len(weights)))
@@ -286,7 +291,41 @@ def _adds_up(look: Look) -> Finding | None:
     return None if gradients is None else _reduction.check_mixed_reduction(gradients)
 
 
+def _collapsing_objective(look: Look) -> Finding | None:
+    """Judge a loss of nothing but embeddings that weights of an optimizer give, all of one shape (N, L)."""
+    if look.reads_targets:
+        return None
+    fresh = map_tensors(_reduction.fresh_leaf, look.first.output)
+    loss, given = look.loss_fn(fresh, look.first.targets), list(tensors_of(fresh))
+    if not {id(one) for one in leaves(loss)} <= {id(one) for one in given}:  # some other term has weights of its own
+        return None
+    places = _trained_places(look, loss, given)
+    outputs = [one for place, one in enumerate(tensors_of(look.first.output)) if place in places]
+    shapes = {tuple(one.shape) for one in outputs}
+    if len(outputs) < 2 or len(shapes) > 1 or outputs[0].dim() != 2 or min(outputs[0].shape) < 2:
+        return None
+    if are_centred(outputs) or any(map(is_parametrized, look.model.modules())):
+        return None
+
+    def loss_of(moved: list[Tensor]) -> Tensor:
+        by_place = dict(zip(places, moved, strict=True))
+        all_tensors = iter([by_place.get(place, one.detach()) for place, one in enumerate(given)])
+        return look.loss_fn(map_tensors(lambda _: next(all_tensors), look.first.output), look.first.targets)
+
+    return check_collapsing_objective(loss_of, outputs)
+
+
+def _trained_places(look: Look, loss: Tensor, given: list[Tensor]) -> list[int]:
+    """Return the places of the outputs that a loss moves through weights of an optimizer."""
+    wanted = {place: one for place, one in enumerate(given) if one.requires_grad}
+    gradients = torch.autograd.grad(loss.sum(), list(wanted.values()), allow_unused=True)
+    read = [place for place, one in zip(wanted, gradients, strict=True) if one is not None and bool(one.any())]
+    mine, outputs = owned(look.optimizers), list(tensors_of(look.first.output))
+    return [place for place in read if any(id(leaf) in mine for leaf in leaves(outputs[place]))]
+
+
 LOSS_PROBES: tuple[Probe, ...] = (
     *(_graph_of_loss, _outputs_of, _broadcast, _alignment, _one_example_read, _scattered_targets),
     *(_dropout_on_output, _wrong_sign, _given, _adds_up, _unreached, _unlearnable_label),
+    _collapsing_objective,
 )

@@ -97,7 +97,7 @@ def gradients_of_copies(loss_fn: LossFunction, output: Any, targets: Any, n: int
 
     None where an output that the loss reads is none of single examples: it may hold what the model has summed up.
     """
-    leaves = map_tensors(_leaf, output)
+    leaves = map_tensors(fresh_leaf, output)
     wanted = [leaf for leaf in tensors_of(leaves) if leaf.requires_grad]
     by_copies: list[Tensor] = []
     for copies in (1, 2, 3):
@@ -112,10 +112,11 @@ def gradients_of_copies(loss_fn: LossFunction, output: Any, targets: Any, n: int
 
 def fresh_loss(loss_fn: LossFunction, output: Any, targets: Any) -> Tensor:
     """Return the loss of outputs that are its leaves, with its graph."""
-    return loss_fn(map_tensors(_leaf, output), targets)
+    return loss_fn(map_tensors(fresh_leaf, output), targets)
 
 
-def _leaf(tensor: Tensor) -> Tensor:
+def fresh_leaf(tensor: Tensor) -> Tensor:
+    """Return a copy that is a leaf, with a gradient where its numbers can have one."""
     own = tensor.detach().clone()
     return own.requires_grad_() if own.is_floating_point() else own
 

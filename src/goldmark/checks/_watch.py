@@ -169,6 +169,7 @@ class Watch:
         again = self.record.roots.started_again(self._calls.whole, self.record.steps)
         self.record.doubled.append(again and self.record.adds_up_twice(self._others))
         self.record.roots.note([*self._calls.nodes, *graph], self.record.steps)
+        sample.findings += self._calls.findings
         sample.root = self._calls.value()
         if self._calls.keeps_graph and isinstance(loss, Tensor) and terms:
             BACKWARDS.remove(self._calls)
