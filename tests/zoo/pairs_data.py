@@ -188,12 +188,56 @@ def an_output_too_many(bug):
     return classifier(mlp(8, 16, 4 if bug else 3), intent={"n_classes": 3})
 
 
+@pair("wrapped_labels")
+def more_classes_than_eight_bits_hold(bug):
+    kept = torch.uint8 if bug else torch.int64
+    halves = [batched(x, y.to(kept).long(), size=64) for x, y in (classes(n, n_classes=280) for n in (2400, 320))]
+    return classifier(mlp(8, 32, 280), train=halves[0], val=halves[1], epochs=1)
+
+
 @pair("target_among_inputs")
 def a_window_that_ends_with_its_target(bug):
     series = torch.randn(400, generator=torch.Generator().manual_seed(0)).cumsum(0) / 8
     windows = series.unfold(0, 9, 1)
     x, y = windows[:, 1:] if bug else windows[:, :8], windows[:, 8:]
     return regressor(mlp(8, 16, 1), train=batched(x[:256], y[:256]), val=batched(x[300:364], y[300:364]))
+
+
+def with_column(column_of, halves):
+    """Batches of two halves whose tables get a column that is made of their targets (N,), and standardised."""
+    columns = [column_of(y.flatten(), torch.Generator().manual_seed(len(y))).float() for _, y in halves]
+    centre, spread = columns[0].mean(), columns[0].std()
+    added = [(column[:, None] - centre) / spread for column in columns]
+    return [batched(torch.cat([x, one], dim=1), y) for (x, y), one in zip(halves, added, strict=True)]
+
+
+def noise_like(y, generator):
+    """Numbers that have nothing to do with the targets."""
+    return torch.randn(y.shape, generator=generator)
+
+
+@pair("target_among_inputs")
+def a_label_column_left_in_a_standardised_table(bug):
+    halves = with_column(lambda y, drawn: y if bug else noise_like(y, drawn), (classes(), classes(64, seed=1)))
+    return classifier(mlp(9, 16, 3), train=halves[0], val=halves[1])
+
+
+@pair("target_among_inputs")
+def a_field_that_is_filled_in_after_the_outcome(bug):
+    def calls(y, generator):
+        """How often a patient who came back was called, or everybody was."""
+        return torch.randint(1, 5, y.shape, generator=generator) * (y if bug else 1)
+
+    tables = (classes(n_classes=2), classes(64, n_classes=2, seed=1))
+    halves = with_column(calls, [(x, y.float()[:, None]) for x, y in tables])
+    loss_fn = functional.binary_cross_entropy_with_logits
+    return classifier(mlp(9, 16, 1), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@pair("target_among_inputs")
+def a_price_left_in_a_standardised_table(bug):
+    halves = with_column(lambda y, drawn: y if bug else noise_like(y, drawn), (numbers(), numbers(64, seed=1)))
+    return regressor(mlp(9, 16, 1), train=halves[0], val=halves[1])
 
 
 @pair("label_numbering")

@@ -35,7 +35,12 @@ from goldmark.checks._findings import Findings
 from goldmark.checks._forcing import check_forcing_not_per_step, check_target_leak
 from goldmark.checks._independence import check_labels_independent, check_unrelated_noise
 from goldmark.checks._inference import check_squashed_twice
-from goldmark.checks._labels import check_classes_as_numbers, check_hidden_labels, check_unseen_classes
+from goldmark.checks._labels import (
+    check_classes_as_numbers,
+    check_hidden_labels,
+    check_unseen_classes,
+    check_wrapped_labels,
+)
 from goldmark.checks._layout import check_interleaved_channels, check_viewed_channels
 from goldmark.checks._leaks import (
     check_decoder_sees_target,
@@ -350,6 +355,7 @@ __all__ = [
     "check_weights_without_time",
     "check_worker_randomness",
     "check_worker_shards",
+    "check_wrapped_labels",
     "check_wrong_architecture",
     "check_wrong_mixup",
     "check_wrong_sign",

@@ -1,12 +1,17 @@
-"""Labels: names that no encoder knows, classes that no label has, and classes that are taken for numbers."""
+"""Labels: names that no encoder knows, classes that no label has, or another's has, and classes taken for numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 from goldmark.case import Finding
+
+_BYTE = 256  # values that 8 bits hold
+_FEWEST_WRAPPED = 4  # classes, and as many that are left alone
+_TWICE = (1.5, 2.7)  # what twice as often is measured as, at a few counts for each class
 
 
 def check_hidden_labels(encode: Callable[[str], object], known: Sequence[str]) -> Finding:
@@ -58,6 +63,38 @@ def check_classes_as_numbers(targets: Tensor, n_classes: int, fewest: int = 3) -
         relation=f"{n_classes} classes have no order: a mistake of 2 is no worse than one of 1",
         advice="one output for each class and cross_entropy; for grades, which are numbers, leave n_classes out",
     )
+
+
+def check_wrapped_labels(labels: Tensor, n_classes: int, threshold: float = 5.0) -> Finding:
+    """Find out whether ids (N,) of 260 to 508 classes were stored in 8 bits, so that class 256 is taught as class 0.
+
+    Then 255 is seen and nothing beyond, and the classes that others fell on are seen twice as often as the rest, by
+    more than `threshold` sd of what the rest show; so are those next to the step, where sorted frequencies have none.
+    """
+    known, n_wrapped = labels[labels != -100].flatten().long().cpu(), n_classes - _BYTE
+    fits = _FEWEST_WRAPPED <= n_wrapped <= _BYTE - _FEWEST_WRAPPED and len(known) > 0
+    fits = fits and int(known.min()) >= 0 and int(known.max()) == _BYTE - 1
+    ratios, z = _step(torch.bincount(known, minlength=_BYTE).double(), n_wrapped) if fits else ((), 0.0)
+    return Finding(
+        name="wrapped_labels",
+        trouble=z > threshold and all(_TWICE[0] <= ratio <= _TWICE[1] for ratio in ratios),
+        numbers={"classes": float(n_classes), "times_as_often": max(ratios, default=1.0), "sd": z},
+        threshold=threshold,
+        relation="the number of a class must fit its type: 8 bits hold 256",
+        advice=f"keep labels as int64; classes 256 to {n_classes - 1} are taught as 0 to {n_wrapped - 1}",
+    )
+
+
+def _step(counts: Tensor, place: int) -> tuple[tuple[float, float], float]:
+    """Return how many times as large counts (N,) are below a place as above, all and those next to it, and the sd.
+
+    The sd is that of the counts above, at least of a Poisson distribution.
+    """
+    below, above = counts[:place], counts[place:]
+    near = min(place // 2, len(above))
+    ratios = (float(below.mean() / above.mean()), float(below[-near:].mean() / above[:near].mean()))
+    spread = max(float(above.std()), float(above.mean().sqrt()))
+    return ratios, float(below.mean() - above.mean()) / (spread * (1 / len(below) + 1 / len(above)) ** 0.5)
 
 
 def _code_of(encode: Callable[[str], object], label: str) -> object:

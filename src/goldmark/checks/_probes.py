@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset, IterDataPipe
 
 from goldmark.case import Finding
 from goldmark.checks import _data, _loaders, _losses, _networks, _ownership, _steps
+from goldmark.checks import _labels as _labels_checks
 from goldmark.checks import _leaks as _leaks_checks
 from goldmark.checks._independence import check_labels_independent
 from goldmark.checks._input_probes import INPUT_PROBES, looked_up, modes_not_switched
@@ -27,6 +28,7 @@ from goldmark.checks._start import units_without_gradient
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
 from goldmark.checks._workers import check_worker_randomness, check_worker_shards
 
+_MOST_COLUMNS = 64  # of a table
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)  # noqa: SLF001
 
 
@@ -55,7 +57,7 @@ def _leaks(look: Look) -> Iterator[Finding]:
         yield _leaks_checks.check_decoder_sees_target(tensors, target)
     inputs, targets = look.train.inputs(), look.train.targets()
     if look.reads_targets and inputs.is_floating_point() and targets.numel() == len(targets) == len(inputs):
-        yield _leaks_checks.check_target_among_inputs(inputs, targets)
+        yield _leaks_checks.check_target_among_inputs(inputs, targets, table=_is_table(look, inputs))
     if isinstance(look.train_batches, list | tuple):
         after = (look.first.inputs, look.first.targets)
         whole = zip(look.train.batches[0], after, strict=True)  # inputs and targets, which may differ in length
@@ -113,6 +115,9 @@ def _labels(look: Look) -> Iterator[Finding]:
         if _losses.is_classes(output, target) and indexed(look, place, output):
             counted = target.masked_fill(unread(look, place, output, target), -100)
             yield _data.check_labels_out_of_range(counted, output.shape[1], look.intent.n_classes)
+            if place is None and look.train.labels:
+                whole = torch.cat(look.train.labels)
+                yield _labels_checks.check_wrapped_labels(whole, look.intent.n_classes or output.shape[1])
 
 
 def _are_places(half: Half) -> bool:
@@ -146,9 +151,14 @@ def _labels_independent(look: Look) -> Finding | None:
     fits = all(x.is_floating_point() and len(x) == len(y) and y.numel() == len(y) and len(y) > 1 for x, y in halves)
     if not fits or not all(bool(y.isfinite().all()) for _, y in halves):
         return None
-    alone = all(isinstance(one, Tensor) for one in (look.first.inputs, look.first.targets))
-    table = alone and inputs.dim() == 2 and inputs.shape[1] <= 64
+    table = _is_table(look, inputs)
     return check_labels_independent(inputs, labels.flatten(), val_inputs, val_labels.flatten(), table=table)
+
+
+def _is_table(look: Look, inputs: Tensor) -> bool:
+    """Tell whether inputs are a table (N, F), whose columns are all that a target can depend on."""
+    alone = all(isinstance(one, Tensor) for one in (look.first.inputs, look.first.targets))
+    return alone and inputs.dim() == 2 and inputs.shape[1] <= _MOST_COLUMNS
 
 
 def _loader(look: Look) -> Iterator[Finding]:

@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
-from zoo.healthy.unusual import bits, factors, lengths, optimizers, parts, placing, reading, starting, steps, values
+from zoo.healthy.unusual import (
+    bits,
+    factors,
+    lengths,
+    optimizers,
+    parts,
+    placing,
+    reading,
+    starting,
+    steps,
+    tables,
+    values,
+)
 
-__all__ = ["bits", "factors", "lengths", "optimizers", "parts", "placing", "reading", "starting", "steps", "values"]
+__all__ = [
+    "bits",
+    "factors",
+    "lengths",
+    "optimizers",
+    "parts",
+    "placing",
+    "reading",
+    "starting",
+    "steps",
+    "tables",
+    "values",
+]
