@@ -11,6 +11,7 @@ from goldmark.case import Finding
 
 _BYTE = 256  # values that 8 bits hold
 _FEWEST_WRAPPED = 4  # classes, and as many that are left alone
+_FEWEST_EACH = 4.0  # examples of a class on average, from which on a slope shows
 _TWICE = (1.5, 2.7)  # what twice as often is measured as, at a few counts for each class
 
 
@@ -69,32 +70,42 @@ def check_wrapped_labels(labels: Tensor, n_classes: int, threshold: float = 5.0)
     """Find out whether ids (N,) of 260 to 508 classes were stored in 8 bits, so that class 256 is taught as class 0.
 
     Then 255 is seen and nothing beyond, and the classes that others fell on are seen twice as often as the rest, by
-    more than `threshold` sd of what the rest show; so are those next to the step, where sorted frequencies have none.
+    more than `threshold` sd: with a step between them, and without the slope that sorted frequencies have.
     """
     known, n_wrapped = labels[labels != -100].flatten().long().cpu(), n_classes - _BYTE
     fits = _FEWEST_WRAPPED <= n_wrapped <= _BYTE - _FEWEST_WRAPPED and len(known) > 0
     fits = fits and int(known.min()) >= 0 and int(known.max()) == _BYTE - 1
-    ratios, z = _step(torch.bincount(known, minlength=_BYTE).double(), n_wrapped) if fits else ((), 0.0)
+    counts = torch.bincount(known, minlength=_BYTE).double() if fits else torch.ones(_BYTE)
+    below, above = (counts[:n_wrapped], counts[n_wrapped:]) if fits else (counts, counts)
+    ratios, z = _step(below, above)
+    even = above.mean() >= _FEWEST_EACH and not _slopes(below) and not _slopes(above)
     return Finding(
         name="wrapped_labels",
-        trouble=z > threshold and all(_TWICE[0] <= ratio <= _TWICE[1] for ratio in ratios),
-        numbers={"classes": float(n_classes), "times_as_often": max(ratios, default=1.0), "sd": z},
+        trouble=bool(even) and z > threshold and all(_TWICE[0] <= ratio <= _TWICE[1] for ratio in ratios),
+        numbers={"classes": float(n_classes), "times_as_often": ratios[0], "sd": z},
         threshold=threshold,
         relation="the number of a class must fit its type: 8 bits hold 256",
         advice=f"keep labels as int64; classes 256 to {n_classes - 1} are taught as 0 to {n_wrapped - 1}",
     )
 
 
-def _step(counts: Tensor, place: int) -> tuple[tuple[float, float], float]:
-    """Return how many times as large counts (N,) are below a place as above, all and those next to it, and the sd.
+def _step(below: Tensor, above: Tensor) -> tuple[tuple[float, float], float]:
+    """Return how many times as large counts (K,) are as those that follow (M,), all and the next ones, and by what sd.
 
-    The sd is that of the counts above, at least of a Poisson distribution.
+    The sd is that within both, and at least that of a Poisson distribution.
     """
-    below, above = counts[:place], counts[place:]
-    near = min(place // 2, len(above))
+    near = min(len(below) // 2, len(above))
     ratios = (float(below.mean() / above.mean()), float(below[-near:].mean() / above[:near].mean()))
-    spread = max(float(above.std()), float(above.mean().sqrt()))
+    within = torch.cat([below - below.mean(), above - above.mean()])
+    spread = max(float(within.square().mean()), float(above.mean())) ** 0.5
     return ratios, float(below.mean() - above.mean()) / (spread * (1 / len(below) + 1 / len(above)) ** 0.5)
+
+
+def _slopes(counts: Tensor, threshold: float = 3.0) -> bool:
+    """Tell whether counts (K,) rise or fall by more than chance, which gives correlations with an sd of K ** -0.5."""
+    places = torch.arange(len(counts), dtype=torch.float64)
+    correlation = float(torch.corrcoef(torch.stack([places, counts.double()]))[0, 1])
+    return bool(abs(correlation) * len(counts) ** 0.5 > threshold)  # NaN, of counts that are all the same, has no slope
 
 
 def _code_of(encode: Callable[[str], object], label: str) -> object:
