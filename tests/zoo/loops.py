@@ -112,11 +112,12 @@ class Backbone(nn.Module):
 
 
 class Variational(nn.Module):
-    """An autoencoder with a code of random numbers: reconstruction (B, 8), mean and log-variance (B, 2)."""
+    """An autoencoder with a code of random numbers: reconstruction (B, F), mean and log-variance (B, 2)."""
 
-    def __init__(self):
+    def __init__(self, n_features=8):
         super().__init__()
-        self.encode, self.decode = mlp(8, 16, 4), mlp(2, 16, 8)
+        width = max(16, n_features)
+        self.encode, self.decode = mlp(n_features, width, 4), mlp(2, width, n_features)
 
     def forward(self, x):
         """Draw a code and decode it."""

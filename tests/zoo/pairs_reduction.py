@@ -31,6 +31,18 @@ def a_divergence_summed_over_the_batch(bug):
     return regressor(Variational(), train=halves[0], val=halves[1], loss_fn=loss_fn)
 
 
+@pair("divergence_weight")
+def a_reconstruction_averaged_over_elements(bug):
+    def loss_fn(output, targets):
+        reconstruction, mean, log_variance = output
+        divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum() / len(targets)
+        errors = functional.mse_loss(reconstruction, targets, reduction="mean" if bug else "sum")
+        return (errors if bug else errors / len(targets)) + divergence
+
+    halves = [batched(x.flatten(1), x.flatten(1)) for x, _ in (images(), images(64, seed=1))]
+    return regressor(Variational(64), train=halves[0], val=halves[1], loss_fn=loss_fn, lr=1e-3)
+
+
 def imbalanced(n, seed, share=0.2):
     """Examples of two classes, of which the second has a share."""
     x, y = classes(4 * n, n_classes=2, seed=seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -177,3 +179,27 @@ def a_second_task_whose_targets_are_a_row(bug):
     x, y = numbers()
     batches = [(a, ((a[:, 0] > 0).long() + (a[:, 1] > 0), b[:, 0])) for a, b in batched(x, y)]
     return watch_alone(mlp(8, 16, 4), batches, terms_of)
+
+
+@pair("flat_term")
+def a_ratio_to_the_policy_as_it_is(bug):
+    def terms_of(output, targets):
+        logits, values = output
+        taken, returns = targets
+        advantage = returns - values.squeeze(1)
+        chosen, again = (logits.log_softmax(1).gather(1, taken[:, None])[:, 0] for _ in range(2))
+        ratio = (chosen - (again if bug else -math.log(3))).exp()  # all actions were as likely when they were taken
+        gains = torch.min(ratio * advantage.detach(), ratio.clamp(0.8, 1.2) * advantage.detach())
+        return {"policy": -gains.mean(), "values": 0.7 * advantage.square().mean()}
+
+    return watch_alone(ActorCritic(), list(episodes(12)), terms_of)
+
+
+@pair("flat_term")
+def an_overlap_of_rounded_outputs(bug):
+    def terms_of(output, targets):
+        shares = output.sigmoid().round() if bug else output.sigmoid()
+        overlap = (2 * (shares * targets).sum() + 1) / (shares.sum() + targets.sum() + 1)
+        return {"pixels": functional.binary_cross_entropy_with_logits(output, targets), "overlap": 0.5 * (1 - overlap)}
+
+    return watch_alone(mlp(8, 16, 3), batched((x := classes()[0]), (x[:, :3] > 0.5).float()), terms_of)

@@ -26,12 +26,14 @@ from goldmark.checks._data import (
 )
 from goldmark.checks._derivatives import check_derivative_without_graph
 from goldmark.checks._direction import check_direction_of_one_step
+from goldmark.checks._divergence import check_divergence_weight
 from goldmark.checks._dropout import check_idle_dropout
 from goldmark.checks._ensemble import check_idle_average
 from goldmark.checks._evaluation import check_constant_scores, check_moving_validation, check_unscored_baseline
 from goldmark.checks._examples import check_one_example_read, check_scattered_targets
 from goldmark.checks._factors import check_schedule_factors, check_weightless_term
 from goldmark.checks._findings import Findings
+from goldmark.checks._flat import check_flat_term
 from goldmark.checks._forcing import check_forcing_not_per_step, check_target_leak
 from goldmark.checks._independence import check_labels_independent, check_unrelated_noise
 from goldmark.checks._inference import check_squashed_twice
@@ -223,6 +225,7 @@ __all__ = [
     "check_derivative_without_graph",
     "check_direction_of_one_step",
     "check_divergence_arguments",
+    "check_divergence_weight",
     "check_diverging_steps",
     "check_dominated_gradient",
     "check_dropout_in_eval",
@@ -233,6 +236,7 @@ __all__ = [
     "check_exploding_gradient",
     "check_fitted_on_validation",
     "check_fixed_order",
+    "check_flat_term",
     "check_forcing_not_per_step",
     "check_free_norm",
     "check_free_running_gap",

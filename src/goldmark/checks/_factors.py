@@ -52,16 +52,16 @@ def weightless_terms(terms: Mapping[str, Any]) -> frozenset[str] | None:
     """Return the names of terms that are a number 0 times something; None where the graph has been freed."""
     own = {name: term.grad_fn for name, term in terms.items() if isinstance(term, Tensor) and term.grad_fn is not None}
     try:
-        return frozenset(name for name, node in own.items() if kind(node) == "Mul" and _has_factor_0(node))
+        products = {name: constant_factors(node) for name, node in own.items() if kind(node) == "Mul"}
+        return frozenset(name for name, factors in products.items() if any(not bool(one.any()) for one in factors))
     except RuntimeError:
         return None
 
 
-def _has_factor_0(node: Node) -> bool:
-    """Tell whether one factor of a product is the number 0, and no tensor that was computed with a gradient.
+def constant_factors(node: Node) -> list[Tensor]:
+    """Return the factors of a product that are numbers, and no tensors that were computed with a gradient.
 
     Raises `RuntimeError` where the graph has been freed.
     """
     factors = (node._saved_self, node._saved_other)  # noqa: SLF001
-    constant = [one for one in factors if one is not None and one.dim() == 0 and not one.requires_grad]
-    return any(not bool(one.any()) for one in constant)
+    return [one for one in factors if one is not None and one.dim() == 0 and not one.requires_grad]

@@ -15,6 +15,7 @@ from goldmark.checks import _examples, _losses, _modes, _outputs, _reduction
 from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._collapsing import are_centred, check_collapsing_objective
 from goldmark.checks._contrast import check_self_among_negatives
+from goldmark.checks._divergence import check_divergence_weight
 from goldmark.checks._graph import kind, leaves, source
 from goldmark.checks._ownership import owned
 from goldmark.checks._pairs import indexes_outputs, pairs, reads_outside, replaced
@@ -291,6 +292,12 @@ def _adds_up(look: Look) -> Finding | None:
     return None if gradients is None else _reduction.check_mixed_reduction(gradients)
 
 
+def _divergence_weight(look: Look) -> Finding | None:
+    if sum(1 for _ in tensors_of(look.first.output)) < 3:  # a reconstruction, and what its code is drawn from
+        return None
+    return check_divergence_weight(look.loss_fn, look.first.output, look.first.targets)
+
+
 def _collapsing_objective(look: Look) -> Finding | None:
     """Judge a loss of nothing but embeddings that weights of an optimizer give, all of one shape (N, L)."""
     if look.reads_targets:
@@ -326,6 +333,6 @@ def _trained_places(look: Look, loss: Tensor, given: list[Tensor]) -> list[int]:
 
 LOSS_PROBES: tuple[Probe, ...] = (
     *(_graph_of_loss, _outputs_of, _broadcast, _alignment, _one_example_read, _scattered_targets),
-    *(_dropout_on_output, _wrong_sign, _given, _adds_up, _unreached, _unlearnable_label),
+    *(_dropout_on_output, _wrong_sign, _given, _adds_up, _divergence_weight, _unreached, _unlearnable_label),
     _collapsing_objective,
 )

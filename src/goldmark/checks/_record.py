@@ -15,6 +15,7 @@ from goldmark.checks._carried import States
 from goldmark.checks._choices import Choices
 from goldmark.checks._clipping import Clips
 from goldmark.checks._direction import Reads
+from goldmark.checks._flat import Slopes
 from goldmark.checks._losses import number
 from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._replay import Roots
@@ -60,6 +61,7 @@ class Record:
     stepped: dict[nn.Parameter, Tensor] = field(default_factory=dict)  # followed gradients as the last step had them
     repeated: list[bool] = field(default_factory=list)  # by step: whether those were the same, and nothing had come in
     weightless: set[str] | None = None  # terms that were multiplied by 0 so far; None: not known yet
+    slopes: Slopes = field(default_factory=Slopes)  # of terms
     notes: list[str] = field(default_factory=list)  # what did not fit this program
     roots: Roots = field(default_factory=Roots)  # of backward passes
     doubled: list[bool] = field(default_factory=list)  # by backward pass: whether its gradient is added to itself

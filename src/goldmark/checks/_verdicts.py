@@ -17,6 +17,7 @@ from goldmark.checks._examples import FEWEST_EXAMPLES, check_one_example_read
 from goldmark.checks._factors import check_schedule_factors, check_weightless_term
 from goldmark.checks._findings import Findings
 from goldmark.checks._independence import check_unrelated_noise
+from goldmark.checks._flat import check_flat_term
 from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._record import Record
 from goldmark.checks._replay import check_repeated_backward, check_replayed_graph
@@ -235,6 +236,7 @@ def _factors(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterat
         yield check_schedule_factors(float(scheduler.base_lrs[0]), [*heard, factor_of(scheduler)])
     if record.weightless and len(record.epochs) >= _ENOUGH_EPOCHS:
         yield check_weightless_term(record.weightless, record.steps)
+    yield check_flat_term(record.slopes.flat)
 
 
 def _plateau(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:

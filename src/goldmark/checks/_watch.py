@@ -171,16 +171,17 @@ class Watch:
         self.record.roots.note([*self._calls.nodes, *graph], self.record.steps)
         sample.findings += self._calls.findings
         sample.root = self._calls.value()
-        if self._calls.keeps_graph and isinstance(loss, Tensor) and terms:
-            BACKWARDS.remove(self._calls)
-            sample.term_shares = term_shares(loss, terms)
-            BACKWARDS.add(self._calls)
         self.record.note_weightless(terms, sample.weightless)
         sample.findings += self._judge_derivatives(loss, terms)
         self.record.samples.append(sample)
         self.record.states.note_batch(batch)
         self.record.follow_gradients(self._others)
         self.record.compare_statistics()
+        if self._calls.keeps_graph and isinstance(loss, Tensor) and terms:
+            BACKWARDS.remove(self._calls)
+            sample.term_shares = term_shares(loss, terms)
+            self.record.slopes.note(loss, terms)
+            BACKWARDS.add(self._calls)
 
     def _judge_derivatives(self, loss: Any, terms: Mapping[str, Any]) -> list[Finding]:
         """Judge a loss beside derivatives without a graph of what depends on weights, by inputs that nothing trains."""

@@ -6,20 +6,21 @@ import torch
 from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import Variational, batched, classes, classifier, look, mlp, numbers, regressor
+from zoo.loops import Variational, batched, classes, classifier, images, look, mlp, numbers, regressor
 from zoo.pairs_reduction import imbalanced
 
 
-def autoencoder(loss_of):
-    """A variational autoencoder whose loss `loss_of(squares, divergences)` makes of numbers (B, 8) and (B, 2)."""
+def autoencoder(loss_of, data_of=classes):
+    """A variational autoencoder whose loss `loss_of(squares, divergences)` makes of numbers (B, F) and (B, 2)."""
 
     def loss_fn(output, targets):
         reconstruction, mean, log_variance = output
         divergences = -0.5 * (1 + log_variance - mean.square() - log_variance.exp())
         return loss_of((reconstruction - targets).square(), divergences)
 
-    halves = [batched(x, x) for x, _ in (classes(), classes(64, seed=1))]
-    return regressor(Variational(), train=halves[0], val=halves[1], loss_fn=loss_fn, lr=1e-3)
+    inputs = [x.flatten(1) for x, _ in (data_of(), data_of(64, seed=1))]
+    halves = [batched(x, x) for x in inputs]
+    return regressor(Variational(inputs[0].shape[1]), train=halves[0], val=halves[1], loss_fn=loss_fn, lr=1e-3)
 
 
 @healthy
@@ -45,6 +46,29 @@ def spread_and_decorrelation_of_a_code():
         return squares.mean() + 0.1 * (1 - divergences.var(dim=0)).relu().mean() + 0.1 * covariance[0, 1].square()
 
     return autoencoder(loss_of)
+
+
+@healthy
+def a_divergence_of_a_chosen_weight_beside_a_mean_of_many():
+    return autoencoder(lambda squares, divergences: squares.mean() + 0.01 * divergences.sum(dim=1).mean(), images)
+
+
+@healthy
+def a_divergence_divided_by_the_elements():
+    return autoencoder(lambda squares, divergences: squares.mean() + divergences.sum() / squares.numel(), images)
+
+
+@healthy
+def a_divergence_that_counts_above_a_floor():
+    def loss_of(squares, divergences):
+        return squares.mean() + divergences.mean(dim=0).clamp(min=0.1).sum()
+
+    return autoencoder(loss_of, images)
+
+
+@healthy
+def a_reconstruction_of_another_unit():
+    return autoencoder(lambda squares, divergences: (squares * 255).mean() + divergences.sum(dim=1).mean(), images)
 
 
 @healthy

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import math
 
 import torch
 from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor, watch_alone
+from zoo.loops import (
+    Variational,
+    batched,
+    classes,
+    classifier,
+    look,
+    mlp,
+    numbers,
+    regressor,
+    watch_alone,
+    watch_steps,
+)
+from zoo.pairs_terms import ActorCritic, episodes
 
 
 @healthy
@@ -198,3 +211,58 @@ def ranks_of_outputs_in_a_column():
         return {"ranks": (functional.softplus(output.T - output) * above).mean(), "size": 1e-3 * output.square().mean()}
 
     return watch_alone(mlp(8, 16, 1), [(x, y[:, 0]) for x, y in batched(*numbers())], terms_of)
+
+
+@healthy
+def steps_that_are_clipped_beside_a_first_one():
+    model, rounds = ActorCritic(), list(episodes(12)) * 2
+
+    def updates():
+        for x, (taken, returns) in rounds:
+            with torch.no_grad():
+                before = model(x)[0].log_softmax(1).gather(1, taken[:, None])[:, 0]
+                advantage = returns - returns.mean()
+            yield from [(x, taken, returns, before, advantage)] * 4
+
+    rest = updates()
+
+    def step_of():
+        x, taken, returns, before, advantage = next(rest)
+        output = model(x)
+        ratio = (output[0].log_softmax(1).gather(1, taken[:, None])[:, 0] - before).exp()
+        gains = torch.min(ratio * advantage, ratio.clamp(0.99, 1.01) * advantage)
+        terms = {"policy": -gains.mean(), "values": (output[1].squeeze(1) - returns).square().mean()}
+        return (x, returns), output, sum(terms.values()), terms
+
+    return watch_steps(model, step_of, lr=1e-2)
+
+
+@healthy
+def a_divergence_below_its_floor_beside_a_weight_that_comes_and_goes():
+    steps = itertools.count()
+
+    def terms_of(output, targets):
+        reconstruction, mean, log_variance = output
+        divergences = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=0)
+        weight = min(1.0, next(steps) % 5 / 3)
+        return {
+            "reconstruction": functional.mse_loss(reconstruction, targets),
+            "divergence": weight * divergences.clamp(min=3.0).sum(),
+        }
+
+    return watch_alone(Variational(), batched(*[classes()[0]] * 2), terms_of)
+
+
+@healthy
+def a_margin_that_is_kept_and_a_count_for_a_log():
+    model = mlp(8, 16, 3)
+    batches = itertools.cycle(batched(*classes()))
+
+    def step_of():
+        x, y = next(batches)
+        output = model(x)
+        labels, margin = functional.cross_entropy(output, y), 0.1 * (output.abs() - 50).relu().mean()
+        terms = {"labels": labels, "margin": margin, "wrong": (output.softmax(1).round().sum(1) - 1).abs().mean()}
+        return (x, y), output, labels + margin, terms
+
+    return watch_steps(model, step_of, lr=1e-2)
