@@ -59,12 +59,14 @@ def _divergences(read: Sequence[tuple[Tensor, Tensor]]) -> Iterator[tuple[float,
     """Yield the value and the dimensions of each divergence at the weight 1 / N that two outputs are the code of."""
     alike = [(one, other) for one, other in permutations(read, 2) if one[0].shape == other[0].shape]
     for (mean, on_mean), (spread, on_spread) in alike:
-        n = len(mean)
+        n = max(len(mean), 1)
+        if not _are_equal(on_mean, mean / n):
+            continue
         logarithm = spread.log()
         kinds = ((spread, 1), (2 * spread, 2), (logarithm, 1 / spread), (2 * logarithm, 2 / spread))
         for log_variance, slope in kinds:  # of the logarithm of a variance or an sd, of a variance, of an sd
             surplus = log_variance.exp() - 1
-            if _are_equal(on_mean, mean / n) and _are_equal(on_spread, surplus * slope / (2 * n)):
+            if _are_equal(on_spread, surplus * slope / (2 * n)):
                 yield float((mean.square() + surplus - log_variance).sum()) / (2 * n), mean[0].numel()
 
 

@@ -16,8 +16,8 @@ from goldmark.checks._collapse import check_collapsed_output
 from goldmark.checks._examples import FEWEST_EXAMPLES, check_one_example_read
 from goldmark.checks._factors import check_schedule_factors, check_weightless_term
 from goldmark.checks._findings import Findings
-from goldmark.checks._independence import check_unrelated_noise
 from goldmark.checks._flat import check_flat_term
+from goldmark.checks._independence import check_unrelated_noise
 from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._record import Record
 from goldmark.checks._replay import check_repeated_backward, check_replayed_graph
