@@ -357,3 +357,29 @@ def a_schedule_that_waits_for_an_accuracy_to_fall(bug):
             schedule.step((model(val_x).argmax(1) == val_y).float().mean().item())
 
     return look(model, optimizer, train, [(val_x, val_y)], functional.cross_entropy, end=end, epochs=8)
+
+
+class WeightedErrors(nn.Module):
+    """Squared errors whose weight is learnt."""
+
+    def __init__(self):
+        super().__init__()
+        self.log_variance = nn.Parameter(torch.zeros(()))
+
+    def forward(self, output, targets):
+        """The likelihood of the errors."""
+        return (functional.mse_loss(output, targets) / self.log_variance.exp() + self.log_variance) / 2
+
+
+@pair("unowned_parameters")
+def a_loss_whose_weight_no_optimizer_has(bug):
+    model, loss_fn = mlp(8, 16, 1), WeightedErrors()
+    optimizer = torch.optim.Adam([*model.parameters(), *(() if bug else loss_fn.parameters())], lr=1e-2)
+    return look(model, optimizer, batched(*numbers()), val_numbers(), loss_fn)
+
+
+@pair("rate_of_zero")
+def a_decay_to_nothing(bug):
+    return scheduled(
+        lambda optimizer: StepLR(optimizer, step_size=4, gamma=0.0 if bug else 1.0), per_batch=False, epochs=20
+    )

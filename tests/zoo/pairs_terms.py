@@ -203,3 +203,18 @@ def an_overlap_of_rounded_outputs(bug):
         return {"pixels": functional.binary_cross_entropy_with_logits(output, targets), "overlap": 0.5 * (1 - overlap)}
 
     return watch_alone(mlp(8, 16, 3), batched((x := classes()[0]), (x[:, :3] > 0.5).float()), terms_of)
+
+
+@pair("targets_with_gradient")
+def values_that_are_bootstrapped_with_their_gradient(bug):
+    model = mlp(8, 32, 2)
+
+    def step_of():
+        now = torch.randn(32, 8)
+        later, rewards = 0.9 * now + 0.3 * torch.randn(32, 8), now[:, 0]
+        with torch.set_grad_enabled(bug):
+            targets = rewards + 0.9 * model(later).max(1).values
+        values = model(now)[torch.arange(32), torch.randint(0, 2, (32,))]
+        return (now, targets), values, functional.smooth_l1_loss(values, targets), None
+
+    return watch_steps(model, step_of, lr=1e-2)

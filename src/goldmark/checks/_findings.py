@@ -27,7 +27,7 @@ _ORDER = (
     "divergence_arguments sign_targets normalized_outputs single_class_softmax unreachable_targets shape_broadcast",
     "broadcast_loss probability_targets misaligned_targets one_example_read scattered_targets wrong_sign",
     "target_distribution ignored_class unlearnable_label class_weights mixed_reduction divergence_weight",
-    "self_among_negatives collapsing_objective",
+    "self_among_negatives collapsing_objective targets_with_gradient",
     "initial_outputs summed_loss unreached_term derivative_without_graph cut_term weightless_term",
     "flat_term dominated_gradient",
     # optimizer
@@ -38,8 +38,8 @@ _ORDER = (
     "zeroed_gradients overwritten_state repeated_steps misplaced_clipping clipped_before_unscaling",
     "accumulation_undivided unequal_micro_batches accumulation_count eval_mode_left_on validation_in_training_mode",
     "carried_state state_by_reference",
-    "statistics_gap schedule_factors schedule_pace schedule_restarted plateau_mode rounded_updates learning_rate",
-    "diverging_steps exploding_gradient",
+    "statistics_gap schedule_factors schedule_pace rate_of_zero schedule_restarted plateau_mode rounded_updates",
+    "learning_rate diverging_steps exploding_gradient",
     # result
     "choice_of_one zero_loss constant_loss negative_loss nothing_moves stuck_parameters inputs_ignored",
     "collapsed_output collapsed_classes no_skill free_running_gap memorised unmoved_by_augmentation",

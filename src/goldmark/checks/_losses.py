@@ -232,11 +232,28 @@ def check_graph_of_loss(loss: Tensor) -> Finding:
     )
 
 
+def check_targets_with_gradient(output: Tensor, targets: Tensor) -> Finding:
+    """Find out whether targets have a gradient to weights that make the outputs too: both are moved towards each other.
+
+    A value that is bootstrapped from the same network is meant to be a number (Sutton and Barto, "Reinforcement
+    learning", 2018, on semi-gradients).
+    """
+    shared = {id(leaf) for leaf in leaves(output)} & {id(leaf) for leaf in leaves(targets)}
+    return Finding(
+        name="targets_with_gradient",
+        trouble=bool(shared),
+        numbers={"weights": float(len(shared))},
+        threshold=0.0,
+        relation="what a loss compares outputs with must not be moved by it",
+        advice="make targets under torch.no_grad(), or detach() them, as of a value that is bootstrapped",
+    )
+
+
 def known_losses(output: Tensor, targets: Any) -> dict[str, float]:
     """Return the losses that torch's own functions give for outputs and targets that fit them, by name."""
     if not isinstance(targets, Tensor) or not output.is_floating_point():
         return {}
-    out = output.detach().float()
+    out, targets = output.detach().float(), targets.detach()
     if targets.dtype in (torch.int64, torch.int32, torch.uint8):
         return _class_losses(out, targets.long())
     if targets.shape == out.shape and targets.is_floating_point():

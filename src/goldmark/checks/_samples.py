@@ -57,6 +57,7 @@ class Step:
     """What the sampled optimizer steps showed."""
 
     norm: float  # of all gradients as the optimizer gets them
+    rate: float  # the highest of its groups
     ratio: float = 0.0  # of the update's length over that of the weights, the median over some matrices
     zeroed: bool | None = None  # whether gradients that had come in were gone; None: none had
     rounding: Rounding | None = None  # of parameters in few bits
@@ -105,7 +106,7 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
         sample.findings += _compared(sample, out, target)
         name = _losses.matching_loss(sample.loss, sample.known)
         if name is not None and len(out) == len(target):
-            sample.answers = (name, out.detach()[:_MOST_ROWS].cpu(), target[:_MOST_ROWS].cpu())
+            sample.answers = (name, out.detach()[:_MOST_ROWS].cpu(), target.detach()[:_MOST_ROWS].cpu())
 
 
 def _note_lone_example(sample: Sample, inputs: Any, output: Any, targets: Any) -> None:
@@ -124,8 +125,9 @@ def _compared(sample: Sample, out: Tensor, target: Tensor) -> Iterator[Finding]:
     if sample.loss is None or _losses.matching_loss(sample.loss, sample.known) not in _NUMBERS:
         return
     yield _outputs.check_unreachable_targets(out, target)
+    yield _losses.check_targets_with_gradient(out, target)
     if sample.step == 0:
-        yield check_target_scale(out.detach().flatten(), target.flatten())
+        yield check_target_scale(out.detach().flatten(), target.detach().flatten())
 
 
 def _is_meant_small(term: Any) -> bool:

@@ -108,6 +108,23 @@ def check_nothing_moves(n_moved: int, n_parameters: int, n_backward: int, fewest
     )
 
 
+def check_rate_of_zero(rates: Sequence[float], fewest: int = 3) -> Finding:
+    """Find out whether the rate fell to 0 and stayed there, for `fewest` of the steps that were sampled or more.
+
+    A schedule may end at 0; then training ends too. One that is 0 from the start moves nothing at all.
+    """
+    last = next((place for place in reversed(range(len(rates))) if rates[place] > 0), len(rates))
+    n_zero = max(0, len(rates) - last - 1)
+    return Finding(
+        name="rate_of_zero",
+        trouble=n_zero >= fewest,
+        numbers={"sampled_steps_at_zero": float(n_zero), "sampled_steps": float(len(rates))},
+        threshold=float(fewest),
+        relation="steps that are taken must move weights",
+        advice="look at the schedule: a gamma of 0, an end that comes too early, a rate in steps that counts epochs",
+    )
+
+
 def check_stuck_parameters(stuck: Sequence[str], n_steps: int, fewest: int = 5) -> Finding:
     """Find out whether parameters that get a gradient, and are owned, have not changed by a bit, while others have."""
     return Finding(

@@ -225,6 +225,7 @@ def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
     yield check_lost_rates(record.copies.written(), record.rates, rates)
     yield check_scheduled_optimizer(optimizers, record.rates, record.foreign, record.strangers)
     yield check_idle_optimizer(optimizers, record.own_steps, record.backward_passes, record.strangers)
+    yield _steps.check_rate_of_zero([step.rate for step in record.norms])
     schedulers = schedulers_of(optimizers) if record.steps >= 8 else []
     started = [scheduler for scheduler in schedulers if getattr(scheduler, "last_epoch", 0) > 0]
     for scheduler in started or schedulers:  # of several, some may be meant to start later

@@ -322,7 +322,8 @@ class Watch:
             self.record.note_lost(self._others)
         matrices = [p for p in self.model.parameters() if p.dim() > 1 and p.requires_grad]
         self._before = [(p, _part(p).clone()) for p in _spread(matrices, _MOST_MATRICES)]
-        step = Step(norm=gradient_norm(self.model.parameters()), overwritten=shares_gradient(optimizer))
+        rate = max(float(group.get("lr", 1)) for group in optimizer.param_groups)
+        step = Step(norm=gradient_norm(self.model.parameters()), rate=rate, overwritten=shares_gradient(optimizer))
         self.record.norms.append(step)
         if optimizer is self.optimizers[-1]:
             self.record.clips.end_step(step.norm, came_in=bool(self.record.incoming))

@@ -266,3 +266,17 @@ def a_margin_that_is_kept_and_a_count_for_a_log():
         return (x, y), output, labels + margin, terms
 
     return watch_steps(model, step_of, lr=1e-2)
+
+
+@healthy
+def two_networks_that_learn_from_each_other():
+    other = mlp(8, 16, 1)
+
+    def step_of():
+        x = torch.randn(32, 8)
+        output, aim = model(x), (x[:, :1] * 1.5).sin()
+        loss = functional.mse_loss(output, targets := (aim + other(x)) / 2)
+        return (x, targets), output, loss, None
+
+    model = mlp(8, 16, 1)
+    return watch_steps(model, step_of, lr=1e-2)

@@ -77,3 +77,16 @@ def a_warm_up_over_epochs():
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: min(1.0, (epoch + 1) / 40))
     end = {"end": lambda epoch: schedule.step()}
     return look(model, optimizer, *data(), functional.cross_entropy, epochs=4, **end)
+
+
+@healthy
+def a_rate_that_ends_at_zero():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / 158))
+
+    def step(watcher, inputs, targets):
+        plain_step(watcher, model, optimizer, inputs, targets)
+        schedule.step()
+
+    return look(model, optimizer, *data(), functional.cross_entropy, epochs=20, step=step)
