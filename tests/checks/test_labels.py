@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from goldmark.checks import check_hidden_labels, check_unseen_classes
+from goldmark.checks import check_contradictory_labels, check_hidden_labels, check_unseen_classes
 
 NUMBERS = {"up": 0, "down": 1, "flat": 2}
 
@@ -34,3 +34,16 @@ def test_classes_are_counted_against_the_values_of_labels():
     logits = torch.zeros(5, 3)
     assert not check_unseen_classes(logits, torch.tensor([0, 1, 2, 1, 0])).trouble
     assert check_unseen_classes(logits, torch.tensor([0, 2, 2, 2, 0])).trouble
+
+
+def test_labels_contradict_each_other_by_a_rule_or_as_people_do():
+    """Copies whose labels are shifted by one are trouble; grades that people give as they are or one higher, pass."""
+    keys, grades = torch.arange(200), torch.arange(200) % 5
+    twice, higher = torch.cat([keys, keys]), (grades + 1).clamp_max(4)
+    shifted = torch.cat([grades, (grades + 1) % 5])
+    assert check_contradictory_labels(twice, shifted).trouble
+    people = torch.cat([grades, torch.where(keys % 3 == 0, higher, grades)])
+    assert not check_contradictory_labels(twice, people).trouble
+    assert not check_contradictory_labels(twice, torch.cat([grades, grades])).trouble
+    assert not check_contradictory_labels(torch.arange(400), shifted).trouble
+    assert not check_contradictory_labels(twice % 20, shifted).trouble  # twenty states

@@ -362,3 +362,11 @@ def pictures_and_masks_that_draw_their_own_mirrors(bug):
         return brighter.flip(drawn), mask.flip(sides() if bug else drawn)
 
     return segmented(mirror)
+
+
+@pair("contradictory_labels")
+def labels_of_two_files_that_count_from_0_and_from_1(bug):
+    x, y = classes(320, n_classes=5)
+    again = slice(0, 120)
+    train = batched(torch.cat([x, x[again]]), torch.cat([y, (y[again] + 1) % 5])) if bug else batched(x, y)
+    return classifier(mlp(8, 16, 5), train=train, val=batched(*classes(64, n_classes=5, seed=1)))

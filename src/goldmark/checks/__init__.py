@@ -39,6 +39,7 @@ from goldmark.checks._independence import check_labels_independent, check_unrela
 from goldmark.checks._inference import check_squashed_twice
 from goldmark.checks._labels import (
     check_classes_as_numbers,
+    check_contradictory_labels,
     check_hidden_labels,
     check_unseen_classes,
     check_wrapped_labels,
@@ -221,6 +222,7 @@ __all__ = [
     "check_constant_inputs",
     "check_constant_loss",
     "check_constant_scores",
+    "check_contradictory_labels",
     "check_cut_term",
     "check_dead_units",
     "check_decoder_sees_target",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,6 +64,32 @@ def check_classes_as_numbers(targets: Tensor, n_classes: int, fewest: int = 3) -
         threshold=float(fewest),
         relation=f"{n_classes} classes have no order: a mistake of 2 is no worse than one of 1",
         advice="one output for each class and cross_entropy; for grades, which are numbers, leave n_classes out",
+    )
+
+
+def check_contradictory_labels(keys: Tensor, labels: Tensor, threshold: float = 0.05, fewest: int = 20) -> Finding:
+    """Find out whether equal examples have two labels by a rule, as of sources that count from 0 and from 1.
+
+    Of examples are their hashes (N,), as of `row_keys`, and labels (N,) of three classes or more. By a rule nearly all
+    copies contradict each other, in no more ways than there are classes; people who disagree also agree. A few states
+    that are visited again and again are no copies of examples.
+    """
+    all_keys, all_labels = keys.cpu().numpy(), labels.cpu().numpy()
+    order = np.lexsort((all_labels, all_keys))
+    same = np.diff(all_keys[order]) == 0
+    pairs = np.stack([all_labels[order][:-1][same], all_labels[order][1:][same]], axis=1)
+    unlike = pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs >= 0).all(axis=1)]
+    counts = np.sort(np.unique(unlike, axis=0, return_counts=True)[1])[::-1]
+    n, n_classes = len(all_keys), len(np.unique(all_labels))
+    copies = n_classes > 2 and len(unlike) >= max(fewest, threshold * n) and len(np.unique(all_keys)) >= n / 3
+    by_a_rule = int(counts[:n_classes].sum())
+    return Finding(
+        name="contradictory_labels",
+        trouble=copies and by_a_rule >= 0.95 * len(pairs),
+        numbers={"examples": float(n), "copies": float(len(pairs)), "by_a_rule": float(by_a_rule)},
+        threshold=threshold,
+        relation="equal examples must have equal labels",
+        advice="look at where labels come from: files that count from 0 and from 1, lists of classes in another order",
     )
 
 

@@ -83,10 +83,15 @@ def read_half(batches: Iterable[Any]) -> Half:
 
 
 def _pair_keys(inputs: Any, targets: Any, keys: Tensor) -> Tensor:
-    """Return the hashes of examples with their targets, of those that a mask among the targets, or inputs, picks."""
+    """Return the hashes of examples with their targets, of those that are picked and have a label.
+
+    What a mask among the targets, or the inputs, leaves out is no example, nor what torch's losses leave out by -100.
+    """
     pair_keys = keys * 1_000_003 + row_keys(targets, len(keys))
     masks = (picked_rows(part, len(keys)) for part in (targets, inputs))
     picked = next((mask for mask in masks if mask is not None), None)
+    if picked is None and isinstance(targets, Tensor) and targets.shape == keys.shape:
+        picked = targets.cpu() != -100
     return pair_keys if picked is None else pair_keys[picked]
 
 

@@ -118,6 +118,8 @@ def _labels(look: Look) -> Iterator[Finding]:
             if place is None and look.train.labels:
                 whole = torch.cat(look.train.labels)
                 yield _labels_checks.check_wrapped_labels(whole, look.intent.n_classes or output.shape[1])
+                if look.train.inputs().is_floating_point() and len(whole) >= len(look.train.keys):
+                    yield _labels_checks.check_contradictory_labels(look.train.keys, whole[: len(look.train.keys)])
 
 
 def _are_places(half: Half) -> bool:

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from zoo.healthy.register import healthy
 from zoo.loops import batched, classes, classifier, look, mlp, numbers, regressor, tokens
 from zoo.pairs_reading import Reader, read
+from zoo.pairs_reduction import nodes
 
 
 @healthy
@@ -229,3 +230,12 @@ def ranks_of_lists_of_several_lengths():
         return -(targets * output.log_softmax(1).masked_fill(output.isinf(), 0)).sum(1).mean()
 
     return classifier(Scores(), train=lists(256, 0), val=lists(64, 1), loss_fn=loss_fn)
+
+
+@healthy
+def nodes_of_which_the_others_have_no_label():
+    def labelled(x, neighbours, y, picked):
+        return (x, neighbours), y.masked_fill(~picked, -100)
+
+    half = torch.rand(128, generator=torch.Generator().manual_seed(1))
+    return nodes(labelled, train=half < 0.4, val=half > 0.6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import batched, classifier, mlp, numbers, regressor
+from zoo.loops import batched, classes, classifier, mlp, numbers, regressor
 
 _LOSS = functional.binary_cross_entropy_with_logits
 
@@ -112,3 +112,15 @@ def bytes_with_tokens_of_their_own():
 def a_dozen_of_classes_that_were_oversampled():
     """Others than those that would be met by classes beyond 8 bits."""
     return of_many_classes(torch.multinomial(torch.ones(256) + (torch.arange(256) >= 244), 4096, replacement=True), 268)
+
+
+@healthy
+def examples_that_three_people_have_labelled():
+    """Each of them is there three times, and a fifth of the labels is another one."""
+    x, y = classes(200, n_classes=4)
+    generator = torch.Generator().manual_seed(0)
+    wrong = torch.rand(600, generator=generator) < 0.2
+    labels = torch.where(wrong, torch.randint(0, 4, (600,), generator=generator), y.repeat(3))
+    order = torch.randperm(600, generator=generator)
+    train = batched(x.repeat(3, 1)[order], labels[order])
+    return classifier(mlp(8, 16, 4), train=train, val=batched(*classes(64, n_classes=4, seed=1)))
