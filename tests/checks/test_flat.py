@@ -55,7 +55,7 @@ def test_a_small_weight_is_no_lack_of_a_gradient():
     steps = iter(range(6))
     flat = noted(lambda w, x: {"slope": (w * x).square().sum(), "small": 1e-9 * (w * x).sum()})
     assert not checks.check_flat_term(flat).trouble
-    flat = noted(lambda w, x: {"slope": (w * x).sum(), "limit": (next(steps) % 3) * (w.sum() - 9).clamp(min=2)})
+    flat = noted(lambda w, x: {"slope": (w * x).sum(), "limit": (next(steps) % 3) * (w.sum() - 9).clamp(2, 8)})
     assert [2.0] * 4 == [value for value, _ in flat["limit"]]
 
 

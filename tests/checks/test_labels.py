@@ -47,3 +47,4 @@ def test_labels_contradict_each_other_by_a_rule_or_as_people_do():
     assert not check_contradictory_labels(twice, torch.cat([grades, grades])).trouble
     assert not check_contradictory_labels(torch.arange(400), shifted).trouble
     assert not check_contradictory_labels(twice % 20, shifted).trouble  # twenty states
+    assert not check_contradictory_labels(twice, torch.arange(400)).trouble  # each pair of classes once

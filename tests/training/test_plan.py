@@ -79,6 +79,8 @@ def test_no_stack_is_cut_down_to_one_run():
     """It would be trained beside a copy of itself: two runs in one process are done as early, for half of the work."""
     assert [2] == sizes(stacking(roast_jobs("normalized", seeds=2)), 2)
     assert [2, 2] == sizes(stacking(roast_jobs("normalized", seeds=4)), 8)
+    assert [3] == sizes(stacking(roast_jobs("normalized", seeds=3)), 2)
+    assert [2, 3] == sizes(stacking(roast_jobs("normalized", seeds=5)), 8)
 
 
 def test_variants_are_kept_apart_where_asked_for():

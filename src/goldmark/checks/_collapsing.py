@@ -88,9 +88,9 @@ def are_centred(outputs: Sequence[Tensor]) -> bool:
     """
     free = [one for one in outputs if not _has_bias(one)]
     sets = [*((one,) for one in free), *combinations(free, 2)]
-    return any(
-        bool((one.mean(0).abs() <= 1e-4 * one.std(0)).all()) for one in (torch.cat(part).detach() for part in sets)
-    )
+    slack = max(1e-4, *(torch.finfo(one.dtype).eps for one in outputs))
+    joined = (torch.cat(part).detach().double() for part in sets)
+    return any(bool((one.mean(0).abs() <= slack * one.std(0)).all()) for one in joined)
 
 
 def _has_bias(output: Tensor) -> bool:

@@ -33,7 +33,7 @@ class Slopes:
             if name in self.others or not isinstance(term, Tensor) or term.grad_fn is None:
                 continue
             weight = _weight(term)
-            if weight == 0:
+            if weight == 0 or _has_floor(term):
                 continue
             norm = gradient_norms({name: term.sum()}, leaves(term))[name]
             if norm <= floor and term.grad_fn in set(nodes(loss.grad_fn)):
@@ -49,11 +49,19 @@ def _weight(term: Tensor) -> float:
     return math.prod(abs(float(one)) for one in weights)
 
 
+def _has_floor(term: Tensor) -> bool:
+    """Tell whether some part of a term is held above a number, as free bits are: it may lie there for long."""
+    below = [(kind(node), node) for node in nodes(term.grad_fn)]
+    one_sided = any(name == "Clamp" and node._saved_max is None for name, node in below)  # noqa: SLF001
+    return one_sided or any(name in ("ClampMin", "Maximum") for name, _ in below)
+
+
 def check_flat_term(slopes: Mapping[str, Sequence[tuple[float, float]]], fewest: int = 5) -> Finding:
     """Find out whether a term of the loss rises and falls from step to step while its gradient is 0 in all of them.
 
     `slopes` are, by term, its values and the norms of its gradient on all that it reaches, in `fewest` steps or more.
-    A hinge that is satisfied stays at 0, a clamped term at its limit; a limit that a schedule moves goes one way.
+    A hinge that is satisfied stays at 0, a clamped term at its limit; a limit that a schedule moves goes one way. Terms
+    with a floor, as free bits, are not noted.
     """
     flat = sorted(name for name, own in slopes.items() if len(own) >= fewest and _is_flat(own))
     return Finding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -101,22 +102,22 @@ def _distances(values: Tensor) -> Tensor:
 
 
 def check_unrelated_noise(
-    outputs: Tensor, targets: Tensor, inputs: Tensor, threshold: float = 3.0, fewest: int = 256
+    outputs: Tensor, targets: Tensor, inputs: Sequence[Tensor], threshold: float = 3.0, fewest: int = 256
 ) -> Finding:
     """Find out whether the noise that a model is trained to tell is other noise than that in its inputs.
 
-    All three are (N, ...) of one shape. Targets that look like `fewest` or more standard normal numbers (mean, sd and
-    fourth moment) are taken for noise. It is unrelated where neither the inputs nor the outputs of a model that has
-    been trained are correlated with it: measured is the clearest correlation, in its sd without any relation. Squares
-    are tried too, as a velocity and its noisy input are related by theirs alone.
+    All are (N, ...) of one shape, targets drawn anew for each step. Those that look like `fewest` or more standard
+    normal numbers (mean, sd and fourth moment) are taken for noise. It is unrelated where neither an input nor the
+    outputs of a model that has been trained are correlated with it: measured is the clearest correlation, in its sd
+    without any relation. Squares are tried too, as a velocity and its noisy input are related by theirs alone.
     """
-    made, noise, noisy = (tensor.detach().double().flatten() for tensor in (outputs, targets, inputs))
+    made, noise, *noisy = (tensor.detach().double().flatten() for tensor in (outputs, targets, *inputs))
     n = len(noise)
     moments = torch.stack([noise.mean(), noise.square().mean() - 1, noise.pow(4).mean() - 3])
     wide = torch.tensor([1.0, 2.0, 96.0], dtype=torch.float64).sqrt() / n**0.5  # sd of each under a standard normal
     normal = n >= fewest and bool((moments.abs() < 5 * wide).all())
-    related = [(made, noise), (noisy, noise), (noisy.square(), noise.square())] if normal else []
-    clearest = max((abs(_correlation(*one)) * n**0.5 for one in related), default=0.0)
+    related = [(made, noise), *((one, noise) for one in noisy), *((one.square(), noise.square()) for one in noisy)]
+    clearest = max(abs(_correlation(*one)) for one in related) * n**0.5 if normal else 0.0
     return Finding(
         name="unrelated_noise",
         trouble=normal and clearest < threshold,

@@ -79,10 +79,11 @@ def check_contradictory_labels(keys: Tensor, labels: Tensor, threshold: float = 
     same = np.diff(all_keys[order]) == 0
     pairs = np.stack([all_labels[order][:-1][same], all_labels[order][1:][same]], axis=1)
     unlike = pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs >= 0).all(axis=1)]
-    counts = np.sort(np.unique(unlike, axis=0, return_counts=True)[1])[::-1]
+    counts = np.unique(unlike, axis=0, return_counts=True)[1]
+    often = np.sort(counts[counts >= 3])[::-1]  # with many classes, two copies of one pair are chance
     n, n_classes = len(all_keys), len(np.unique(all_labels))
     copies = n_classes > 2 and len(unlike) >= max(fewest, threshold * n) and len(np.unique(all_keys)) >= n / 3
-    by_a_rule = int(counts[:n_classes].sum())
+    by_a_rule = int(often[:n_classes].sum())
     return Finding(
         name="contradictory_labels",
         trouble=copies and by_a_rule >= 0.95 * len(pairs),
@@ -99,7 +100,8 @@ def check_wrapped_labels(labels: Tensor, n_classes: int, threshold: float = 5.0)
     Then 255 is seen and nothing beyond, and the classes that others fell on are seen twice as often as the rest, by
     more than `threshold` sd: with a step between them, and without the slope that sorted frequencies have.
     """
-    known, n_wrapped = labels[labels != -100].flatten().long().cpu(), n_classes - _BYTE
+    numbers, n_wrapped = labels.flatten().long().cpu(), n_classes - _BYTE  # in 8 bits, -100 is 156
+    known = numbers[numbers != -100]
     fits = _FEWEST_WRAPPED <= n_wrapped <= _BYTE - _FEWEST_WRAPPED and len(known) > 0
     fits = fits and int(known.min()) >= 0 and int(known.max()) == _BYTE - 1
     counts = torch.bincount(known, minlength=_BYTE).double() if fits else torch.ones(_BYTE)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from goldmark.case import Finding
@@ -236,9 +236,12 @@ def check_targets_with_gradient(output: Tensor, targets: Tensor) -> Finding:
     """Find out whether targets have a gradient to weights that make the outputs too: both are moved towards each other.
 
     A value that is bootstrapped from the same network is meant to be a number (Sutton and Barto, "Reinforcement
-    learning", 2018, on semi-gradients).
+    learning", 2018, on semi-gradients). Both sides of an equation of derivatives are meant to move: there the outputs
+    depend on inputs that have a gradient.
     """
-    shared = {id(leaf) for leaf in leaves(output)} & {id(leaf) for leaf in leaves(targets)}
+    of_output = leaves(output)
+    of_inputs = any(not isinstance(leaf, nn.Parameter) for leaf in of_output)
+    shared = set() if of_inputs else {id(leaf) for leaf in of_output} & {id(leaf) for leaf in leaves(targets)}
     return Finding(
         name="targets_with_gradient",
         trouble=bool(shared),

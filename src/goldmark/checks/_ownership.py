@@ -57,7 +57,7 @@ def check_unowned_parameters(
 ) -> Finding:
     """Find out whether parameters get a gradient and no optimizer that lives anywhere owns them.
 
-    `names` are the model's parameters, and those of a loss that has some, by identity. What is declared frozen passes.
+    `names` are the model's parameters, and those that a loss has itself, by identity. What is declared frozen passes.
     """
     mine = owned(optimizers)
     loose = [tensor for tensor in with_gradient if id(tensor) in names and id(tensor) not in mine]

@@ -91,7 +91,7 @@ def _pair_keys(inputs: Any, targets: Any, keys: Tensor) -> Tensor:
     masks = (picked_rows(part, len(keys)) for part in (targets, inputs))
     picked = next((mask for mask in masks if mask is not None), None)
     if picked is None and isinstance(targets, Tensor) and targets.shape == keys.shape:
-        picked = targets.cpu() != -100
+        picked = None if targets.is_floating_point() else targets.cpu().long() != -100
     return pair_keys if picked is None else pair_keys[picked]
 
 

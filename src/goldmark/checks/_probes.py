@@ -222,8 +222,8 @@ def _ownership_of(look: Look) -> Iterator[Finding]:
         return
     names, reached, frozen = look.names, look.reached, look.intent.frozen
     used = {key for one in look.passes for key in used_parameters(one)}
-    own = look.loss_fn.named_parameters() if isinstance(look.loss_fn, nn.Module) else ()
-    of_loss = {id(parameter): f"the loss's {name}" for name, parameter in own}
+    own = look.loss_fn.named_parameters(recurse=False) if isinstance(look.loss_fn, nn.Module) else ()
+    of_loss = {id(parameter): f"the loss's {name}" for name, parameter in own}  # layers in it may only compare features
     yield _ownership.check_unowned_parameters(of_loss | names, reached, look.optimizers, frozen)
     yield _ownership.check_orphaned_parameters(names, reached, look.optimizers)
     yield _ownership.check_graph_cut(names, reached, look.optimizers, used)

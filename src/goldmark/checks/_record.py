@@ -20,7 +20,7 @@ from goldmark.checks._losses import number
 from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._replay import Roots
 from goldmark.checks._restoring import Restored
-from goldmark.checks._samples import Sample, Step
+from goldmark.checks._samples import FIRST_STEPS, LAST_ANSWERS, Sample, Step
 from goldmark.checks._schedulers import Copies, ScheduleState
 from goldmark.checks._steps import check_lost_micro_batches, check_stale_gradients
 
@@ -80,6 +80,14 @@ class Record:
     strangers: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)  # other optimizers that took a step
     copies: Copies = field(default_factory=Copies)  # of the optimizers' groups
     resumed: ScheduleState | None = None  # where the first step is taken
+
+    def keep(self, sample: Sample) -> None:
+        """Add a sample, and let go of the outputs, targets and inputs of earlier ones that nobody looks at again."""
+        self.samples.append(sample)
+        for old in [one for one in self.samples if one.answers is not None][:-LAST_ANSWERS]:
+            old.of_same_shape = ()
+            if old.step >= FIRST_STEPS:
+                old.answers = None
 
     def begin(self, model: nn.Module, optimizers: tuple[torch.optim.Optimizer, ...], most: int) -> None:
         """Keep the weights, up to `most` entries, and the rates."""

@@ -23,6 +23,7 @@ from goldmark.checks._updates import Rounding
 
 _MOST_ROWS = 256  # of outputs that are kept
 _EARLY = 4  # steps before which no unit is counted as silent
+FIRST_STEPS = 8  # of which all are looked at
 LAST_ANSWERS = 4  # samples by which a result is judged
 _NUMBERS = ("mse", "l1", "smooth_l1")
 
@@ -49,7 +50,8 @@ class Sample:
     weightless: frozenset[str] | None = None  # terms that are multiplied by 0; None: not known
     meant_small: frozenset[str] = frozenset()  # terms of weights alone, or with a reversed gradient
     answers: tuple[str, Tensor, Tensor] | None = None  # kind of loss, some outputs, their targets
-    of_same_shape: Tensor | None = None  # the input that has the shape of the targets, as many rows as of the answers
+    of_same_shape: tuple[Tensor, ...] = ()  # inputs that have the shape of the targets, as many rows as of the answers
+    target_keys: Tensor | None = None  # of those rows
 
 
 @dataclass(kw_only=True)
@@ -81,7 +83,9 @@ def take_sample(model: nn.Module, batch: Any, output: Any, loss: Any, terms: Map
 def _note_batch(sample: Sample, inputs: Any, targets: Any) -> None:
     sample.batch_size = size_of(inputs)
     alike = [one for one in tensors_of(inputs) if isinstance(targets, Tensor) and one.shape == targets.shape]
-    sample.of_same_shape = alike[0].detach()[:_MOST_ROWS].cpu() if alike and sample.answers is not None else None
+    if alike and sample.answers is not None:
+        sample.of_same_shape = tuple(_rows(one) for one in alike)
+        sample.target_keys = row_keys(sample.answers[2])
     if sample.batch_size:
         sample.batch_key = int(row_keys(inputs).sum())
     reached = None if sample.loss is None else (sample.loss, sample.norm)
@@ -106,7 +110,12 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
         sample.findings += _compared(sample, out, target)
         name = _losses.matching_loss(sample.loss, sample.known)
         if name is not None and len(out) == len(target):
-            sample.answers = (name, out.detach()[:_MOST_ROWS].cpu(), target.detach()[:_MOST_ROWS].cpu())
+            sample.answers = (name, _rows(out), _rows(target))
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """Return a copy of the first rows, which holds no more of the batch and stays as it is."""
+    return tensor.detach()[:_MOST_ROWS].cpu().clone()
 
 
 def _note_lone_example(sample: Sample, inputs: Any, output: Any, targets: Any) -> None:

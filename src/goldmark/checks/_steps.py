@@ -108,16 +108,16 @@ def check_nothing_moves(n_moved: int, n_parameters: int, n_backward: int, fewest
     )
 
 
-def check_rate_of_zero(rates: Sequence[float], fewest: int = 3) -> Finding:
-    """Find out whether the rate fell to 0 and stayed there, for `fewest` of the steps that were sampled or more.
+def check_rate_of_zero(rates: Sequence[float], fewest: int = 3, share: float = 0.2) -> Finding:
+    """Find out whether the rate fell to 0 and stayed there, for `fewest` and a `share` of the steps that were sampled.
 
-    A schedule may end at 0; then training ends too. One that is 0 from the start moves nothing at all.
+    A schedule may end at 0, as in its last epoch. A rate that is 0 from the start moves nothing at all.
     """
     last = next((place for place in reversed(range(len(rates))) if rates[place] > 0), len(rates))
     n_zero = max(0, len(rates) - last - 1)
     return Finding(
         name="rate_of_zero",
-        trouble=n_zero >= fewest,
+        trouble=n_zero >= max(fewest, share * len(rates)),
         numbers={"sampled_steps_at_zero": float(n_zero), "sampled_steps": float(len(rates))},
         threshold=float(fewest),
         relation="steps that are taken must move weights",

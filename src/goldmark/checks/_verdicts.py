@@ -21,7 +21,7 @@ from goldmark.checks._independence import check_unrelated_noise
 from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._record import Record
 from goldmark.checks._replay import check_repeated_backward, check_replayed_graph
-from goldmark.checks._samples import LAST_ANSWERS, Sample, answers_of, probabilities_of
+from goldmark.checks._samples import FIRST_STEPS, LAST_ANSWERS, Sample, answers_of, probabilities_of
 from goldmark.checks._schedulers import (
     check_idle_optimizer,
     check_lost_rates,
@@ -40,7 +40,6 @@ _ENOUGH_STEPS = 100  # before a result is judged
 _ENOUGH_EPOCHS = 4  # before a weight is called 0 for good
 _ENOUGH_ANSWERS = 16  # of which it is judged
 _ENOUGH_COUNTED = 64  # answers for an accuracy
-_FIRST_STEPS = 8
 _COLLAPSED = 0.05  # of the spread of the targets: in the middle of training, outputs may be timid
 _OWNED = 0.9  # of the trunk's gradient: more of it leaves the other terms nothing
 
@@ -255,7 +254,7 @@ def _first_accuracy(record: Record, n_losses: int) -> float | None:
 
     They are all unlike, and of the steps that all are looked at: too few to have come twice.
     """
-    first = [sample for sample in record.samples if sample.step < min(_FIRST_STEPS, n_losses // record.accumulate)]
+    first = [sample for sample in record.samples if sample.step < min(FIRST_STEPS, n_losses // record.accumulate)]
     answers = answers_of(first)
     if answers is None or len({sample.batch_key for sample in first}) < len(first):
         return None
@@ -343,11 +342,11 @@ def _results_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Ite
 
 
 def _noise(record: Record, outputs: Tensor, targets: Tensor) -> Iterator[Finding]:
-    """Judge targets that have the shape of an input in all of the last samples."""
+    """Judge targets that are drawn anew in every step and have the shape of inputs in all of the last samples."""
     last = [sample.of_same_shape for sample in record.samples if sample.answers is not None][-LAST_ANSWERS:]
-    inputs = [tensor for tensor in last if tensor is not None]
-    if len(inputs) == len(last):
-        yield check_unrelated_noise(outputs, targets, torch.cat(inputs))
+    keys = [sample.target_keys for sample in record.samples if sample.target_keys is not None]
+    if min(map(len, last)) > 0 and len(torch.cat(keys).unique()) == sum(map(len, keys)):  # type: ignore[no-untyped-call]
+        yield check_unrelated_noise(outputs, targets, [torch.cat(one) for one in zip(*last, strict=True)])
 
 
 def _collapsed_classes(record: Record, probabilities: Tensor, labels: Tensor) -> Finding:

@@ -173,15 +173,17 @@ class Watch:
         sample.root = self._calls.value()
         self.record.note_weightless(terms, sample.weightless)
         sample.findings += self._judge_derivatives(loss, terms)
-        self.record.samples.append(sample)
+        self.record.keep(sample)
         self.record.states.note_batch(batch)
         self.record.follow_gradients(self._others)
         self.record.compare_statistics()
         if self._calls.keeps_graph and isinstance(loss, Tensor) and terms:
             BACKWARDS.remove(self._calls)
-            sample.term_shares = term_shares(loss, terms)
-            self.record.slopes.note(loss, terms)
-            BACKWARDS.add(self._calls)
+            try:
+                sample.term_shares = term_shares(loss, terms)
+                self.record.slopes.note(loss, terms)
+            finally:
+                BACKWARDS.add(self._calls)
 
     def _judge_derivatives(self, loss: Any, terms: Mapping[str, Any]) -> list[Finding]:
         """Judge a loss beside derivatives without a graph of what depends on weights, by inputs that nothing trains."""
@@ -322,7 +324,8 @@ class Watch:
             self.record.note_lost(self._others)
         matrices = [p for p in self.model.parameters() if p.dim() > 1 and p.requires_grad]
         self._before = [(p, _part(p).clone()) for p in _spread(matrices, _MOST_MATRICES)]
-        rate = max(float(group.get("lr", 1)) for group in optimizer.param_groups)
+        rates = [group["lr"] for group in optimizer.param_groups if group.get("lr") is not None]
+        rate = max(map(float, rates), default=1.0)  # some optimizers choose their own
         step = Step(norm=gradient_norm(self.model.parameters()), rate=rate, overwritten=shares_gradient(optimizer))
         self.record.norms.append(step)
         if optimizer is self.optimizers[-1]:

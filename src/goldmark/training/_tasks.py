@@ -14,10 +14,10 @@ _LARGEST_ON_CPU = 16  # runs of a stack, beyond which a CPU gains nothing
 def plan_tasks(jobs: Sequence[Job], processes: int = 1, *, by_variant: bool = False) -> list[Task]:
     """Return the tasks of some jobs: single jobs, or stacks that fit into memory, of one variant each if asked for.
 
-    On a CPU no stack is larger than what each process has to train of all jobs, so that all of them have work. None is
-    cut down to one run, which would be trained beside a copy of itself.
+    On a CPU no stack is larger than the share of each process, so that all of them have work; but two runs, or three,
+    stay together, as a single one is trained beside a copy of itself.
     """
-    share = max(2, -(-len(jobs) // processes))
+    share = -(-len(jobs) // processes)
     tasks: list[Task] = []
     for group in group_jobs(jobs, by_variant=by_variant):
         tasks += cut(group, _largest(group, share, processes) if group[0].engine == "stacked" else 1)
@@ -29,7 +29,8 @@ def _largest(group: Task, share: int, processes: int) -> int:
     from goldmark.training._cost_table import cost_of
 
     fitting = largest_stack(cost_of(group[0]), group[0].device, processes)
-    return fitting if group[0].device == "cuda" else min(fitting, _LARGEST_ON_CPU, share)
+    least = 2 + len(group) % 2  # which leave no single run
+    return fitting if group[0].device == "cuda" else min(fitting, _LARGEST_ON_CPU, max(share, least))
 
 
 def train_task(task: Task) -> list[Run]:

@@ -280,3 +280,49 @@ def two_networks_that_learn_from_each_other():
 
     model = mlp(8, 16, 1)
     return watch_steps(model, step_of, lr=1e-2)
+
+
+class Features(nn.Module):
+    """Squared differences of features, by a network that was trained before and is no part of the training."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = mlp(8, 16, 4)
+
+    def forward(self, output, targets):
+        """The mean of the differences."""
+        return functional.mse_loss(self.layers(output), self.layers(targets))
+
+
+@healthy
+def features_of_a_network_in_the_loss():
+    halves = [batched(clean + 0.5 * torch.randn(clean.shape), clean) for clean, _ in (classes(), classes(64, seed=1))]
+    return regressor(mlp(8, 16, 8), train=halves[0], val=halves[1], loss_fn=Features(), intent={"augmented": True})
+
+
+@healthy
+def both_sides_of_an_equation():
+    model = mlp(1, 32, 32, 1, activation=nn.Tanh)
+
+    def step_of():
+        t = (2 * torch.rand(64, 1)).requires_grad_()
+        y = 1 + t * model(t)
+        (slope,) = torch.autograd.grad(y.sum(), t, create_graph=True)
+        return (t, -y), slope, functional.mse_loss(slope, -y), None
+
+    return watch_steps(model, step_of, lr=3e-3, n_steps=120)
+
+
+@healthy
+def free_bits_of_as_many_tokens_as_there_are():
+    model = Variational()
+
+    def step_of():
+        x = classes(32, seed=int(torch.randint(0, 1000, ())))[0]
+        made, mean, log_variance = model(x)
+        known = (torch.rand(32, 1) < 0.7).float()
+        bits = (mean.square() + log_variance.exp() - 1 - log_variance) / 2
+        terms = {"made": functional.mse_loss(made, x), "bits": 0.01 * (bits.clamp(min=4.0) * known).sum() / 32}
+        return (x, x), (made, mean, log_variance), sum(terms.values()), terms
+
+    return watch_steps(model, step_of, lr=1e-3, n_steps=24)

@@ -7,7 +7,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 from zoo.healthy.register import healthy
 from zoo.healthy.unusual.batches import data
-from zoo.loops import classes, classifier, look, mlp, plain_step
+from zoo.loops import batched, classes, classifier, look, mlp, plain_step
 from zoo.pairs_keeping import annealed
 
 
@@ -90,3 +90,13 @@ def a_rate_that_ends_at_zero():
         schedule.step()
 
     return look(model, optimizer, *data(), functional.cross_entropy, epochs=20, step=step)
+
+
+@healthy
+def a_last_epoch_at_a_rate_of_zero():
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=7)
+    train = batched(*classes(1024), 8)
+    how = {"epochs": 8, "end": lambda epoch: schedule.step()}
+    return look(model, optimizer, train, data()[1], functional.cross_entropy, **how)
