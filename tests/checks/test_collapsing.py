@@ -80,6 +80,7 @@ def test_outputs_of_mean_0_cannot_become_one_vector():
     assert are_centred([plain, centring])
     assert are_centred(centring.chunk(2))
     assert not are_centred([shifting, shifting])
+    assert are_centred([centring.bfloat16(), plain.bfloat16()])
 
 
 def names(targets_of, optimizer_of=lambda model: torch.optim.SGD(model.parameters(), lr=0.1)):

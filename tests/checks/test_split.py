@@ -132,3 +132,12 @@ def test_only_the_nodes_that_a_mask_picks_are_examples():
         half = _passes.read_half([batch])
         assert (6, 3) == (len(half.keys), len(half.pair_keys))
     assert 6 == len(_passes.read_half([(x, (y, torch.tensor([1, 1, 2])))]).pair_keys)
+
+
+def test_what_has_no_label_is_no_example():
+    """-100 is none among classes, but it is a number; and 156 in 8 bits is another class."""
+    x, left_out = torch.arange(6.0)[:, None], torch.tensor([0, -100, 2, -100, 1, 1])
+    lengths = [
+        len(_passes.read_half([(x, y)]).pair_keys) for y in (left_out, left_out.float(), left_out.to(torch.uint8))
+    ]
+    assert [4, 6, 6] == lengths

@@ -1,0 +1,49 @@
+"""What a watch keeps of the batches that it has looked at, and what rates and noise it names."""
+
+from __future__ import annotations
+
+import torch
+
+from goldmark.checks import check_rate_of_zero, check_targets_with_gradient, check_unrelated_noise
+from goldmark.checks._record import Record
+from goldmark.checks._samples import FIRST_STEPS, LAST_ANSWERS, Sample
+
+
+def test_numbers_of_the_first_and_the_last_samples_are_kept():
+    """What lies between is let go of; inputs are kept of the last alone."""
+    record, rows = Record(), torch.zeros(4, 2)
+    for step in [*range(FIRST_STEPS), *range(32, 640, 32)]:
+        record.keep(Sample(step=step, answers=("mse", rows, rows), of_same_shape=(rows,)))
+    kept = [sample.step for sample in record.samples if sample.answers is not None]
+    assert [*range(FIRST_STEPS), 512, 544, 576, 608] == kept
+    assert LAST_ANSWERS == sum(bool(sample.of_same_shape) for sample in record.samples)
+
+
+def test_a_rate_of_zero_is_named_where_training_goes_on():
+    """Not for a last epoch, nor for a rate that rises again or was never another."""
+    falls = [0.1] * 8 + [0.1, 0.0, 0.0, 0.0, 0.0]
+    assert check_rate_of_zero(falls).trouble
+    assert not check_rate_of_zero([*falls, 0.1]).trouble
+    assert not check_rate_of_zero([0.1] * 36 + [0.0] * 3).trouble
+    assert not check_rate_of_zero([0.0] * 12).trouble
+    assert not check_rate_of_zero([]).trouble
+
+
+def test_noise_is_unrelated_to_all_inputs_or_not():
+    """The noisy input may be the second one; numbers of another sd are no noise."""
+    noise, other, zeros = torch.randn(3, 128, 4, generator=torch.Generator().manual_seed(0)).unbind()
+    assert check_unrelated_noise(0 * noise, noise, [other, zeros]).trouble
+    assert not check_unrelated_noise(0 * noise, noise, [other, zeros + noise]).trouble
+    assert not check_unrelated_noise(0 * noise + 0.3 * noise, noise, [other]).trouble
+    assert not check_unrelated_noise(0 * noise, 3 * noise, [other]).trouble
+    assert not check_unrelated_noise(0 * noise, noise[:8], [other[:8]]).trouble
+
+
+def test_targets_move_the_weights_of_their_outputs_or_others():
+    """A bootstrapped value does, not one of another network, nor the other side of an equation."""
+    layer, other, x = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1), torch.ones(3, 2)
+    assert check_targets_with_gradient(layer(x), 0.9 * layer(2 * x)).trouble
+    assert not check_targets_with_gradient(layer(x), other(x)).trouble
+    assert not check_targets_with_gradient(layer(x), layer(x).detach()).trouble
+    moving = x.clone().requires_grad_()
+    assert not check_targets_with_gradient(layer(moving), layer(x)).trouble
