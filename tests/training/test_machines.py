@@ -45,7 +45,7 @@ def test_error_in_a_process_reaches_the_caller():
     """A case that cannot be trained raises its own error, not a broken pool."""
     wrong = replace(brief(), metrics=(*brief().metrics, replace(brief().metric("rmse_f"), name="missing")))
     with pytest.raises(KeyError, match="missing"):
-        train(wrong, ["normalized"], [0, 1], jobs=2)
+        train(wrong, ["normalized"], range(4), jobs=2)
 
 
 def test_case_that_cannot_travel_is_said_at_once():
@@ -56,7 +56,7 @@ def test_case_that_cannot_travel_is_said_at_once():
 
     local = Local(**declared(brief()))
     with pytest.raises(UsageError, match="case 'roast' cannot be sent to another process .*; define its class"):
-        train(local, ["normalized"], [0, 1], jobs=2)
+        train(local, ["normalized"], range(4), jobs=2)
 
 
 @pytest.mark.slow  # what is killed
