@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from goldmark.fingerprint import code_hash, sha256
@@ -61,3 +65,20 @@ def test_docstrings_count_where_they_are_read():
 def test_text_that_is_no_python_has_the_hash_of_its_bytes():
     """A file of an older or newer Python, or a damaged one."""
     assert sha256(b"print 1") == code_hash(b"print 1")
+
+
+def test_one_thread_parses_at_a_time(monkeypatch):
+    """CPython counts the depth of all threads together: two that parse at once may end in a SystemError."""
+    parse, at_work, most = ast.parse, [], []
+
+    def noted(source):
+        at_work.append(source)
+        most.append(len(at_work))
+        time.sleep(0.01)
+        at_work.pop()
+        return parse(source)
+
+    monkeypatch.setattr(ast, "parse", noted)
+    with ThreadPoolExecutor(4) as pool:
+        assert 8 == len(set(pool.map(code_hash, [f"x = {number}".encode() for number in range(8)])))
+    assert [1] * 8 == most

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import threading
 from collections.abc import Iterator
 
+_PARSING = threading.Lock()
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _READERS = (b"__doc__", b"getdoc", b"getsource", b"docopt", b"doctest")  # of text that is otherwise no code
+
+
+def parsed(source: bytes | str) -> ast.Module:
+    """Return the syntax tree of Python code; one thread at a time, as CPython loses count where two parse at once.
+
+    Raises `SyntaxError` or `ValueError` where it is none. The lost count is a SystemError, "AST constructor recursion
+    depth mismatch" (github.com/python/cpython/issues/106905).
+    """
+    with _PARSING:
+        return ast.parse(source)
 
 
 def code_hash(source: bytes) -> str:
@@ -17,7 +29,7 @@ def code_hash(source: bytes) -> str:
     so that it is the same for versions of Python that know of more of them.
     """
     try:
-        tree = ast.parse(source)
+        tree = parsed(source)
     except (SyntaxError, ValueError):
         return hashlib.sha256(source).hexdigest()
     if not any(reader in source for reader in _READERS):

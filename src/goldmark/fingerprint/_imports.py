@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TypeGuard
 
 from goldmark.fingerprint import normalized
-from goldmark.fingerprint._code import children
+from goldmark.fingerprint._code import children, parsed
 
 INSTALLED = {"site-packages", "dist-packages"}
 _STANDARD_LIBRARY = Path(ast.__file__).parent
@@ -144,7 +144,7 @@ def _statements_of(file: Path) -> _Statements:
 def _parsed(file: Path, changed_ns: int, size: int) -> _Statements:  # the state is a part of the key
     source = file.read_bytes()
     try:
-        tree = ast.parse(source)
+        tree = parsed(source)
     except (SyntaxError, ValueError):  # it cannot have been imported either
         return _Statements()
     imports: list[tuple[int, str, tuple[str, ...]]] = []
