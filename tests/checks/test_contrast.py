@@ -39,6 +39,7 @@ KEPT = {
 HEALTHY = {
     "infinite": lambda z: functional.cross_entropy(likeness(z).masked_fill(ITSELF, -math.inf), PAIRS),
     "large": lambda z: functional.cross_entropy(likeness(z) - 1e9 * ITSELF, PAIRS),
+    "made_0": lambda z: functional.cross_entropy(likeness(z).masked_fill(ITSELF, 0.0), PAIRS),
     "removed": lambda z: functional.cross_entropy(
         likeness(z)[~ITSELF].view(N, N - 1), PAIRS - (PAIRS > PAIRS.roll(N // 2)).long()
     ),
