@@ -70,18 +70,6 @@ def test_contrasts_without_oneself_pass(loss_of, long):
     assert not check_self_among_negatives(loss_of(codes(long=long))).trouble
 
 
-def test_half_of_the_probability_is_the_most_that_a_pair_can_have():
-    """The advice rests on that: training cannot bring such a loss below log 2."""
-    z = codes().detach().requires_grad_()
-    optimizer = torch.optim.Adam([z], lr=0.05)
-    for _ in range(200):
-        loss = functional.cross_entropy(z @ z.T, PAIRS)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert math.log(2) - 1e-4 <= loss.item()  # rounding of float32
-
-
 def test_a_graph_that_is_gone_does_not_end_a_watch():
     """A second backward pass raises what torch raises, and nothing else."""
     model = nn.Linear(6, 6)

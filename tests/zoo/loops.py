@@ -125,6 +125,13 @@ class Variational(nn.Module):
         return self.decode(mean + torch.randn_like(mean) * (log_variance / 2).exp()), mean, log_variance
 
 
+def follow(slow, fast, share=0.05):
+    """Move the weights of one network by a share towards those of another."""
+    with torch.no_grad():
+        for own, other in zip(slow.parameters(), fast.parameters(), strict=True):
+            own.lerp_(other, share)
+
+
 def plain_step(
     watcher, model, optimizer, inputs, targets, loss_fn=functional.cross_entropy, *, set_to_none=True, spread=False
 ):

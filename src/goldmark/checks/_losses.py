@@ -239,9 +239,10 @@ def check_targets_with_gradient(output: Tensor, targets: Tensor) -> Finding:
     learning", 2018, on semi-gradients). Both sides of an equation of derivatives are meant to move: there the outputs
     depend on inputs that have a gradient.
     """
-    of_output = leaves(output)
+    of_targets = {id(leaf) for leaf in leaves(targets)}
+    of_output = leaves(output) if of_targets else []
     of_inputs = any(not isinstance(leaf, nn.Parameter) for leaf in of_output)
-    shared = set() if of_inputs else {id(leaf) for leaf in of_output} & {id(leaf) for leaf in leaves(targets)}
+    shared = set() if of_inputs else {id(leaf) for leaf in of_output} & of_targets
     return Finding(
         name="targets_with_gradient",
         trouble=bool(shared),

@@ -21,7 +21,7 @@ from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._replay import Roots
 from goldmark.checks._restoring import Restored
 from goldmark.checks._samples import FIRST_STEPS, LAST_ANSWERS, Sample, Step
-from goldmark.checks._schedulers import Copies, ScheduleState
+from goldmark.checks._schedulers import Copies, ScheduleState, rates_of
 from goldmark.checks._steps import check_lost_micro_batches, check_stale_gradients
 
 _SETTLED = 30  # steps after which running statistics with the usual momentum of 0.1 are those of the data
@@ -98,7 +98,7 @@ class Record:
             if room >= 0:
                 self.start[name] = tensor.detach().clone()
         self.own_steps = [0] * len(optimizers)
-        self.rates = [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+        self.rates = rates_of(optimizers)
 
     def note_weightless(self, terms: Mapping[str, Any], known: frozenset[str] | None) -> None:
         """Keep the terms that were multiplied by 0 in every step; `known` are those of this one, where its graph tells.

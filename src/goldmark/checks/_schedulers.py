@@ -105,6 +105,11 @@ def schedulers_of(optimizers: Sequence[torch.optim.Optimizer]) -> list[Any]:
     return [scheduler for scheduler in mine if id(scheduler) not in inner]
 
 
+def rates_of(optimizers: Sequence[torch.optim.Optimizer]) -> list[float]:
+    """Return the rates of all groups of some optimizers."""
+    return [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+
+
 def factor_of(scheduler: LambdaLR) -> float:
     """Return what the first function of a schedule has given last."""
     base = float(scheduler.base_lrs[0])
@@ -172,13 +177,13 @@ def check_scheduled_optimizer(
     other optimizers that were stepped since, with the rates from then; `stepped` are all other optimizers that took
     a step. Rates that are copied from such a schedule change, and pass.
     """
-    rates = [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+    rates = rates_of(optimizers)
     fixed = rates == [float(rate) for rate in before]
     idle = [
         scheduler
         for scheduler, start in foreign.items()
         if scheduler.optimizer not in stepped
-        and [group["lr"] for group in scheduler.optimizer.param_groups] != list(start)
+        and rates_of([scheduler.optimizer]) != list(start)
         and is_twin(scheduler.optimizer, optimizers)
     ]
     return Finding(

@@ -27,6 +27,7 @@ from goldmark.checks._schedulers import (
     check_lost_rates,
     check_scheduled_optimizer,
     factor_of,
+    rates_of,
     schedulers_of,
 )
 from goldmark.checks._shares import check_dominated_gradient
@@ -220,8 +221,7 @@ def _steps_of_one_batch(record: Record) -> set[int]:
 def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     if record.resumed is not None:
         yield _steps.check_schedule_restarted(**vars(record.resumed))
-    rates = [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
-    yield check_lost_rates(record.copies.written(), record.rates, rates)
+    yield check_lost_rates(record.copies.written(), record.rates, rates_of(optimizers))
     yield check_scheduled_optimizer(optimizers, record.rates, record.foreign, record.strangers)
     yield check_idle_optimizer(optimizers, record.own_steps, record.backward_passes, record.strangers)
     yield _steps.check_rate_of_zero([step.rate for step in record.norms])

@@ -25,7 +25,7 @@ from goldmark.checks._preflight import KNOWN, Known
 from goldmark.checks._record import Record
 from goldmark.checks._restoring import RESTORING
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
-from goldmark.checks._schedulers import SCHEDULES, STATES, factor_of, schedule_state
+from goldmark.checks._schedulers import SCHEDULES, STATES, factor_of, rates_of, schedule_state
 from goldmark.checks._structures import UNFIT, first_tensor, reason
 from goldmark.checks._updates import rounding_of, shares_gradient
 from goldmark.checks._verdicts import judge
@@ -266,7 +266,7 @@ class Watch:
             if isinstance(scheduler, LambdaLR) and (scheduler.last_epoch == 0 or scheduler in self.record.factors):
                 self.record.factors.setdefault(scheduler, []).append(factor_of(scheduler))
         elif isinstance(getattr(scheduler, "optimizer", None), Optimizer):
-            self.record.foreign.setdefault(scheduler, [group["lr"] for group in scheduler.optimizer.param_groups])
+            self.record.foreign.setdefault(scheduler, rates_of([scheduler.optimizer]))
 
     def _note_state(self, optimizer: Any, groups: list[dict[str, Any]]) -> None:
         if any(optimizer is own for own in self.optimizers):
@@ -324,9 +324,8 @@ class Watch:
             self.record.note_lost(self._others)
         matrices = [p for p in self.model.parameters() if p.dim() > 1 and p.requires_grad]
         self._before = [(p, _part(p).clone()) for p in _spread(matrices, _MOST_MATRICES)]
-        rates = [group["lr"] for group in optimizer.param_groups if group.get("lr") is not None]
-        rate = max(map(float, rates), default=1.0)  # some optimizers choose their own
-        step = Step(norm=gradient_norm(self.model.parameters()), rate=rate, overwritten=shares_gradient(optimizer))
+        norm, rate = gradient_norm(self.model.parameters()), max(rates_of([optimizer]))
+        step = Step(norm=norm, rate=rate, overwritten=shares_gradient(optimizer))
         self.record.norms.append(step)
         if optimizer is self.optimizers[-1]:
             self.record.clips.end_step(step.norm, came_in=bool(self.record.incoming))

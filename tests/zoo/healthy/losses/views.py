@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 from zoo.healthy.register import healthy
-from zoo.loops import batched, classes, look, mlp
+from zoo.loops import batched, classes, follow, look, mlp
 from zoo.pairs_views import Bootstrap, Codes, Siamese, distance_of_directions, itself, of_views, views
 
 
@@ -40,9 +40,7 @@ def a_target_network_that_gets_a_gradient_and_takes_no_step():
         loss.backward()
         watcher.after_backward((inputs, ids), output, loss)
         optimizer.step()
-        with torch.no_grad():
-            for slow, fast in zip(model.target.parameters(), model.code.parameters(), strict=True):
-                slow.lerp_(fast, 0.05)
+        follow(model.target, model.code)
 
     how = {"intent": {"frozen": [model.target]}, "step": step}
     return look(model, optimizer, views(), views(64, 1), distance_of_directions, **how)

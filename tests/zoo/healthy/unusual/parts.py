@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
 from zoo.healthy.unusual.batches import data
-from zoo.loops import Backbone, batched, classifier, look, mlp, numbers, tokens
+from zoo.loops import Backbone, batched, classifier, follow, look, mlp, numbers, tokens
 
 from goldmark import watch
 
@@ -149,9 +149,7 @@ def moving_average_target_network():
         loss.backward()
         watcher.after_backward((inputs, targets), output, loss)
         optimizer.step()
-        with torch.no_grad():
-            for slow, fast in zip(model.target.parameters(), model.online.parameters(), strict=True):
-                slow.lerp_(fast, 0.05)
+        follow(model.target, model.online)
 
     halves = batched(*numbers()), batched(*numbers(64, seed=1))
     return look(model, optimizer, *halves, functional.mse_loss, step=step)
@@ -174,13 +172,6 @@ class TwoViews(nn.Module):
         return self.predictor(self.online(one)), wanted
 
 
-def follow(model):
-    """Move the slow copy a little towards the network."""
-    with torch.no_grad():
-        for slow, fast in zip(model.target.parameters(), model.online.parameters(), strict=True):
-            slow.lerp_(fast, 0.05)
-
-
 @healthy
 def a_slow_copy_that_is_declared_frozen():
     names = []
@@ -195,7 +186,7 @@ def a_slow_copy_that_is_declared_frozen():
                 loss.backward()
                 watcher.after_backward(output=output, loss=loss)
                 optimizer.step()
-                follow(model)
+                follow(model.target, model.online)
         names += watcher.findings.names
     return names
 
