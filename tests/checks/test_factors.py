@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR, SequentialLR
 import goldmark
 from goldmark import checks
 from goldmark.checks._factors import weightless_terms
+from goldmark.checks._schedulers import factors_ahead
 
 
 def test_the_highest_factor_tells_rates_from_factors():
@@ -19,6 +20,32 @@ def test_the_highest_factor_tells_rates_from_factors():
     assert not checks.check_schedule_factors(0.003, rates[:3]).trouble
     assert not checks.check_schedule_factors(0.002, rates).trouble
     assert not checks.check_schedule_factors(1.0, [1.0, 0.9, 0.8, 0.7]).trouble
+
+
+def test_no_factor_of_all_that_are_to_come_is_above_the_rate():
+    """A rate that falls from the first step on is never the optimizer's; where a warm-up is to come, it passes."""
+    falling = [0.0015, 0.00285, 0.0027, 0.0026]
+    assert not checks.check_schedule_factors(0.003, falling).trouble
+    assert checks.check_schedule_factors(0.003, falling, ahead=[0.0015, 0.00285, 0.0]).trouble
+    assert not checks.check_schedule_factors(0.003, falling, ahead=[0.0015, 1.0, 0.5]).trouble
+    assert not checks.check_schedule_factors(0.2, falling, ahead=[0.0015, 0.00285, 0.0]).trouble
+
+
+def test_factors_to_come_are_asked_of_functions_that_answer():
+    """The highest of several groups; none of a table that ends, nor of an object, which may count its calls."""
+    model = torch.nn.Linear(3, 1)
+    groups = [{"params": [model.weight]}, {"params": [model.bias]}]
+    optimizer = torch.optim.SGD(groups, lr=0.01)
+    both = factors_ahead(LambdaLR(optimizer, [lambda step: 0.5, lambda step: step / 2**20]))
+    assert (0.5, 1.0) == (both[0], both[-1])
+    table = {0: 1.0, 1: 0.5}
+    assert [] == factors_ahead(LambdaLR(optimizer, lambda step: table[step]))
+
+    class Counting:
+        def __call__(self, step):
+            return 1.0
+
+    assert [] == factors_ahead(LambdaLR(optimizer, Counting()))
 
 
 def test_a_schedule_that_goes_on_or_is_part_of_another_is_left_alone():

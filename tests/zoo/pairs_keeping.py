@@ -154,6 +154,16 @@ def a_rate_that_stays_taken_for_a_factor(bug):
     return look(model, optimizer, *data, functional.mse_loss, step=step)
 
 
+@pair("schedule_factors")
+def a_falling_rate_taken_for_a_factor(bug):
+    model = mlp(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    height = 0.01 if bug else 1.0
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: height * min(1, (epoch + 1) / 2) * 0.9**epoch)
+    data = batched(*classes()), batched(*classes(64, seed=1))
+    return look(model, optimizer, *data, functional.cross_entropy, epochs=4, end=lambda epoch: schedule.step())
+
+
 def annealed(weight_of, *, epochs):
     """Look at a variational autoencoder whose divergence counts `weight_of(epoch)`."""
     x, epoch = numbers(640)[0], [0]

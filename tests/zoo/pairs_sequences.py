@@ -185,3 +185,44 @@ def heads_split_without_a_transpose(bug):
 
     halves = [batched(text[:, :10], text[:, 1:11]) for text in (tokens(128), tokens(64, seed=1))]
     return trained(model, *halves, loss_fn)
+
+
+def transcripts(n, seed):
+    """Batches of (spoken (B, 12, 8), texts (B, 3) of characters 1 to 4): three frames a character, the third silent."""
+    generator = torch.Generator().manual_seed(seed)
+    texts = torch.randint(1, 5, (n, 3), generator=generator)
+    spoken = functional.one_hot(texts, 8).float().repeat_interleave(4, dim=1)
+    spoken[:, 3::4] = 0
+    return batched(spoken + 0.2 * torch.randn(spoken.shape, generator=generator), texts)
+
+
+def transcribed(head, log_probabilities):
+    """Look at a recogniser of which a connectionist temporal classification is given what `log_probabilities` makes."""
+
+    def loss_fn(output, targets):
+        lengths = [torch.full((len(targets),), n) for n in (12, 3)]
+        return functional.ctc_loss(log_probabilities(output).transpose(0, 1), targets, *lengths)
+
+    return trained(head, transcripts(128, 0), transcripts(64, 1), loss_fn)
+
+
+@pair("normalized_outputs")
+def alignment_of_raw_outputs(bug):
+    class Recogniser(nn.Module):
+        """Outputs (B, 12, 5) of both directions."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer, self.head = nn.GRU(8, 8, batch_first=True, bidirectional=True), nn.Linear(16, 5)
+
+        def forward(self, x):
+            """Logits, or their logarithms as probabilities."""
+            output = self.head(self.layer(x)[0])
+            return output if bug else output.log_softmax(2)
+
+    return transcribed(Recogniser(), lambda output: output)
+
+
+@pair("normalized_outputs")
+def alignment_of_log_probabilities_over_time(bug):
+    return transcribed(mlp(8, 16, 5), lambda output: output.log_softmax(1 if bug else 2))

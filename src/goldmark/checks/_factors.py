@@ -14,18 +14,23 @@ from goldmark.checks._graph import Node, kind
 _HIGHEST_BASE = 0.1  # above it, a schedule may reach its base rate as a factor by chance
 
 
-def check_schedule_factors(base: float, factors: Sequence[float], fewest: int = 4) -> Finding:
+def check_schedule_factors(
+    base: float, factors: Sequence[float], fewest: int = 4, ahead: Sequence[float] = ()
+) -> Finding:
     """Find out whether a LambdaLR's function returns rates and not factors: then `base` is multiplied by itself.
 
     `factors` are those of a schedule from its start on. The highest is 1, or a round number, where they are factors. It
     is `base` to 6 digits where they are rates, unless a warm-up is just passing it: trouble is only what has turned
-    after it, or stayed.
+    after it, or stayed. Where the function can be asked for the factors `ahead`, far beyond any training, it is trouble
+    as well that none of all is above `base`.
     """
-    highest = max(factors, default=0.0)
+    highest = max((*factors, *ahead), default=0.0)
     turned = len(factors) >= fewest and (factors[-1] < highest or factors.count(highest) >= fewest)
+    equal = turned and math.isclose(highest, base, rel_tol=1e-6)
+    never = len(factors) >= fewest and len(ahead) > 0 and 0 < highest <= base
     return Finding(
         name="schedule_factors",
-        trouble=turned and 0 < base <= _HIGHEST_BASE and math.isclose(highest, base, rel_tol=1e-6),
+        trouble=0 < base <= _HIGHEST_BASE and (equal or never),
         numbers={"base_rate": base, "highest_factor": highest, "highest_rate": base * highest},
         threshold=base,
         relation="the function of a LambdaLR returns factors of the optimizer's rate, which must be 1 at its height",

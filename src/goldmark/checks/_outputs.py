@@ -36,9 +36,10 @@ def check_normalized_outputs(loss: Tensor) -> Finding:
     """Find out whether a loss that wants logits is given probabilities, or one that wants log-probabilities is not.
 
     Softmax, sigmoid, ReLU or the exponential of a log-softmax directly before a softmax or before a loss on logits;
-    anything but log-probabilities before a negative log-likelihood or as the first argument of a Kullback-Leibler
-    divergence; outputs in the place of a binary cross-entropy's targets; exp, softplus or ReLU before a Poisson loss of
-    logarithms. Log-softmax twice is harmless, as it is idempotent; before binary cross-entropy on logits it is not.
+    anything but log-probabilities before a negative log-likelihood or a CTC loss, or as the first argument of a
+    Kullback-Leibler divergence; outputs in the place of a binary cross-entropy's targets; exp, softplus or ReLU before
+    a Poisson loss of logarithms. Log-softmax twice is harmless, as it is idempotent; before binary cross-entropy on
+    logits it is not.
     """
     pairs = [pair for node in nodes(loss.grad_fn, past_layers=False) for pair in _wrong_pairs(node)]
     pairs += [(name, "kl_div") for name in _given_to_divergences(loss)]
@@ -51,7 +52,8 @@ def check_normalized_outputs(loss: Tensor) -> Finding:
         numbers={"pairs": float(len(pairs))},
         threshold=0.0,
         relation=f"a loss gets what it does not compute for itself: {names}",
-        advice="give cross_entropy, ..._with_logits and poisson_nll_loss raw outputs, nll_loss and kl_div log_softmax",
+        advice="give cross_entropy, ..._with_logits and poisson_nll_loss raw outputs; nll_loss, ctc_loss and kl_div "
+        "log_softmax",
     )
 
 
@@ -62,12 +64,15 @@ def _wrong_pairs(node: Node) -> list[tuple[str, str]]:
         squashed = (*_SQUASHED, "LogSoftmax") if name == "BinaryCrossEntropyWithLogits" else _SQUASHED
         wrong = [other for other in below if other in squashed and not (name == "Softmax" and other == "Relu")]
         return [(other, name) for other in wrong if not (name == "Softmax" and other == "Sigmoid")]
-    if name in ("NllLoss", "NllLoss2D"):
-        across = [("log-softmax over another dimension than the classes", name)] if _is_across(node) else []
+    if name in ("NllLoss", "NllLoss2D", "CtcLoss"):
+        is_across = _is_across_time if name == "CtcLoss" else _is_across
+        across = [("log-softmax over another dimension than the classes", name)] if is_across(node) else []
         return [(other, name) for other in below if other in _UNNORMALISED] + across
     if name == "BinaryCrossEntropy":
         unbounded = {*LAYERS, "Relu", "Tanh", "LogSoftmax", "LogSigmoid"}
-        return [(other, name) for other in map(kind, map(_before_clamp, sources(node)[:1])) if other in unbounded]
+        return [
+            (other, name) for other in map(_normaliser, map(_before_clamp, sources(node)[:1])) if other in unbounded
+        ]
     return []
 
 
@@ -87,6 +92,15 @@ def _is_across(node: Node) -> bool:
     return fits and signed(below._saved_dim) % len(own) != classes  # noqa: SLF001
 
 
+def _is_across_time(node: Node) -> bool:
+    """Tell whether a CTC loss (T, N, C) is given a log-softmax over a dimension that cannot be that of the classes."""
+    given, below = node.next_functions[0][0], next(iter(sources(node)), None)
+    if below is None or kind(below) != "LogSoftmax":
+        return False
+    shape, own = shape_of(given) or (), shape_of(below) or ()
+    return bool(shape) and bool(own) and own[signed(below._saved_dim) % len(own)] != shape[-1]  # noqa: SLF001
+
+
 def _given_as_targets(loss: Tensor) -> list[str]:
     """Return the binary cross-entropies that get outputs as targets alone, where no other gets them as outputs."""
     crosses = [node for node in nodes(loss.grad_fn, past_layers=False) if kind(node) in CROSS_ENTROPIES]
@@ -102,8 +116,14 @@ def _before_clamp(node: Node) -> Node:
 
 
 def _normaliser(node: Node) -> str:
-    """Return the operation of a node; exp(log-softmax) is a softmax, and log(softmax) a log-softmax."""
+    """Return the operation of a node; exp(log-softmax) is a softmax, and log(softmax) a log-softmax.
+
+    A product to which a bias is added, as torch takes apart a layer of sequences that lie transposed, is the product.
+    """
     name = kind(node)
+    if name == "Add":
+        added = [kind(following) for following in sources(node)]
+        return next((one for one in added if one in _LAYERS and "AccumulateGrad" in added), name)
     if name in ("Exp", "Log"):
         inner = next(map(kind, sources(node)), "")
         return {("Exp", "LogSoftmax"): "Softmax", ("Log", "Softmax"): "LogSoftmax"}.get((name, inner), name)

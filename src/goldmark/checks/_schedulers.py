@@ -16,6 +16,7 @@ from goldmark.case import Finding
 from goldmark.checks._hearing import Hearing
 from goldmark.checks._ownership import living, owned
 
+_AHEAD = (*range(32), *(2**power for power in range(5, 21)))  # steps at which a schedule is asked
 Optimizer = torch.optim.Optimizer
 Note = Callable[[Any, "float | None"], None]  # takes a scheduler and the metric that it was given
 NoteState = Callable[[Any, "list[dict[str, Any]]"], None]  # takes an optimizer, and groups of its state dict
@@ -116,6 +117,20 @@ def factor_of(scheduler: LambdaLR) -> float:
     return float(scheduler.get_last_lr()[0]) / base if base else 0.0
 
 
+def factors_ahead(scheduler: LambdaLR) -> list[float]:
+    """Return the highest factor of a schedule at numbers of steps up to a million; none where that cannot be asked."""
+    functions = [one for one in scheduler.lr_lambdas if _can_be_asked(one)]
+    try:
+        return [max(float(one(step)) for one in functions) for step in _AHEAD] if functions else []
+    except Exception:  # noqa: BLE001 - a table that ends, or whatever else a user's function does out there
+        return []
+
+
+def _can_be_asked(factor: Any) -> bool:
+    """Tell whether a schedule's function stays what it is when called: an object may change, a partial does not."""
+    return isinstance(getattr(factor, "func", factor), FunctionType)
+
+
 def steps_of(optimizer: torch.optim.Optimizer) -> int:
     """Return how many steps an optimizer has taken, by its state; 0 where that does not tell."""
     counts = [int(own["step"]) for own in optimizer.state.values() if isinstance(own, dict) and "step" in own]
@@ -132,8 +147,8 @@ def rises_for(scheduler: Any, n_steps: int) -> bool:
     if isinstance(first, LinearLR):
         return done > 0 and first.start_factor < first.end_factor and first.total_iters >= done + n_steps
     factor = first.lr_lambdas[0] if isinstance(first, LambdaLR) else None
-    if factor is None or done == 0 or not isinstance(getattr(factor, "func", factor), FunctionType):
-        return False  # an object may change as it is called; a partial function does not
+    if factor is None or done == 0 or not _can_be_asked(factor):
+        return False
     factors = [float(factor(step)) for step in range(done, done + n_steps + 1)]
     return factors[-1] < 1 and all(before < after for before, after in pairwise(factors))
 

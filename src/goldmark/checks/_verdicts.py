@@ -27,6 +27,7 @@ from goldmark.checks._schedulers import (
     check_lost_rates,
     check_scheduled_optimizer,
     factor_of,
+    factors_ahead,
     rates_of,
     schedulers_of,
 )
@@ -233,7 +234,8 @@ def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
 
 def _factors(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     for scheduler, heard in record.factors.items():
-        yield check_schedule_factors(float(scheduler.base_lrs[0]), [*heard, factor_of(scheduler)])
+        factors, ahead = [*heard, factor_of(scheduler)], factors_ahead(scheduler)
+        yield check_schedule_factors(float(scheduler.base_lrs[0]), factors, ahead=ahead)
     if record.weightless and len(record.epochs) >= _ENOUGH_EPOCHS:
         yield check_weightless_term(record.weightless, record.steps)
     yield check_flat_term(record.slopes.flat)
