@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 from torch.nn import functional
-from zoo.loops import batched, classes, classifier, mlp, numbers, pair, regressor, watch_alone, watch_steps
+from zoo.loops import batched, classes, classifier, look, mlp, numbers, pair, regressor, watch_alone, watch_steps
 
 
 class Student(nn.Module):
@@ -218,3 +218,36 @@ def values_that_are_bootstrapped_with_their_gradient(bug):
         return (now, targets), values, functional.smooth_l1_loss(values, targets), None
 
     return watch_steps(model, step_of, lr=1e-2)
+
+
+class TwoErrors(nn.Module):
+    """The squared errors (2,) of two outputs (B, 2), summed up with weights that are learnt beside the model."""
+
+    def __init__(self, weigh):
+        super().__init__()
+        self.weigh, self.weights = weigh, nn.Parameter(torch.ones(2))
+
+    def forward(self, output, targets):
+        """The sum of what `weigh(weights, errors)` gives."""
+        return self.weigh(self.weights, (output - targets).square().mean(0)).sum()
+
+
+def of_two_errors(loss_fn, optimizer_of=None):
+    """Look at a model of two numbers and a loss of parameters of its own, by one optimizer if no other is given."""
+
+    def halves(n, seed):
+        x, y = numbers(n, seed=seed)
+        return batched(x, torch.cat([y, x[:, 4:5] - x[:, 5:6]], dim=1))
+
+    model = mlp(8, 16, 2)
+    alone = torch.optim.Adam([*model.parameters(), *loss_fn.parameters()], lr=1e-2)
+    optimizer = optimizer_of(model, loss_fn) if optimizer_of else alone
+    return look(model, optimizer, halves(256, 0), halves(64, 1), loss_fn)
+
+
+@pair("unbounded_loss")
+def weights_of_terms_that_are_plain_factors(bug):
+    def weigh(weights, errors):
+        return weights * errors if bug else (-weights).exp() * errors + weights
+
+    return of_two_errors(TwoErrors(weigh))

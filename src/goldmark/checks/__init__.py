@@ -28,6 +28,7 @@ from goldmark.checks._derivatives import check_derivative_without_graph
 from goldmark.checks._direction import check_direction_of_one_step
 from goldmark.checks._divergence import check_divergence_weight
 from goldmark.checks._dropout import check_idle_dropout
+from goldmark.checks._edges import check_unshifted_edges, check_viewed_edges
 from goldmark.checks._ensemble import check_idle_average
 from goldmark.checks._evaluation import check_constant_scores, check_moving_validation, check_unscored_baseline
 from goldmark.checks._examples import check_one_example_read, check_scattered_targets
@@ -181,6 +182,7 @@ from goldmark.checks._stopping import check_wrong_stopping, stale_epochs
 from goldmark.checks._stored import check_examples_modified
 from goldmark.checks._structures import row_keys
 from goldmark.checks._threshold import BestThreshold, best_threshold, check_misplaced_threshold, f1_above
+from goldmark.checks._unbounded import check_unbounded_loss
 from goldmark.checks._uncertainty import check_weights_without_time, settled_log_sigma, simulated_log_sigma
 from goldmark.checks._unreached import check_divergence_arguments, check_sign_targets, check_unreached_term
 from goldmark.checks._updates import check_overwritten_state, check_rounded_updates
@@ -228,10 +230,13 @@ __all__ = [
     "check_statistics_gap", "check_stuck_parameters", "check_summed_loss", "check_swallowed_arguments",
     "check_symmetric_units", "check_target_among_inputs", "check_target_distribution", "check_target_lag",
     "check_target_leak", "check_target_scale", "check_targets_with_gradient", "check_unbalanced_weight",
+    "check_unbounded_loss",
     "check_undeclared_sharing", "check_unequal_micro_batches", "check_uneven_batches", "check_unlearnable_label",
     "check_unmoved_by_augmentation", "check_unowned_parameters", "check_unreachable_targets", "check_unreached_term",
     "check_unread_setting", "check_unrelated_noise", "check_unscored_baseline", "check_unseen_classes",
+    "check_unshifted_edges",
     "check_unused_parameters", "check_validation_in_training_mode", "check_vanishing_gradient", "check_viewed_channels",
+    "check_viewed_edges",
     "check_weight_decay", "check_weightless_term", "check_weights_without_time", "check_worker_randomness",
     "check_worker_shards", "check_wrapped_labels", "check_wrong_architecture", "check_wrong_mixup", "check_wrong_sign",
     "check_wrong_stopping", "check_zero_loss", "check_zeroed_gradients", "continued_share", "cosine_ceiling",

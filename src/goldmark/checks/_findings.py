@@ -16,7 +16,7 @@ _ORDER = (
     "split_statistics constant_inputs input_scale target_scale standardised_batches labels_out_of_range",
     "wrapped_labels contradictory_labels labels_independent unrelated_noise sorted_labels",
     "fixed_order one_batch sampler_weights worker_randomness worker_shards augmentation_without_effect target_lag",
-    "padding_changes_loss classes_as_numbers",
+    "padding_changes_loss classes_as_numbers viewed_edges unshifted_edges",
     # model
     "padding_idx viewed_channels scrambled_view one_position direction_of_one_step modes_not_switched",
     "future_leak attention_to_padding padding_changes_output dropout_in_eval dropout_rate dropout_on_output",
@@ -28,7 +28,7 @@ _ORDER = (
     "broadcast_loss probability_targets misaligned_targets one_example_read scattered_targets wrong_sign",
     "target_distribution ignored_class unlearnable_label class_weights mixed_reduction divergence_weight",
     "self_among_negatives collapsing_objective targets_with_gradient initial_outputs summed_loss unreached_term",
-    "derivative_without_graph cut_term weightless_term flat_term dominated_gradient",
+    "unbounded_loss derivative_without_graph cut_term weightless_term flat_term dominated_gradient",
     # optimizer
     "optimizer_settings weight_decay nothing_trainable unowned_parameters orphaned_parameters frozen_parameters_move",
     "parameters_made_in_forward idle_optimizer scheduled_optimizer lost_rates",

@@ -22,6 +22,7 @@ from goldmark.checks._pairs import indexes_outputs, pairs, reads_outside, replac
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._start import has_size_of_its_own
 from goldmark.checks._structures import UNFIT, call, map_tensors, rows, size_of, tensors_of
+from goldmark.checks._unbounded import check_unbounded_loss
 from goldmark.checks._unreached import (
     UnreachedTerms,
     check_divergence_arguments,
@@ -107,7 +108,9 @@ def _wrong_sign(look: Look) -> Iterator[Finding]:
         yield from [] if finding.trouble and has_size_of_its_own(look) else [finding]
     if _losses.is_classes(output, targets) and targets.dim() == 1 and not _leaves_out_a_class(look):
         yield _losses.check_ignored_class(look.loss_fn, output, targets)
-    climbs = any(group.get("maximize", False) for one in look.optimizers for group in one.param_groups)
+    groups = [group for one in look.optimizers for group in one.param_groups]
+    of_model = [group for group in groups if any(id(parameter) in look.names for parameter in group["params"])]
+    climbs = any(group.get("maximize", False) for group in of_model)
     last = source(output.grad_fn)
     if (last is None or kind(last) not in _DISTANCES) and (not _are_numbers(targets) or aims_at(look, None, targets)):
         finding = _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=climbs)
@@ -331,8 +334,23 @@ def _trained_places(look: Look, loss: Tensor, given: list[Tensor]) -> list[int]:
     return [place for place in read if any(id(leaf) in mine for leaf in leaves(outputs[place]))]
 
 
+def _unbounded_loss(look: Look) -> Iterator[Finding]:
+    """Judge what is no part of the model, and goes down the loss together with it: a critic or multipliers climb."""
+
+    def loss_of() -> Tensor:
+        torch.default_generator.manual_seed(0)
+        return _reduction.fresh_loss(look.loss_fn, look.first.output, look.first.targets)
+
+    reached = {id(leaf) for leaf in look.reached}
+    together = [one for one in look.optimizers if not look.names.keys().isdisjoint(owned([one]))]
+    falling = [group for one in together for group in one.param_groups if not group.get("maximize", False)]
+    for parameter in (parameter for group in falling for parameter in group["params"]):
+        if id(parameter) in reached and id(parameter) not in look.names:
+            yield check_unbounded_loss(loss_of, parameter)
+
+
 LOSS_PROBES: tuple[Probe, ...] = (
     *(_graph_of_loss, _outputs_of, _broadcast, _alignment, _one_example_read, _scattered_targets),
     *(_dropout_on_output, _wrong_sign, _given, _adds_up, _divergence_weight, _unreached, _unlearnable_label),
-    _collapsing_objective,
+    *(_collapsing_objective, _unbounded_loss),
 )

@@ -14,6 +14,7 @@ from goldmark.case import Finding
 from goldmark.checks import _data, _loaders, _losses, _networks, _ownership, _steps
 from goldmark.checks import _labels as _labels_checks
 from goldmark.checks import _leaks as _leaks_checks
+from goldmark.checks._edge_probes import EDGE_PROBES
 from goldmark.checks._independence import check_labels_independent
 from goldmark.checks._input_probes import INPUT_PROBES, looked_up, modes_not_switched
 from goldmark.checks._loss_probes import LOSS_PROBES, aims_at, indexed, unread
@@ -304,6 +305,7 @@ PROBES: tuple[Probe, ...] = (
     *MODEL_PROBES,
     *(
         *INPUT_PROBES,
+        *EDGE_PROBES,
         *LOSS_PROBES,
         _ownership_of,
         _frozen,

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from zoo.healthy.losses import derivatives, noise, reading, reduction, signs, targets, terms, views
+from zoo.healthy.losses import derivatives, noise, reading, reduction, signs, targets, terms, views, weights
 
-__all__ = ["derivatives", "noise", "reading", "reduction", "signs", "targets", "terms", "views"]
+__all__ = ["derivatives", "noise", "reading", "reduction", "signs", "targets", "terms", "views", "weights"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from zoo.healthy.unusual import (
     bits,
     factors,
+    graphs,
     lengths,
     optimizers,
     parts,
@@ -19,6 +20,7 @@ from zoo.healthy.unusual import (
 __all__ = [
     "bits",
     "factors",
+    "graphs",
     "lengths",
     "optimizers",
     "parts",
