@@ -66,7 +66,7 @@ def test_every_check_is_a_function_that_says_so():
 def named_in_calls():
     """The checks that preflight and watch call, by the names of their findings."""
     folder = Path(checks.__file__).parent
-    probes = ("probes", "input_probes", "loss_probes", "sequence_probes", "split_probes", "width_probes")
+    probes = ("probes", "edge_probes", "input_probes", "loss_probes", "sequence_probes", "split_probes", "width_probes")
     files = [folder / f"_{name}.py" for name in (*probes, "record", "samples", "verdicts")]
     text = "".join(path.read_text() for path in files)
     return set(re.findall(r"\bcheck_(\w+)\(", text))

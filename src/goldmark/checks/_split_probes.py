@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from goldmark.case import Finding
-from goldmark.checks import _data
+from goldmark.checks import _data, _edges
 from goldmark.checks._augmentation import Draw, check_misaligned_augmentation
 from goldmark.checks._categories import are_categories, check_category_numbering
 from goldmark.checks._loaders import collate_of, draws_examples, shuffles
@@ -20,7 +20,7 @@ from goldmark.checks._passes import N_EXAMPLES, ForwardPass, Half, observed
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_standardised_batches
 from goldmark.checks._split import check_split_by_class
-from goldmark.checks._structures import UNFIT, call, first_tensor, map_tensors, size_of
+from goldmark.checks._structures import UNFIT, call, first_tensor, map_tensors, size_of, tensors_of
 from goldmark.checks._windows import check_overlapping_windows
 
 _MOST_COLUMNS = 32  # that are looked at
@@ -33,10 +33,18 @@ _DRAWN, _N_DRAWS, _N_TRIED = 8, 4, 2  # examples, times each, examples of which 
 
 def _overlap(look: Look) -> Finding | None:
     """Compare examples with their targets: one graph may hold both halves, told apart by a mask among the targets."""
-    if look.val is None:
+    if look.val is None or _are_nodes(look):
         return None
     chance = not _data.is_continuous(look.train.inputs())
     return _data.check_overlap(look.train.pair_keys, look.val.pair_keys, by_chance=chance)
+
+
+def _are_nodes(look: Look) -> bool:
+    """Tell whether inputs are nodes of a graph, and targets of some of them: any may stand there as a neighbour."""
+    inputs, targets = look.train.batches[0]
+    tensors, n_nodes = list(tensors_of(inputs)), size_of(inputs)
+    has_edges = any(_edges.are_edges(one, n_nodes) for one in tensors)
+    return n_nodes != size_of(targets) and has_edges and not any(map(_edges.are_graphs, tensors))
 
 
 def _category_numbering(look: Look) -> Iterator[Finding]:

@@ -67,7 +67,8 @@ def users_and_items_that_are_counted_apart():
 
     model = Ratings()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    return look(model, optimizer, [ratings(64) for _ in range(6)], None, functional.mse_loss, spread=True)
+    halves = ([ratings(64) for _ in range(n)] for n in (6, 2))
+    return look(model, optimizer, *halves, functional.mse_loss, spread=True)
 
 
 @healthy
@@ -95,4 +96,5 @@ def neighbours_that_are_drawn_behind_the_nodes_in_question():
             """Logits (B, C)."""
             return self.nodes(x, edges)[hops == 0]
 
-    return of_graphs(Seeds(), [neighbourhood(seeds) for seeds in torch.arange(160).split(20)], None)
+    batches = [neighbourhood(seeds) for seeds in torch.arange(160).split(20)]
+    return of_graphs(Seeds(), batches[:6], batches[6:])
