@@ -84,6 +84,28 @@ def test_one_graph_for_all_and_graphs_without_edges_pass():
     assert not check_unshifted_edges([(edges[:, graphs[edges[0]] < 1], graphs)]).trouble
 
 
+@pytest.mark.parametrize("viewed", [True, False])
+def test_a_preflight_judges_one_graph_beside_features_of_its_nodes_at_several_times(*, viewed):
+    """Where batches (B, N, F) share their edges."""
+    edges = edges_of(60, 100).reshape(2, -1) if viewed else edges_of(60, 100).t()
+    model, targets = Spread(), torch.randn(4, 60, 1, generator=torch.Generator().manual_seed(1))
+    batches = [((torch.randn(4, 60, 3, generator=torch.Generator().manual_seed(0)), edges), targets)]
+    found = preflight(model, torch.optim.SGD(model.parameters(), lr=0.1), batches, None, torch.nn.MSELoss())
+    assert ("viewed_edges" in found.names) == viewed
+
+
+class Spread(torch.nn.Module):
+    """What a layer says of the neighbours of each node."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1)
+
+    def forward(self, x, edges):
+        """Numbers (B, N, 1)."""
+        return self.layer(torch.zeros_like(x).index_add(1, edges[1], x[:, edges[0]]))
+
+
 class Summed(torch.nn.Module):
     """What the sum of the neighbours of all nodes of a graph says, of inputs in a dict or a tuple."""
 

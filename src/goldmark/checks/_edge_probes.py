@@ -15,12 +15,12 @@ from goldmark.checks._structures import call, map_tensors, tensors_of
 
 
 def _viewed_edges(look: Look) -> Iterator[Finding]:
-    """Judge edges beside which something stands that has a row for each node."""
+    """Judge edges beside which features (N, ...) or (B, N, ...), or targets, tell how many nodes there may be."""
     inputs, targets = look.train.batches[0]
     tensors = list(tensors_of((inputs, targets)))
     for edges in tensors_of(inputs):
         if edges.dim() == 2 and len(edges) == 2:
-            lengths = [len(one) for one in tensors if one.dim() and len(one) not in edges.shape]
+            lengths = [length for one in tensors for length in one.shape[:2] if length not in edges.shape]
             yield _edges.check_viewed_edges(edges, max(lengths, default=0))
 
 
