@@ -8,19 +8,29 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.slow  # the interpreter takes its time
 
 
 @pytest.fixture(scope="module")
-def interpreted():
-    """What a process that interprets the kernels says: Triton chooses as it is imported."""
+def interpreted(tmp_path_factory, testrun_uid):
+    """What a process that interprets the kernels says: Triton chooses as it is imported; once for all of xdist's."""
+    told = tmp_path_factory.getbasetemp().parent / f"kernels-{testrun_uid}"
+    with FileLock(f"{told}.lock"):
+        if not told.exists():
+            told.write_text(interpret())
+    return told.read_text().splitlines()
+
+
+def interpret():
+    """What the script prints."""
     script = Path(__file__).with_name("interpreted_kernels.py")
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, env=environment)
     assert 0 == done.returncode, done.stderr
-    return done.stdout.splitlines()
+    return done.stdout
 
 
 @pytest.mark.parametrize("draw", ["bits", "uniform", "uniform of a stack"])

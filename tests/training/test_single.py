@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import subprocess
+import sys
 from dataclasses import asdict, dataclass, replace
 
 import pytest
@@ -125,6 +127,28 @@ def test_training_equals_a_second_implementation():
         weights -= rate * first / (1 - 0.9 ** (step + 1)) / ((second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8)
     expected = float((weights[0] * data["val_x"] + weights[1] - data["val_y"]).square().mean())
     assert expected == pytest.approx(train_single(Job(LINE, "fit", seed)).metrics["mse"], rel=1e-5)
+
+
+TRAINS = """
+import sys
+from dataclasses import replace
+from goldmark.cases import CASES
+from goldmark.runs import Job
+from goldmark.training._tasks import train_task
+
+expansion = CASES["expansion"]
+short = {"steps": 2, "n_train": 8, "n_val": 8, "bars": 24, "hidden": 8, "batch": 4}
+case = replace(expansion, settings=replace(expansion.settings, **short), stacks_on_cpu=sys.argv[1] == "stacked")
+train_task(tuple(Job(case, case.variants[0].name, seed) for seed in range(1 + case.stacks_on_cpu)))
+sys.exit("torch._dynamo" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["single", "stacked"])
+def test_training_loads_no_compiler(engine):
+    """As torch's optimizers do when they are made: it takes as long as torch itself, in every process."""
+    subprocess.run([sys.executable, "-c", TRAINS, engine], check=True)
 
 
 def test_every_step_trains_and_every_evaluation_does_not():

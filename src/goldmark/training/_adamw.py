@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from goldmark.training._schedule import BETAS, EPS
+
 _LINE = 16  # numbers of a cache line, in float32
-BETAS, EPS = (0.9, 0.999), 1e-8  # torch's defaults, as in the reference
 
 
 @dataclass(frozen=True)

@@ -123,12 +123,12 @@ def _end_with_parent() -> None:
 def process_context() -> multiprocessing.context.BaseContext:
     """Return a start method that does not fork a process with threads: such a child can hang in OpenMP.
 
-    A fork server has none, and loads torch once for all its children; `torch._dynamo` is what every optimiser imports.
+    A fork server has none, and loads torch once for all its children.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["goldmark.training._single", "goldmark.training._stacked", "torch._dynamo"])
+    context.set_forkserver_preload(["goldmark.training._single", "goldmark.training._stacked"])
     return context
 
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from goldmark.case import Data, ModelCase, Recipe
 from goldmark.training import draws
 
+BETAS, EPS = (0.9, 0.999), 1e-8  # of AdamW: torch's defaults, as in the reference
+
 
 @dataclass(frozen=True)
 class Batch:

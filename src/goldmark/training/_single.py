@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from itertools import islice
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from goldmark.case import Run
 from goldmark.runs import Job
@@ -15,7 +17,7 @@ from goldmark.training import draws
 from goldmark.training._checkpoint import begin, is_kept, keep_state
 from goldmark.training._log import log_epoch, note_gradients
 from goldmark.training._prepare import Prepared, as_run, end_epoch, exact_arithmetic, of_step, update_stream
-from goldmark.training._schedule import Batch, batches, n_epochs, train_size
+from goldmark.training._schedule import BETAS, EPS, Batch, batches, n_epochs, train_size
 
 OnEpoch = Callable[[int, int, float], object]  # an epoch from 1, how many there are, the training loss
 
@@ -36,54 +38,83 @@ def train_model(job: Job, on_epoch: OnEpoch = lambda epoch, n, train_loss: None)
 
 def _fit(run: Prepared, on_epoch: OnEpoch) -> None:
     """Take the steps that are left, in place."""
-    optimizer, losses, n = optimizer_of(run), [], n_epochs(run.settings, train_size(run.data))
+    optimizer, losses, n = _AdamW(run), [], n_epochs(run.settings, train_size(run.data))
     for batch in islice(batches(run.settings, train_size(run.data), run.job.seed), run.n_steps, None):
         step_draws = draws.Draws.at(run.job.seed, batch.step, run.job.device)
-        losses.append(take_step(run, optimizer, batch, step_draws))
+        losses.append(_take_step(run, optimizer, batch, step_draws))
         update_stream(run, batch, step_draws.used)
         if batch.ends_epoch:
-            rates = tuple(group["lr"] for group in optimizer.param_groups)
-            end_epoch(run, batch.epoch, float(torch.stack(losses).mean()), rates)
+            end_epoch(run, batch.epoch, float(torch.stack(losses).mean()), optimizer.rates)
             on_epoch(batch.epoch + 1, n, run.history[-1]["train_loss"])
             losses.clear()
             log_epoch(run, batch.step)
             if is_kept(run, batch.epoch):
-                keep_state(run, _moments(run, optimizer))
+                keep_state(run, optimizer.moments())
 
 
-def optimizer_of(run: Prepared) -> torch.optim.Optimizer:
-    """Build AdamW with a group for every peak learning rate and the moments of a checkpoint.
+class _AdamW:
+    """AdamW of one model, by torch's own function; without weight decay it is Adam.
 
-    Without weight decay it is Adam.
+    `torch.optim.AdamW` computes the same with it, but imports `torch._dynamo`, which takes a process two seconds.
     """
-    rates: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in run.model.named_parameters():
-        rates.setdefault(run.case.learning_rate(run.settings, name), []).append(parameter)
-    groups = [{"params": parameters, "lr": rate, "peak": rate} for rate, parameters in rates.items()]
-    optimizer = torch.optim.AdamW(groups, weight_decay=run.settings.weight_decay, fused=True)
-    for place, tensor in run.moments.items():
-        name, _, moment = place.rpartition(".")
-        optimizer.state[run.model.get_parameter(name)][moment] = tensor
-    return optimizer
+
+    def __init__(self, run: Prepared) -> None:
+        """Group parameters by their peak learning rates, and take over the moments of a checkpoint."""
+        self._groups: dict[float, dict[str, nn.Parameter]] = {}
+        for name, parameter in run.model.named_parameters():
+            self._groups.setdefault(run.case.learning_rate(run.settings, name), {})[name] = parameter
+        self._weight_decay = run.settings.weight_decay
+        self._state: dict[str, dict[str, Tensor]] = {}  # of each parameter that has moved
+        self.rates = tuple(self._groups)  # of each group, at its last step
+        for place, tensor in run.moments.items():
+            name, _, moment = place.rpartition(".")
+            self._state.setdefault(name, {})[moment] = tensor
+
+    def moments(self) -> dict[str, Tensor]:
+        """Return what is known of each parameter, its count of steps included, as `parameter.moment`."""
+        return {f"{name}.{moment}": tensor for name, state in self._state.items() for moment, tensor in state.items()}
+
+    @torch.no_grad()
+    def step(self, factor: float) -> None:
+        """Move what has a gradient, at `factor` times the peak rates."""
+        self.rates = tuple(peak * factor for peak in self._groups)
+        for rate, parameters in zip(self.rates, self._groups.values(), strict=True):
+            moved = {name: parameter for name, parameter in parameters.items() if parameter.grad is not None}
+            self._state |= {name: _unmoved(parameter) for name, parameter in moved.items() if name not in self._state}
+            states = [self._state[name] for name in moved]
+            adamw(
+                list(moved.values()),
+                [cast("Tensor", parameter.grad) for parameter in moved.values()],
+                exp_avgs=[state["exp_avg"] for state in states],
+                exp_avg_sqs=[state["exp_avg_sq"] for state in states],
+                max_exp_avg_sqs=[],
+                state_steps=[state["step"] for state in states],
+                fused=True,
+                amsgrad=False,
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                lr=rate,
+                weight_decay=self._weight_decay,
+                eps=EPS,
+                maximize=False,
+            )
 
 
-def _moments(run: Prepared, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return what AdamW knows of each parameter, its count of steps included, as `parameter.moment`."""
-    states = {name: optimizer.state.get(parameter, {}) for name, parameter in run.model.named_parameters()}
-    return {f"{name}.{moment}": tensor for name, state in states.items() for moment, tensor in state.items()}
+def _unmoved(parameter: nn.Parameter) -> dict[str, Tensor]:
+    """Return the state of a parameter before its first step, as torch's fused AdamW wants it."""
+    zeros = torch.zeros_like(parameter)
+    return {"step": torch.zeros((), device=parameter.device), "exp_avg": zeros, "exp_avg_sq": zeros.clone()}
 
 
-def take_step(run: Prepared, optimizer: torch.optim.Optimizer, batch: Batch, step_draws: draws.Draws) -> Tensor:
+def _take_step(run: Prepared, optimizer: _AdamW, batch: Batch, step_draws: draws.Draws) -> Tensor:
     """Take one optimiser step and return the detached loss."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * run.case.rate_factor(run.settings, batch.step)
     data, rows = of_step(run.data, batch.step), batch.rows.to(run.job.device)
     loss = run.case.loss(run.model, data, rows, step_draws, run.settings)
-    optimizer.zero_grad()
+    run.model.zero_grad()
     torch.autograd.backward(loss)
     if batch.ends_epoch:
         note_gradients(run, batch.epoch, {name: p.grad for name, p in run.model.named_parameters()})
     if run.settings.clip is not None:
         nn.utils.clip_grad_norm_(run.model.parameters(), run.settings.clip)
-    optimizer.step()
+    optimizer.step(run.case.rate_factor(run.settings, batch.step))
     return loss.detach()
