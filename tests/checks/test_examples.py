@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from goldmark import checks
-from goldmark.checks._examples import class_dimensions, lone_loss
+from goldmark.checks._examples import class_dimensions, is_one_example, lone_loss
 from goldmark.checks._outputs import gradient_at
 
 
@@ -72,3 +72,32 @@ def test_a_linear_layer_says_that_classes_come_last():
     assert [2] == class_dimensions(torch.nn.Linear(4, 6)(normal(2, 6, 4)), targets)
     assert [1] == class_dimensions(normal(2, 5, 6), targets)
     assert [] == class_dimensions(normal(2, 6), targets)
+
+
+def test_one_example_in_every_batch_is_stored_by_reference():
+    """Eight batches or more, of which none has two examples, and most are unlike each other."""
+    assert checks.check_examples_by_reference([True] * 8, 8).trouble
+    assert not checks.check_examples_by_reference([True] * 7, 7).trouble
+    assert not checks.check_examples_by_reference([True] * 8 + [False], 9).trouble
+    assert not checks.check_examples_by_reference([True] * 8, 1).trouble
+
+
+def test_a_batch_is_one_example_where_one_answer_is_compared_with_many_numbers():
+    """Not where inputs, or answers to them, differ, nor where there are as many answers as numbers."""
+    layer, one = torch.nn.Linear(3, 2), normal(1, 3).repeat(16, 1)
+    actions, targets = torch.arange(16) % 2, normal(16)
+
+    def is_one(inputs, output, targets, loss_of=functional.mse_loss):
+        return is_one_example(inputs, output, targets, loss_of(output.gather(1, actions[:, None])[:, 0], targets))
+
+    def weighted(taken, weights):
+        return -(taken * weights).mean()
+
+    assert is_one(one, layer(one), targets)
+    assert is_one((one, one[:, 0]), layer(one), targets, functional.l1_loss)
+    assert not is_one((one, actions), layer(one), targets)
+    assert not is_one(normal(16, 3), layer(one), targets)
+    assert not is_one(one, layer(normal(16, 3)), targets)
+    assert not is_one(one, layer(one), actions.float())
+    assert not is_one(one, layer(one), targets, weighted)
+    assert not is_one_example(one[:4], layer(one[:4]), targets[:4], layer(one[:4])[:, 0].sub(targets[:4]).abs().mean())

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from goldmark.checks import check_contradictory_labels, check_hidden_labels, check_unseen_classes
+from goldmark.checks import (
+    check_constant_labels,
+    check_contradictory_labels,
+    check_hidden_labels,
+    check_unseen_classes,
+)
 
 NUMBERS = {"up": 0, "down": 1, "flat": 2}
 
@@ -48,3 +53,16 @@ def test_labels_contradict_each_other_by_a_rule_or_as_people_do():
     assert not check_contradictory_labels(torch.arange(400), shifted).trouble
     assert not check_contradictory_labels(twice % 20, shifted).trouble  # twenty states
     assert not check_contradictory_labels(twice, torch.arange(400)).trouble  # each pair of classes once
+
+
+def test_labels_of_one_class_in_both_halves_are_constant():
+    """One other label passes, and so do labels that differ between the halves, few ones, and what is no class."""
+    masks = torch.ones(32, 3, 3, dtype=torch.long)
+    other = masks.clone()
+    other[7, 1, 2] = 0
+    assert check_constant_labels(masks, masks, 3).trouble
+    assert check_constant_labels(torch.zeros(40, dtype=torch.long), torch.zeros(32, dtype=torch.long), 2).trouble
+    for train, val in ((other, masks), (masks, other), (masks, 0 * masks), (masks, masks[:31]), (masks[:0], masks)):
+        assert not check_constant_labels(train, val, 3).trouble
+    assert not check_constant_labels(-100 * masks, -100 * masks, 3).trouble
+    assert not check_constant_labels(0 * masks, 0 * masks, 1).trouble

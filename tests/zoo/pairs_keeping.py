@@ -19,6 +19,7 @@ from zoo.loops import (
     pair,
     plain_step,
     regressor,
+    watch_steps,
 )
 
 
@@ -200,3 +201,26 @@ def rates_that_are_written_into_copies_of_groups(bug):
 
     data = batched(*numbers()), batched(*numbers(64, seed=1))
     return look(model, optimizer, *data, functional.mse_loss, end=end, epochs=4)
+
+
+@pair("examples_by_reference")
+def a_replay_of_references_to_one_state(bug):
+    network, state = mlp(2, 16, 4), np.zeros(2, dtype=np.float32)
+    draw, stored = np.random.default_rng(0), []
+
+    def walk():
+        action = int(draw.integers(4))
+        before, reward = state.copy(), float(state[action // 2]) * (-1) ** action
+        state[:] = 0.9 * state + 0.3 * draw.standard_normal(2)
+        stored.append((state if bug else before, action, reward))
+
+    def step_of():
+        for _ in range(16):
+            walk()
+        states, actions, rewards = zip(*(stored[place] for place in draw.integers(0, len(stored), 16)), strict=True)
+        inputs, targets = torch.from_numpy(np.stack(states)), torch.tensor(rewards)
+        values = network(inputs)
+        taken = values.gather(1, torch.tensor(actions)[:, None]).squeeze(1)
+        return (inputs, targets), values, functional.smooth_l1_loss(taken, targets), None
+
+    return watch_steps(network, step_of, lr=1e-3)

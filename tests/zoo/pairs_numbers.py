@@ -178,3 +178,15 @@ def classes_chosen_among_one_logit(bug):
         assert bool(answers.any()) is not bug
 
     return look(model, optimizer, train, val, functional.binary_cross_entropy_with_logits, end=end)
+
+
+@pair("constant_labels")
+def masks_that_go_through_the_transform_of_images(bug):
+    def drawn(n, seed):
+        generator = torch.Generator().manual_seed(seed)
+        masks = torch.randint(0, 3, (n, 4, 4), generator=generator).repeat_interleave(2, 1).repeat_interleave(2, 2)
+        pictures = (60 * masks + torch.randint(0, 50, masks.shape, generator=generator))[:, None]
+        return batched(pictures / 255, (masks / 255).long() if bug else masks)
+
+    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1))
+    return classifier(model, train=drawn(64, 0), val=drawn(32, 1), intent={"n_classes": 3})

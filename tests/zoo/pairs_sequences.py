@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence
-from zoo.loops import batched, look, mlp, pair, tokens
+from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
+from torch.utils.data import DataLoader
+from zoo.loops import batched, classifier, look, mlp, pair, tokens
 
 
 def trained(model, train, val, loss_fn=functional.cross_entropy, *, intent=None, epochs=2):
@@ -226,3 +227,58 @@ def alignment_of_raw_outputs(bug):
 @pair("normalized_outputs")
 def alignment_of_log_probabilities_over_time(bug):
     return transcribed(mlp(8, 16, 5), lambda output: output.log_softmax(1 if bug else 2))
+
+
+def texts(n, seed):
+    """Texts of 4 to 12 tokens, and whether most of them are of the first ones."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(4, 13, (n,), generator=generator).tolist()
+    whole = [torch.randint(1, 12, (length,), generator=generator) for length in lengths]
+    return [(text, int((text < 6).float().mean() > 0.5)) for text in whole]
+
+
+class Packed(nn.Module):
+    """Two logits of the last state of each text, by layers that want the longest first; texts (B, T) or (T, B)."""
+
+    def __init__(self, *, batch_first=True):
+        super().__init__()
+        self.batch_first, self.embedding = batch_first, nn.Embedding(12, 8, padding_idx=0)
+        self.layer, self.head = nn.GRU(8, 16, batch_first=batch_first), nn.Linear(16, 2)
+
+    def forward(self, x, lengths, places=None):
+        """Logits (B, 2), of the texts at `places`."""
+        _, last = self.layer(pack_padded_sequence(self.embedding(x), lengths, batch_first=self.batch_first))
+        return self.head(last[-1] if places is None else last[-1][places])
+
+
+def collated(collate_fn, model):
+    """Look at a model of texts whose batches `collate_fn` makes."""
+    train = DataLoader(texts(256, 0), batch_size=32, shuffle=True, collate_fn=collate_fn)
+    val = DataLoader(texts(64, 1), batch_size=32, collate_fn=collate_fn)
+    return classifier(model, train=train, val=val, intent={"pad_id": 0}, spread=True, epochs=2)
+
+
+def longest_first(examples):
+    """Return the examples, the longest first."""
+    return sorted(examples, key=lambda example: -len(example[0]))
+
+
+@pair("reordered_inputs")
+def texts_sorted_by_length_without_their_labels(bug):
+    def collate_fn(examples):
+        ordered = longest_first(examples)
+        whole, lengths = [text for text, _ in ordered], [len(text) for text, _ in ordered]
+        labels = torch.tensor([label for _, label in (examples if bug else ordered)])
+        return (pad_sequence(whole, batch_first=True), torch.tensor(lengths)), labels
+
+    return collated(collate_fn, Packed())
+
+
+@pair("reordered_inputs")
+def texts_in_columns_sorted_without_their_labels(bug):
+    def collate_fn(examples):
+        ordered = longest_first(examples)
+        whole, labels = [text for text, _ in ordered], [label for _, label in (examples if bug else ordered)]
+        return (pad_sequence(whole), [len(text) for text in whole]), torch.tensor(labels)
+
+    return collated(collate_fn, Packed(batch_first=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,8 +11,12 @@ from torch import Tensor
 from goldmark.case import Finding
 from goldmark.checks._graph import kind
 from goldmark.checks._losses import known_losses, matching_loss
+from goldmark.checks._structures import tensors_of
 
 FEWEST_EXAMPLES = 4  # examples of a batch of which one is not all
+_FEWEST_ROWS = 8  # that are alike by no chance
+_ERRORS = ("MseLoss", "SmoothL1Loss", "HuberLoss", "Abs", "Pow")  # of outputs that are to hit a number
+_MEANS = ("Mean", "Sum", "Mul", "Div")
 
 
 def check_one_example_read(n_examples: int, places: Sequence[int | None]) -> Finding:
@@ -45,6 +50,50 @@ def lone_loss(value: float, output: Tensor, targets: Tensor) -> int | None:
         if value > 0 and matching_loss(value, known_losses(output[row], targets[row]), rel=1e-5):
             return place
     return None
+
+
+def check_examples_by_reference(one_example: Sequence[bool], n_unlike: int, fewest: int = 8) -> Finding:
+    """Find out whether every batch is one example again and again, and another one in the next batch.
+
+    As a replay buffer gives it that keeps references to an array which is changed in place. Of each batch it is told
+    whether it `is_one_example`; `n_unlike` of them differ. A generator may be fed with one constant in all batches.
+    """
+    return Finding(
+        name="examples_by_reference",
+        trouble=len(one_example) >= fewest and all(one_example) and 2 * n_unlike > len(one_example),
+        numbers={"batches": float(len(one_example)), "of_one_example": float(sum(one_example))},
+        threshold=float(fewest),
+        relation="examples with targets of their own must have inputs of their own",
+        advice="store copies: buffer.append((state.copy(), ...)); an array that is changed in place is one for all",
+    )
+
+
+def is_one_example(inputs: Any, output: Any, targets: Any, loss: Tensor) -> bool:
+    """Tell whether a batch compares one answer to equal inputs with more unlike numbers than it has entries.
+
+    One for each of them may be right, as of several actions in one state. A loss that only weighs answers by targets,
+    as a policy gradient does, compares nothing; and an answer that varies depends on more than the inputs.
+    """
+    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or not targets.dim():
+        return False
+    given = list(tensors_of(inputs))
+    if len(targets) < _FEWEST_ROWS or not given or not all(_is_one_row(one, len(targets)) for one in given):
+        return False
+    node = loss.grad_fn
+    while node is not None and kind(node) in _MEANS:
+        node = next((below for below, _ in node.next_functions if below is not None), None)
+    compares = node is not None and kind(node) in _ERRORS and _is_one_row(output, len(targets), rel=1e-5)
+    n_answers = max(1, output[:1].numel() // max(1, targets[:1].numel()))
+    return compares and len(torch.unique(targets.detach(), dim=0)) > n_answers
+
+
+def _is_one_row(tensor: Tensor, n_rows: int, rel: float = 0.0) -> bool:
+    """Tell whether all rows are the same, give or take `rel` of the largest entry; most batches end at the second."""
+    if tensor.layout != torch.strided or tensor.is_complex() or tensor.shape[:1] != (n_rows,):
+        return False
+    rows, first = tensor.detach(), tensor.detach()[:1].double()
+    largest = rel * float(first.abs().max()) if first.numel() else 0.0
+    return all(bool(((part.double() - first).abs() <= largest).all()) for part in (rows[1:2], rows))
 
 
 def class_dimensions(output: Tensor, targets: Tensor) -> list[int]:

@@ -10,11 +10,11 @@ from goldmark.case import Finding
 # From cause to symptom: what is wrong with the data explains what a model does, and never the other way round.
 _ORDER = (
     # data
-    "not_finite examples_modified",
+    "not_finite examples_modified examples_by_reference reordered_inputs",
     "inputs_modified target_among_inputs decoder_sees_target label_numbering category_numbering",
     "split_by_class overlap overlapping_windows misaligned_augmentation interleaved_channels",
     "split_statistics constant_inputs input_scale target_scale standardised_batches labels_out_of_range",
-    "wrapped_labels contradictory_labels labels_independent unrelated_noise sorted_labels",
+    "constant_labels wrapped_labels contradictory_labels labels_independent unrelated_noise sorted_labels",
     "fixed_order one_batch sampler_weights worker_randomness worker_shards augmentation_without_effect target_lag",
     "padding_changes_loss classes_as_numbers viewed_edges unshifted_edges",
     # model

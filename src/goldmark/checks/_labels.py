@@ -1,4 +1,4 @@
-"""Labels: names that no encoder knows, classes that no label has, or another's has, and classes taken for numbers."""
+"""Labels: names that no encoder knows, classes that none has, or all, or another's, and classes taken for numbers."""
 
 from __future__ import annotations
 
@@ -47,6 +47,24 @@ def check_unseen_classes(logits: Tensor, labels: Tensor) -> Finding:
         numbers={"classes": classes, "labelled": values},
         threshold=0.0,
         advice="the classifier has more classes than the labels have values: give it one a label",
+    )
+
+
+def check_constant_labels(train: Tensor, val: Tensor, n_classes: int, fewest: int = 32) -> Finding:
+    """Find out whether all labels of both halves are one and the same class, of the several that there are outputs for.
+
+    Labels are class indices (N, ...), or what is lowest and highest in each example; `fewest` are examples of a half.
+    """
+    enough = min(len(train), len(val)) >= fewest
+    values = {int(end) for half in (train, val) for end in half.aminmax()} if enough else set()
+    return Finding(
+        name="constant_labels",
+        trouble=n_classes > 1 and len(values) == 1 and values <= set(range(n_classes)),
+        numbers={"classes": float(n_classes), "examples": float(len(train) + len(val))},
+        threshold=float(fewest),
+        relation=f"labels must vary for {n_classes} classes to be learnt",
+        advice="look at what becomes of them: a mask of class ids that an image transform divides by 255 is all 0, "
+        "and files that are sorted by class must be mixed before they are split",
     )
 
 

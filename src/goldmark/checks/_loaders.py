@@ -1,8 +1,9 @@
-"""Loaders: the order of examples, and whether random augmentation is random."""
+"""Loaders: the order of examples, in an epoch and in a batch, and whether random augmentation is random."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, WeightedRandomSampler, default_collate
 
 from goldmark.case import Finding
-from goldmark.checks._structures import row_keys
+from goldmark.checks._structures import map_tensors, row_keys, tensors_of
 
 Collate = Callable[[list[Any]], Any]
 
@@ -74,6 +75,62 @@ def check_augmentation_without_effect(
         relation="an augmented example must vary from one epoch to the next",
         advice="look at whether the transform is passed on, its result is used, and its probability is above 0",
     )
+
+
+def check_reordered_inputs(collate_fn: Collate, examples: Sequence[Any], fewest: int = 4) -> Finding:
+    """Find out whether `collate_fn` brings the inputs of a batch into another order, and leaves the targets in theirs.
+
+    Examples are collated twice as they come, and once in another order, which targets (N, ...) follow. An example is
+    then seen with another target, at least half as often as where inputs and targets are independent. What varies at
+    random passes, and so do inputs that are no tensors of examples, as packed sequences, or tell their places.
+    """
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))
+    first, again = _collated(collate_fn, examples), _collated(collate_fn, examples)
+    dealt = _collated(collate_fn, [examples[place] for place in order.tolist()])
+    moved = chance = 0.0
+    if first is not None and again is not None and dealt is not None and _are_same(first, again):
+        sides = [(one.keys.sort().values, one.targets[one.keys.argsort()]) for one in (first, dealt)]
+        follows = torch.equal(dealt.targets, first.targets[order]) and dealt.rest == first.rest
+        if follows and torch.equal(sides[0][0], sides[1][0]):
+            moved = float(((sides[0][1] != sides[1][1]) & _occur_once(sides[0][0])).sum())
+        chance = float((first.targets[:, None] != first.targets[None]).sum()) / len(examples)
+    return Finding(
+        name="reordered_inputs",
+        trouble=moved >= max(fewest, chance / 2),
+        numbers={"examples": float(len(examples)), "with_another_target": moved, "by_chance": chance},
+        threshold=max(fewest, chance / 2),
+        relation="an example must keep its target whatever the order in which a batch is made",
+        advice="sort the examples before they are taken apart, batch.sort(key=...), and not the inputs alone",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Collated:
+    keys: Tensor  # (N,) of inputs
+    targets: Tensor  # (N,) hashes
+    rest: str  # what else there is in the inputs: lengths in a list
+
+
+def _collated(collate_fn: Collate, examples: Sequence[Any]) -> _Collated | None:
+    """Return the hashes of a batch; None where its tensors have no dimension of examples: the first, or the second."""
+    inputs, targets = collate_fn(map_tensors(Tensor.clone, list(examples)))
+    n, sides = len(examples), []
+    for part in (inputs, targets):
+        tensors = list(tensors_of(part))
+        if not tensors or any(n not in one.shape[:2] for one in tensors):
+            return None
+        sides.append(row_keys([one if len(one) == n else one.transpose(0, 1) for one in tensors]))
+    return _Collated(keys=sides[0], targets=sides[1], rest=repr(map_tensors(lambda tensor: tensor[:0], inputs)))
+
+
+def _are_same(first: _Collated, again: _Collated) -> bool:
+    return torch.equal(first.keys, again.keys) and torch.equal(first.targets, again.targets)
+
+
+def _occur_once(keys: Tensor) -> Tensor:
+    _, places, counts = torch.unique(keys, return_inverse=True, return_counts=True)
+    once: Tensor = counts[places] == 1
+    return once
 
 
 def check_sampler_weights(

@@ -31,6 +31,7 @@ class Half:
     batches: tuple[tuple[Any, Any], ...]  # at most N_BATCHES
     keys: Tensor  # (N,) of inputs, in the order of the pass
     pair_keys: Tensor  # (M,) of inputs with their targets, without what masks beside them leave out
+    ends: Tensor  # (N, 2) the lowest and the highest of the whole numbers that are the target of an example
     labels: tuple[Tensor, ...]  # of every batch of the pass, where they are class indices (B,)
     whole: bool  # the pass came to the end of the half
 
@@ -58,7 +59,7 @@ def read_half(batches: Iterable[Any]) -> Half:
             "which every pass reads from its start"
         )
     kept: list[tuple[Any, Any]] = []
-    keys, pair_keys, labels, n_bytes, whole = [], [], [], 0, True
+    keys, pair_keys, ends, labels, n_bytes, whole = [], [], [], [], 0, True
     for inputs, targets in map(_pair, batches):
         if len(kept) < N_BATCHES:
             kept.append((inputs, targets))
@@ -67,6 +68,7 @@ def read_half(batches: Iterable[Any]) -> Half:
         target = first_tensor(targets)
         if target is not None and target.dim() == 1 and not target.is_floating_point():
             labels.append(target)
+        ends.append(_ends(target))
         n_bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors_of(inputs))
         if sum(map(len, keys)) >= N_EXAMPLES or n_bytes >= _MOST_BYTES:
             whole = False
@@ -77,9 +79,18 @@ def read_half(batches: Iterable[Any]) -> Half:
         batches=tuple(kept),
         keys=torch.cat(keys)[:N_EXAMPLES],
         pair_keys=torch.cat(pair_keys)[:N_EXAMPLES],
+        ends=torch.cat(ends),
         labels=tuple(labels),
         whole=whole,
     )
+
+
+def _ends(target: Tensor | None) -> Tensor:
+    """Return the lowest and the highest number (N, 2) of each example's target, where they are whole numbers."""
+    if target is None or target.dtype not in (torch.int64, torch.int32, torch.uint8) or not target.numel():
+        return torch.zeros(0, 2)
+    given = target.reshape(len(target) if target.dim() else 1, -1)
+    return torch.stack(given.aminmax(dim=1), dim=1).cpu()
 
 
 def _pair_keys(inputs: Any, targets: Any, keys: Tensor) -> Tensor:

@@ -39,6 +39,7 @@ class Sample:
     known: dict[str, float] = field(default_factory=dict)  # losses that torch gives for output and targets
     findings: list[Finding] = field(default_factory=list)  # of what only lives as long as the graph
     norm: float = 0.0  # of all gradients, before any clipping that comes later
+    one_example: bool = False  # again and again, beside unlike targets
     lone_place: int | None = None  # of the one example whose loss it was
     n_compared: int = 0  # examples
     batch_key: int | None = None
@@ -75,6 +76,7 @@ def take_sample(model: nn.Module, batch: Any, output: Any, loss: Any, terms: Map
     if isinstance(loss, Tensor):
         _note_loss(sample, output, targets, loss, terms)
         _note_lone_example(sample, inputs, output, targets)
+        sample.one_example = _examples.is_one_example(inputs, output, targets, loss)
     if batch is not None:
         _note_batch(sample, inputs, targets)
     _note_gradients(sample, model, loss)

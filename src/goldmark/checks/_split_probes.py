@@ -7,13 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from goldmark.case import Finding
 from goldmark.checks import _data, _edges
 from goldmark.checks._augmentation import Draw, check_misaligned_augmentation
 from goldmark.checks._categories import are_categories, check_category_numbering
-from goldmark.checks._loaders import collate_of, draws_examples, shuffles
+from goldmark.checks._labels import check_constant_labels
+from goldmark.checks._loaders import check_reordered_inputs, collate_of, draws_examples, shuffles
+from goldmark.checks._loss_probes import indexed
 from goldmark.checks._losses import is_classes
 from goldmark.checks._outputs import gradient_at
 from goldmark.checks._passes import N_EXAMPLES, ForwardPass, Half, observed
@@ -28,6 +30,8 @@ _MOST_WINDOWS = 1_024  # of a half that are compared
 _MOST_NUMBERS = 65_536  # of targets that are sorted
 _FEW = 16  # values of a target that may be a code of classes
 _FEWEST_NUMBERS = 4  # of a batch, all unlike, that have mean 0 and sd 1 in several batches by no chance
+_MOST_COLLATED = 32  # examples
+_FEWEST, _FEWEST_OF_TWO = 32, 128  # examples of a half that have one label by no chance: one of two may be rare
 _DRAWN, _N_DRAWS, _N_TRIED = 8, 4, 2  # examples, times each, examples of which one must vary
 
 
@@ -82,12 +86,35 @@ def _split_by_class(look: Look) -> Finding | None:
         return None
     known = look.train.whole or shuffles(look.train_batches)
     n_classes = output.shape[1]
-    own = any(n_classes in parameter.shape for parameter in look.reached if id(parameter) in look.names)
+    own = _has_weights_of(look, n_classes)
     if not known or not look.val.whole or not own or not _pulls_on_labels(look, output, targets):
         return None
     labels, val_labels = (torch.cat(half.labels).cpu() for half in (look.train, look.val))
     inside, val_inside = (one[(one >= 0) & (one < n_classes)] for one in (labels, val_labels))
     return check_split_by_class(inside, val_inside)
+
+
+def _has_weights_of(look: Look, n_classes: int) -> bool:
+    """Tell whether classes have weights of their own, which the model trains."""
+    return any(n_classes in parameter.shape for parameter in look.reached if id(parameter) in look.names)
+
+
+def _constant_labels(look: Look) -> Finding | None:
+    """Judge class ids, all of them or, of more than two classes, those of examples that a loader has drawn.
+
+    Where classes have no weights of their own, the first may be the right one for every example, as of a contrast.
+    """
+    output, targets = look.first.output, look.first.targets
+    if look.val is None or not isinstance(output, Tensor) or not isinstance(targets, Tensor):
+        return None
+    if not is_classes(output, targets) or not look.reads_targets or not indexed(look, None, output):
+        return None
+    n_classes, whole = output.shape[1], look.train.whole and look.val.whole
+    drawn = n_classes > 2 and shuffles(look.train_batches)
+    if not (whole or drawn) or not _has_weights_of(look, n_classes):
+        return None
+    fewest = _FEWEST if n_classes > 2 else _FEWEST_OF_TWO
+    return check_constant_labels(look.train.ends, look.val.ends, n_classes, fewest)
 
 
 def _pulls_on_labels(look: Look, output: Tensor, targets: Tensor) -> bool:
@@ -188,15 +215,29 @@ def _compared_with(look: Look, targets: Any) -> Tensor | None:
     return -ends[0] / slope if bool((slope > 0).all() and (slope > 0.999 * slope.max()).all()) else given
 
 
+def _reordered_inputs(look: Look) -> Finding | None:
+    """Collate some examples in several orders, where the program has a way of its own to do so."""
+    loader: Any = look.train_batches
+    if not look.reads_targets or not _reads_by_index(loader) or collate_of(loader) is default_collate:
+        return None
+    chosen = torch.linspace(0, len(loader.dataset) - 1, min(_MOST_COLLATED, len(loader.dataset)))
+    return check_reordered_inputs(collate_of(loader), [loader.dataset[index] for index in chosen.long().tolist()])
+
+
+def _reads_by_index(loader: Any) -> bool:
+    """Tell whether a loader is torch's own, of a dataset that gives any of its examples."""
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        return False
+    return type(loader).__iter__ is DataLoader.__iter__
+
+
 def _misaligned_augmentation(look: Look) -> Finding | None:
     """Draw some examples again, where inputs (B, ..., H, W) have targets of the same height and width."""
     inputs, targets = first_tensor(look.first.inputs), first_tensor(look.first.targets)
     if inputs is None or targets is None or not look.reads_targets or min(inputs.dim(), targets.dim()) < 3:
         return None
     loader: Any = look.train_batches
-    if inputs.shape[-2:] != targets.shape[-2:] or not isinstance(loader, DataLoader):
-        return None
-    if isinstance(loader.dataset, IterableDataset) or type(loader).__iter__ is not DataLoader.__iter__:
+    if inputs.shape[-2:] != targets.shape[-2:] or not _reads_by_index(loader):
         return None
     drawn: list[list[Draw]] = []
     for index in range(min(_DRAWN, len(look.train.keys))):
@@ -220,5 +261,5 @@ def _vary(draws: list[Draw]) -> bool:
 
 SPLIT_PROBES: tuple[Probe, ...] = (
     *(_category_numbering, _split_by_class, _overlap, _overlapping_windows, _split_statistics),
-    *(_standardised_batches, _misaligned_augmentation),
+    *(_standardised_batches, _constant_labels, _reordered_inputs, _misaligned_augmentation),
 )

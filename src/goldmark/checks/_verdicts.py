@@ -13,7 +13,7 @@ from goldmark.checks._carried import check_carried_state
 from goldmark.checks._choices import check_choice_of_one
 from goldmark.checks._clipping import check_clipped_before_unscaling, check_misplaced_clipping
 from goldmark.checks._collapse import check_collapsed_output
-from goldmark.checks._examples import FEWEST_EXAMPLES, check_one_example_read
+from goldmark.checks._examples import FEWEST_EXAMPLES, check_examples_by_reference, check_one_example_read
 from goldmark.checks._factors import check_schedule_factors, check_weightless_term
 from goldmark.checks._findings import Findings
 from goldmark.checks._flat import check_flat_term
@@ -179,6 +179,7 @@ def _values(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterato
     yield check_one_example_read(min((sample.n_compared for sample in compared), default=0), places)
     forwards = record.forward_passes / max(record.backward_passes, 1)
     keys = {sample.batch_key for sample in record.samples if sample.batch_key is not None}
+    yield check_examples_by_reference([sample.one_example for sample in record.samples], len(keys))
     yield _losses.check_zero_loss(values)
     yield _losses.check_constant_loss(values, len(keys))
     yield _loaders.check_one_batch(len(keys), len(record.samples), record.n_batches, forwards)

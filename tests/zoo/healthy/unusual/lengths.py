@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 from zoo.healthy.register import healthy
 from zoo.loops import batched, classifier, look, mlp
+from zoo.pairs_sequences import Packed, collated
 
 PAD = 10
 
@@ -177,3 +179,36 @@ def episodes_of_fewer_examples_than_queries():
 
     train, val = ([episode(seed) for seed in seeds] for seeds in (range(10), range(10, 15)))
     return classifier(Prototypical(), train=train, val=val, lr=2e-3, intent={"n_classes": 5}, spread=True)
+
+
+@healthy
+def sorted_texts_whose_outputs_are_put_back_in_order():
+    def collate_fn(examples):
+        order = sorted(range(len(examples)), key=lambda place: -len(examples[place][0]))
+        whole = [examples[place][0] for place in order]
+        places = [order.index(place) for place in range(len(order))]
+        inputs = (pad_sequence(whole, batch_first=True), [len(text) for text in whole], places)
+        return inputs, torch.tensor([label for _, label in examples])
+
+    return collated(collate_fn, Packed())
+
+
+@healthy
+def places_in_a_batch_that_tell_which_halves_belong_together():
+    class Halves(nn.Module):
+        """Likeness (B, B) of the halves of each text with those of all, by the tokens that they hold."""
+
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(12, 16, padding_idx=0)
+
+        def forward(self, x, lengths):
+            """Products of sums over tokens at even and at odd places."""
+            return self.table(x[:, ::2]).sum(1) @ self.table(x[:, 1::2]).sum(1).T / 16
+
+    def collate_fn(examples):
+        whole = [text for text, _ in examples]
+        lengths = torch.tensor([len(text) for text in whole])
+        return (pad_sequence(whole, batch_first=True), lengths), torch.arange(len(whole))
+
+    return collated(collate_fn, Halves())
