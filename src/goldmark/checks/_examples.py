@@ -76,13 +76,15 @@ def is_one_example(inputs: Any, output: Any, targets: Any, loss: Tensor) -> bool
     """
     if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or not targets.dim():
         return False
-    given = list(tensors_of(inputs))
-    if len(targets) < _FEWEST_ROWS or not given or not all(_is_one_row(one, len(targets)) for one in given):
+    n_rows, given = len(targets), list(tensors_of(inputs))
+    if n_rows < _FEWEST_ROWS or not _is_one_row(output, n_rows, rel=1e-5):
+        return False
+    if not given or not all(_is_one_row(one, n_rows) for one in given):
         return False
     node = loss.grad_fn
     while node is not None and kind(node) in _MEANS:
         node = next((below for below, _ in node.next_functions if below is not None), None)
-    compares = node is not None and kind(node) in _ERRORS and _is_one_row(output, len(targets), rel=1e-5)
+    compares = node is not None and kind(node) in _ERRORS
     n_answers = max(1, output[:1].numel() // max(1, targets[:1].numel()))
     return compares and len(torch.unique(targets.detach(), dim=0)) > n_answers
 
@@ -91,9 +93,11 @@ def _is_one_row(tensor: Tensor, n_rows: int, rel: float = 0.0) -> bool:
     """Tell whether all rows are the same, give or take `rel` of the largest entry; most batches end at the second."""
     if tensor.layout != torch.strided or tensor.is_complex() or tensor.shape[:1] != (n_rows,):
         return False
-    rows, first = tensor.detach(), tensor.detach()[:1].double()
-    largest = rel * float(first.abs().max()) if first.numel() else 0.0
-    return all(bool(((part.double() - first).abs() <= largest).all()) for part in (rows[1:2], rows))
+    rows, first = tensor.detach(), tensor.detach()[:1]
+    if not rel:
+        return all(bool((part == first).all()) for part in (rows[1:2], rows))
+    largest = rel * float(first.float().abs().max()) if first.numel() else 0.0
+    return all(bool(((part.float() - first.float()).abs() <= largest).all()) for part in (rows[1:2], rows))
 
 
 def class_dimensions(output: Tensor, targets: Tensor) -> list[int]:
