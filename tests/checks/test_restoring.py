@@ -110,3 +110,42 @@ def test_loading_a_module_from_itself_once_or_between_two_steps_is_not_named(mod
             target.load_state_dict(target.state_dict())
     target.load_state_dict(target.state_dict())
     assert "state_by_reference" not in watch.findings.names
+
+
+def names_of_loads(state_of, *, network=None, steps=4):
+    """Watch a network that is given `state_of(its state)` after each step, or `network(it)` is."""
+    torch.manual_seed(0)
+    own = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    target = own if network is None else network(own)
+    both = nn.ModuleDict({"own": own, "target": target})
+    optimizer, x = torch.optim.SGD(own.parameters(), lr=0.1), torch.randn(16, 4)
+    with goldmark.watch(both, optimizer) as watch:
+        for _ in range(steps):
+            functional.mse_loss(own(x), x[:, :1]).backward()
+            optimizer.step()
+            target.load_state_dict(state_of(own.state_dict()))
+            optimizer.zero_grad()
+    return watch.findings.names
+
+
+def averaged(state, share=0.1):
+    """The average of a state dict with itself."""
+    return {name: (1 - share) * weight + share * weight for name, weight in state.items()}
+
+
+def test_a_trained_part_of_a_model_that_is_given_what_it_has_is_no_target_network():
+    """Its own memory at once, an average with itself once there were steps between two."""
+    assert "state_by_reference" in names_of_loads(dict, steps=1)
+    assert "state_by_reference" in names_of_loads(averaged)
+    assert "state_by_reference" not in names_of_loads(averaged, steps=1)
+
+
+def test_copies_and_other_networks_are_given_what_they_should_have():
+    """Copies to the last bit, weights that are changed, and networks of which a part alone is shared."""
+    assert "state_by_reference" not in names_of_loads(copy.deepcopy)
+    assert "state_by_reference" not in names_of_loads(lambda state: {name: 0.9 * one for name, one in state.items()})
+    for network in (
+        lambda own: copy.deepcopy(own).requires_grad_(False),
+        lambda own: nn.Sequential(own[0], own[1], copy.deepcopy(own[2]).requires_grad_(False)),
+    ):
+        assert "state_by_reference" not in names_of_loads(dict, network=network)

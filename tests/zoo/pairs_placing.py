@@ -159,3 +159,47 @@ def a_target_network_that_is_loaded_from_itself(bug):
 
     halves = batched(*numbers()), batched(*numbers(64, seed=1))
     return look(model, optimizer, *halves, functional.mse_loss, step=step, end=end)
+
+
+class Agent(nn.Module):
+    """Values of states, and a target network that is a copy of what gives them, or that itself."""
+
+    def __init__(self, *, copied):
+        super().__init__()
+        self.value = mlp(8, 16, 1)
+        self.target = copy.deepcopy(self.value).requires_grad_(False) if copied else self.value
+
+    def forward(self, x):
+        """Values (B, 1)."""
+        return self.value(x)
+
+
+def bootstrapped(bug, synchronise):
+    """Look at values that are trained on rewards and a target network, which `synchronise(agent)` now and then."""
+    agent, n_steps = Agent(copied=not bug), [0]
+    optimizer = torch.optim.Adam(agent.value.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        with torch.no_grad():
+            wanted = targets + 0.5 * agent.target(inputs.roll(1, 0))
+        plain_step(watcher, agent, optimizer, inputs, wanted, functional.mse_loss)
+        n_steps[0] += 1
+        if n_steps[0] % 5 == 0:
+            synchronise(agent)
+
+    halves = batched(*numbers()), batched(*numbers(64, seed=1))
+    return look(agent, optimizer, *halves, functional.mse_loss, step=step)
+
+
+@pair("state_by_reference")
+def a_target_network_that_is_the_one_that_trains(bug):
+    return bootstrapped(bug, lambda agent: agent.target.load_state_dict(agent.value.state_dict()))
+
+
+@pair("state_by_reference")
+def a_target_network_that_is_averaged_with_itself(bug):
+    def synchronise(agent):
+        states = agent.target.state_dict(), agent.value.state_dict()
+        agent.target.load_state_dict({name: 0.9 * slow + 0.1 * states[1][name] for name, slow in states[0].items()})
+
+    return bootstrapped(bug, synchronise)

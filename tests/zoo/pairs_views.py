@@ -116,3 +116,31 @@ def distance_of_directions(output, ids):
 @pair("collapsing_objective")
 def a_target_network_that_is_trained(bug):
     return of_views(Bootstrap(trained=bug), distance_of_directions)
+
+
+@pair("mutual_targets")
+def codes_of_two_calls_that_follow_each_other(bug):
+    class Predicting(nn.Module):
+        """A code (B, 16), and what is predicted of it."""
+
+        def __init__(self):
+            super().__init__()
+            self.code, self.predict = mlp(8, 32, 16), mlp(16, 8, 16)
+
+        def forward(self, x):
+            """Both."""
+            code = self.code(x)
+            return code, self.predict(code)
+
+    model, batches = Predicting(), views() * 5
+
+    def step_of():
+        (a, b), _ = batches.pop()
+        (first, of_first), (second, of_second) = model(a), model(b)
+        wanted = [code if bug else code.detach() for code in (first, second)]
+        likeness = [
+            functional.cosine_similarity(*two).mean() for two in zip((of_second, of_first), wanted, strict=True)
+        ]
+        return ((a, b), None), (of_first, of_second, first, second), 1 - sum(likeness) / 2, None
+
+    return watch_steps(model, step_of, lr=1e-2)

@@ -88,6 +88,7 @@ from goldmark.checks._modes import (
     check_statistics_gap,
     check_validation_in_training_mode,
 )
+from goldmark.checks._mutual import check_mutual_targets
 from goldmark.checks._networks import (
     check_affine_network,
     check_dead_units,
@@ -216,8 +217,9 @@ __all__ = [
     "check_lost_micro_batches", "check_lost_rates", "check_low_bar", "check_low_ceiling", "check_low_rank",
     "check_memorised", "check_misaligned_augmentation", "check_misaligned_targets", "check_misplaced_clipping",
     "check_misplaced_threshold", "check_missing_keys", "check_missing_sharing", "check_mistaken_cell",
-    "check_mixed_reduction", "check_modes_not_switched", "check_moving_validation", "check_narrow_output",
-    "check_negative_loss", "check_no_skill", "check_normalized_outputs", "check_not_finite", "check_not_relative",
+    "check_mixed_reduction", "check_modes_not_switched", "check_moving_validation", "check_mutual_targets",
+    "check_narrow_output", "check_negative_loss", "check_no_skill", "check_normalized_outputs", "check_not_finite",
+    "check_not_relative",
     "check_nothing_moves", "check_nothing_trainable", "check_one_batch", "check_one_example_read", "check_one_position",
     "check_optimizer_settings", "check_orphaned_parameters", "check_overlap", "check_overlapping_windows",
     "check_overwritten_state", "check_padding_changes_loss", "check_padding_changes_output", "check_padding_counted",

@@ -13,6 +13,7 @@ from torch import Tensor
 from goldmark.case import Finding
 from goldmark.checks._contrast import check_self_among_negatives
 from goldmark.checks._hearing import Hearing
+from goldmark.checks._mutual import Pulls
 from goldmark.checks._structures import UNFIT, tensors_of
 
 
@@ -25,6 +26,7 @@ class BackwardCalls:
     nodes: list[Any] = field(default_factory=list)  # of the graph, from which passes started
     whole: list[Any] = field(default_factory=list)  # those of them whose passes were for no chosen tensors alone
     findings: list[Finding] = field(default_factory=list)  # of what a graph holds until its pass
+    pulls: Pulls = field(default_factory=Pulls)  # on the model's outputs
 
     def value(self) -> float | None:
         """Return the sum of the numbers that backward passes started from, and forget them; None: there was none."""
@@ -43,6 +45,7 @@ class BackwardCalls:
             self.nodes.append(tensor.grad_fn)
             self.whole += [tensor.grad_fn] if whole else []
             with suppress(*UNFIT):  # where an earlier pass has freed what the graph held
+                self.pulls.follow(tensor)
                 self.findings.append(check_self_among_negatives(tensor))
 
 

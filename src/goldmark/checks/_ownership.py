@@ -27,6 +27,14 @@ def is_stepped(parameter: Tensor, optimizers: Optimizers) -> bool:
     return any(heard or bool(optimizer.state.get(parameter)) for optimizer in owners)
 
 
+def trains(module: nn.Module, optimizers: Optimizers) -> bool:
+    """Tell whether all parameters of a module are trainable and owned, and an optimizer has had a gradient for some."""
+    parameters, mine = list(module.parameters()), owned(optimizers)
+    return all(one.requires_grad and id(one) in mine for one in parameters) and any(
+        one.grad is not None or bool(optimizer.state.get(one)) for one in parameters for optimizer in optimizers
+    )
+
+
 def living(kind: type) -> list[Any]:
     """Return the living objects of a class, wherever the program keeps them: a few ms, so ask on suspicion alone."""
     return [one for one in gc.get_objects() if issubclass(type(one), kind)]

@@ -18,6 +18,7 @@ from goldmark.checks._direction import Reads
 from goldmark.checks._flat import Slopes
 from goldmark.checks._losses import number
 from goldmark.checks._modes import check_statistics_gap, initial_weight
+from goldmark.checks._mutual import Pulls
 from goldmark.checks._replay import Roots
 from goldmark.checks._restoring import Restored
 from goldmark.checks._samples import FIRST_STEPS, LAST_ANSWERS, Sample, Step
@@ -67,6 +68,7 @@ class Record:
     doubled: list[bool] = field(default_factory=list)  # by backward pass: whether its gradient is added to itself
     states: States = field(default_factory=States)  # of recurrent layers
     reads: Reads = field(default_factory=Reads)  # of bidirectional ones
+    pulls: Pulls = field(default_factory=Pulls)  # on outputs
     clips: Clips = field(default_factory=Clips)  # of gradients, in sampled steps
     lost: list[Finding] = field(default_factory=list)  # of accumulated steps
     restored: Restored = field(default_factory=Restored)  # state dicts that modules were given

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from goldmark.case import Finding
 from goldmark.checks._hearing import Hearing
+
+_FINE = 1e-5  # rounding of a type in which an average tells
 
 Note = Callable[[nn.Module, Mapping[str, Any]], None]
 
@@ -31,12 +34,26 @@ def check_state_by_reference(model: nn.Module, state: Mapping[str, Tensor]) -> F
         threshold=0.0,
         relation="a model must be given weights of an earlier time or of another: these are its own, as they are now",
         advice="keep copy.deepcopy(model.state_dict()), as state_dict() hands out the weights themselves, which train "
-        "on; for a target network load the state of the one that trains",
+        "on; a target network must be a copy.deepcopy of the one that trains, whose state it is given",
     )
 
 
 def _is_same_memory(one: Any, other: Tensor) -> bool:
     return isinstance(one, Tensor) and one.data_ptr() == other.data_ptr() != 0
+
+
+def _is_average_of_itself(module: nn.Module, state: Mapping[str, Any]) -> bool:
+    """Tell whether a state dict differs from a module's own parameters, by rounding alone."""
+    own = dict(module.named_parameters())
+    if any(not isinstance(state.get(name), Tensor) or state[name].shape != one.shape for name, one in own.items()):
+        return False
+    pairs = [(state[name].detach().to(one), one.detach()) for name, one in own.items()]
+    rounding = [4 * torch.finfo(one.dtype).eps for one in own.values()]
+    alike = all(
+        slack < _FINE and torch.allclose(a, b, rtol=slack, atol=0)
+        for slack, (a, b) in zip(rounding, pairs, strict=True)
+    )
+    return alike and not all(torch.equal(a, b) for a, b in pairs)
 
 
 def _heard(load: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,14 +79,20 @@ class Restored:
     own: weakref.WeakKeyDictionary[nn.Module, tuple[int, list[float]]] = field(
         default_factory=weakref.WeakKeyDictionary
     )  # modules beside the model that were given their own weights: steps before, sums of those
+    averages: weakref.WeakKeyDictionary[nn.Module, int] = field(
+        default_factory=weakref.WeakKeyDictionary
+    )  # trained modules that were given an average of what they are: steps before
 
-    def note(self, module: nn.Module, state: Mapping[str, Any], steps: int, *, watched: bool) -> None:
-        """Judge a state dict; a module beside the model changes nothing by it where nothing else has changed it.
+    def note(self, module: nn.Module, state: Mapping[str, Any], steps: int, *, trained: bool) -> None:
+        """Judge a state dict; a module beside the trained ones changes nothing by it where nothing else has changed it.
 
-        One whose weights were averaged where they lie may be given them all the same.
+        One whose weights were averaged where they lie may be given them all the same. A trained one that is given an
+        average with itself again and again is its own target; the first average of weights is of equal ones.
         """
         finding = check_state_by_reference(module, state)
-        if watched:
+        if trained and not finding.trouble and _is_average_of_itself(module, state):
+            finding = replace(finding, trouble=self.averages.setdefault(module, steps) < steps)
+        if trained:
             self.findings.append(finding)
         elif finding.trouble:
             sums = [float(parameter.detach().double().sum()) for parameter in module.parameters()]

@@ -84,6 +84,7 @@ def _gradients(record: Record, model: nn.Module, optimizers: Optimizers) -> Iter
     yield from _often(record.lost)
     yield _steps.check_zeroed_gradients(*record.zeroed())
     yield from record.restored.findings
+    yield from record.pulls.findings(model)
     yield check_replayed_graph(record.roots.passed)
     yield check_repeated_backward(record.doubled)
     yield _steps.check_repeated_steps(sum(record.repeated), len(record.repeated))

@@ -20,7 +20,7 @@ from goldmark.checks._clipping import CLIPPINGS, ClippingCalls
 from goldmark.checks._derivatives import DERIVATIVES, DerivativeCalls, check_derivative_without_graph
 from goldmark.checks._findings import Findings
 from goldmark.checks._modes import BATCHNORM, batch_dependent, check_eval_mode_left_on
-from goldmark.checks._ownership import names_of, owned
+from goldmark.checks._ownership import names_of, owned, trains
 from goldmark.checks._preflight import KNOWN, Known
 from goldmark.checks._record import Record
 from goldmark.checks._restoring import RESTORING
@@ -80,7 +80,7 @@ class Watch:
         self._others = 0  # steps of other optimizers since the own last one
         self._uses_terms = False
         self._answered: torch.Size | None = None  # the shape of the model's last output
-        self._calls, self._derivatives = BackwardCalls(), DerivativeCalls()  # heard in sampled steps
+        self._calls, self._derivatives = BackwardCalls(pulls=record.pulls), DerivativeCalls()  # heard in sampled steps
         self._clipping = ClippingCalls(clipped=self._note_clipping, unscaled=self._note_unscaling)
         self._followed: list[nn.Parameter] = []  # whose gradients are followed
         self._arriving: dict[nn.Parameter, Tensor] = {}  # gradients that may be added to `.grad` next
@@ -171,6 +171,7 @@ class Watch:
         self.record.roots.note([*self._calls.nodes, *graph], self.record.steps)
         sample.findings += self._calls.findings
         sample.root = self._calls.value()
+        self.record.pulls.end_pass(owned(self.optimizers))
         self.record.note_weightless(terms, sample.weightless)
         sample.findings += self._judge_derivatives(loss, terms)
         self.record.keep(sample)
@@ -232,6 +233,8 @@ class Watch:
     def _after_forward(self, module: nn.Module, inputs: Any, output: Any) -> None:
         first = first_tensor(output)
         self._answered = None if first is None else first.shape
+        if self._armed and module.training and torch.is_grad_enabled():
+            self.record.pulls.note(output)
 
     def _arm(self) -> None:
         """Set the hooks of a sampled step."""
@@ -255,6 +258,7 @@ class Watch:
         self._arriving.clear()
         BACKWARDS.remove(self._calls)
         self._calls.forget_nodes()
+        self.record.pulls.forget()
         DERIVATIVES.remove(self._derivatives)
         self._derivatives.taken.clear()
 
@@ -287,11 +291,12 @@ class Watch:
         weakref.finalize(self, RESTORING.remove, heard)
 
     def _note_restoring(self, module: nn.Module, state: Mapping[str, Any]) -> None:
-        watched, steps, restored = module is self.model, self.record.steps, self.record.restored
-        if steps == 0 or not (watched or self in _ACTIVE):
+        steps, restored = self.record.steps, self.record.restored
+        trained = module is self.model or trains(module, self.optimizers)
+        if steps == 0 or not (trained or self in _ACTIVE):
             return
         try:
-            restored.note(module, state, steps, watched=watched)
+            restored.note(module, state, steps, trained=trained)
         except UNFIT as error:
             self.record.notes.append(f"a state dict was not judged: {reason(error)}")
         if self._findings is not None:

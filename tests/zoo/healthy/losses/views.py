@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 from zoo.healthy.register import healthy
-from zoo.loops import batched, classes, follow, look, mlp
+from zoo.loops import batched, classes, follow, look, mlp, watch_steps
 from zoo.pairs_views import Bootstrap, Codes, Siamese, distance_of_directions, itself, of_views, views
 
 
@@ -207,3 +207,46 @@ def codes_that_are_detached_by_the_model():
         return -sum(functional.cosine_similarity(*two).mean() for two in ((first, codes[1]), (second, codes[0]))) / 2
 
     return of_views(Stopped(), loss_fn)
+
+
+def in_steps(model, loss_of, *, lr=1e-3):
+    """Train on `loss_of(codes, step)` of two views without a preflight, and return the names of findings."""
+    batches, steps = views() * 5, iter(range(40))
+
+    def step_of():
+        inputs, _ = batches.pop()
+        codes = model(*inputs)
+        return (inputs, None), codes, loss_of(codes, next(steps)), None
+
+    return watch_steps(model, step_of, lr=lr)
+
+
+@healthy
+def pairs_that_are_alike_and_pairs_that_are_not_by_turns():
+    def loss_of(codes, step):
+        other = codes[1].roll(step % 2, 0)
+        return functional.cosine_embedding_loss(codes[0], other, torch.full((len(other),), 1 - 2 * (step % 2)))
+
+    return in_steps(Twins(), loss_of, lr=1e-2)
+
+
+@healthy
+def a_likeness_that_people_have_told():
+    told = torch.linspace(0.8, 1, 32)
+    return in_steps(Twins(), lambda codes, step: (functional.cosine_similarity(*codes) - told).square().mean(), lr=1e-2)
+
+
+@healthy
+def signals_that_are_laid_upon_each_other():
+    class Aligned(nn.Module):
+        """Two recordings (B, 8), each with an offset for every sensor."""
+
+        def __init__(self):
+            super().__init__()
+            self.shifts = nn.Parameter(torch.randn(2, 8))
+
+        def forward(self, a, b):
+            """Both, where they should be one."""
+            return a + self.shifts[0], b + self.shifts[1]
+
+    return in_steps(Aligned(), lambda both, step: functional.mse_loss(*both), lr=5e-2)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
 from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import batched, look, mlp, numbers
+from zoo.loops import batched, look, mlp, numbers, plain_step
 from zoo.pairs_loop import looped
 from zoo.pairs_placing import scaled
 
@@ -88,6 +89,39 @@ def a_target_network_that_is_averaged_where_it_lies():
         for name in state:
             state[name].mul_(0.9).add_(new[name], alpha=0.1)
         target.load_state_dict(state)
+
+    halves = batched(*numbers()), batched(*numbers(64, seed=1))
+    return look(model, optimizer, *halves, functional.mse_loss, end=end)
+
+
+@healthy
+def a_target_network_that_shares_its_first_layers():
+    model = nn.Sequential(mlp(8, 16), nn.ReLU(), mlp(16, 1))
+    target = nn.Sequential(*model[:2], copy.deepcopy(model[2]).requires_grad_(False))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def step(watcher, inputs, targets):
+        with torch.no_grad():
+            wanted = targets + 0.5 * target(inputs.roll(1, 0))
+        plain_step(watcher, model, optimizer, inputs, wanted, functional.mse_loss)
+
+    def end(epoch):
+        target.load_state_dict(model.state_dict())
+
+    halves = batched(*numbers()), batched(*numbers(64, seed=1))
+    return look(model, optimizer, *halves, functional.mse_loss, step=step, end=end)
+
+
+@healthy
+def averaged_weights_for_validation():
+    model, kept = mlp(8, 16, 1), {}
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def end(epoch):
+        own = copy.deepcopy(model.state_dict())
+        kept.update({name: 0.9 * kept.get(name, weight) + 0.1 * weight for name, weight in own.items()})
+        model.load_state_dict(kept)
+        model.load_state_dict(own)
 
     halves = batched(*numbers()), batched(*numbers(64, seed=1))
     return look(model, optimizer, *halves, functional.mse_loss, end=end)
