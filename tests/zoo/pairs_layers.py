@@ -135,3 +135,37 @@ def weights_that_do_not_know_how_many_inputs_there_are(bug):
     for layer in model[::2] if bug else ():
         nn.init.normal_(layer.weight)
     return regressor(model, lr=1e-3)
+
+
+class Attention(nn.Module):
+    """Attention of two heads (B, T, D) to (B, T, D), whose weights (B, 2, T, T) `normalized` makes of scores."""
+
+    def __init__(self, width, normalized):
+        super().__init__()
+        self.parts, self.out, self.normalized = nn.Linear(width, 3 * width), nn.Linear(width, width), normalized
+
+    def forward(self, x):
+        """What each position attends to."""
+        query, key, value = (part.unflatten(2, (2, -1)).transpose(1, 2) for part in self.parts(x).chunk(3, dim=2))
+        weights = self.normalized(query @ key.transpose(2, 3) / query.shape[3] ** 0.5)
+        return self.out((weights @ value).transpose(1, 2).flatten(2))
+
+
+class Rows(nn.Module):
+    """Two classes of images by their rows, of which each attends to all."""
+
+    def __init__(self, attention):
+        super().__init__()
+        self.embed, self.attention = nn.Linear(8, 16), attention
+        self.places, self.head = nn.Parameter(torch.randn(8, 16) / 3), mlp(16, 32, 2)
+
+    def forward(self, x):
+        """Logits (B, 2)."""
+        x = self.embed(x.flatten(1, 2)) + self.places
+        return self.head((x + self.attention(x)).mean(1))
+
+
+@pair("softmax_over_heads")
+def weights_that_add_up_to_one_over_the_heads(bug):
+    model = Rows(Attention(16, lambda scores: scores.softmax(1 if bug else -1)))
+    return classifier(model, train=batched(*images(128)), val=batched(*images(64, seed=1)), lr=3e-3, epochs=2)

@@ -2,6 +2,7 @@
 
 from goldmark.checks._architecture import check_wrong_architecture, parameter_count
 from goldmark.checks._arguments import check_missing_keys, check_swallowed_arguments
+from goldmark.checks._attention import check_softmax_over_heads
 from goldmark.checks._augmentation import check_misaligned_augmentation, check_unmoved_by_augmentation
 from goldmark.checks._averages import check_uneven_batches
 from goldmark.checks._balance import check_unbalanced_weight
@@ -229,7 +230,8 @@ __all__ = [
     "check_sampler_weights", "check_saturated_units", "check_scattered_targets", "check_schedule_factors",
     "check_schedule_pace", "check_schedule_restarted", "check_scheduled_optimizer", "check_scrambled_view",
     "check_self_among_negatives", "check_shape_broadcast", "check_shared_groups", "check_sign_targets",
-    "check_silent_units", "check_single_class_softmax", "check_sorted_labels", "check_split_by_class",
+    "check_silent_units", "check_single_class_softmax", "check_softmax_over_heads", "check_sorted_labels",
+    "check_split_by_class",
     "check_split_statistics", "check_squashed_twice", "check_stale_gradients", "check_standardised_batches",
     "check_state_by_reference", "check_statistics_gap", "check_stuck_parameters", "check_summed_loss",
     "check_swallowed_arguments", "check_symmetric_units", "check_target_among_inputs", "check_target_distribution",

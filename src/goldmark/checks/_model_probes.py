@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from goldmark.case import Finding
 from goldmark.checks import _loaders, _modes, _networks
+from goldmark.checks._attention import check_softmax_over_heads
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._saturation import trained_layers
 from goldmark.checks._start import (
@@ -120,6 +121,10 @@ def _affine_network(look: Look) -> Finding | None:
         return _networks.check_affine_network(ends_and_middle(look, inputs), hidden)
 
 
+def _softmax_over_heads(look: Look) -> Finding | None:
+    return None if look.first.loss is None else check_softmax_over_heads(look.first.loss)
+
+
 def _channels(layer: Any) -> tuple[int, int]:
     """Return how many features or channels a layer takes, and how many it gives."""
     if isinstance(layer, nn.Linear):
@@ -129,5 +134,5 @@ def _channels(layer: Any) -> tuple[int, int]:
 
 MODEL_PROBES: tuple[Probe, ...] = (
     *(_batch_mixing, _modes_of, _sharing, _units),
-    *(saturated_units, _inputs_ignored, _affine_network, width),
+    *(saturated_units, _inputs_ignored, _affine_network, width, _softmax_over_heads),
 )

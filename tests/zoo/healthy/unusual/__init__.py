@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo.healthy.unusual import (
+    attending,
     bits,
     factors,
     graphs,
@@ -18,6 +19,7 @@ from zoo.healthy.unusual import (
 )
 
 __all__ = [
+    "attending",
     "bits",
     "factors",
     "graphs",
