@@ -190,3 +190,27 @@ def masks_that_go_through_the_transform_of_images(bug):
 
     model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1))
     return classifier(model, train=drawn(64, 0), val=drawn(32, 1), intent={"n_classes": 3})
+
+
+class Cosines(nn.Module):
+    """Cosines (B, C) of features with a vector for each class, times a scale."""
+
+    def __init__(self, n_classes, scale):
+        super().__init__()
+        self.body, self.vectors, self.scale = mlp(8, 32, 16), nn.Parameter(torch.randn(n_classes, 16)), scale
+
+    def forward(self, x):
+        """Logits in [-scale, scale]."""
+        cosines = functional.linear(functional.normalize(self.body(x)), functional.normalize(self.vectors))
+        return cosines if self.scale == 1 else self.scale * cosines
+
+
+def of_cosines(model, n_classes):
+    """Look at a classifier of some Gaussian classes."""
+    halves = [batched(*classes(n, n_classes=n_classes, seed=seed)) for n, seed in ((256, 0), (64, 1))]
+    return classifier(model, train=halves[0], val=halves[1], lr=3e-3, intent={"n_classes": n_classes})
+
+
+@pair("unscaled_cosines")
+def cosines_as_they_are_for_logits(bug):
+    return of_cosines(Cosines(6, 1 if bug else 12), 6)

@@ -16,6 +16,7 @@ from goldmark.checks._clipping import check_clipped_before_unscaling, check_misp
 from goldmark.checks._collapse import check_collapsed_output, spread_ratio
 from goldmark.checks._collapsing import check_collapsing_objective
 from goldmark.checks._contrast import check_self_among_negatives
+from goldmark.checks._cosines import check_unscaled_cosines
 from goldmark.checks._data import (
     check_constant_inputs,
     check_input_scale,
@@ -239,7 +240,8 @@ __all__ = [
     "check_unbalanced_weight", "check_unbounded_loss", "check_undeclared_sharing", "check_unequal_micro_batches",
     "check_uneven_batches", "check_unlearnable_label", "check_unmoved_by_augmentation", "check_unowned_parameters",
     "check_unreachable_targets", "check_unreached_term", "check_unread_setting", "check_unrelated_noise",
-    "check_unscored_baseline", "check_unseen_classes", "check_unshifted_edges", "check_unused_parameters",
+    "check_unscaled_cosines", "check_unscored_baseline", "check_unseen_classes", "check_unshifted_edges",
+    "check_unused_parameters",
     "check_validation_in_training_mode", "check_vanishing_gradient", "check_viewed_channels", "check_viewed_edges",
     "check_weight_decay", "check_weightless_term", "check_weights_without_time", "check_worker_randomness",
     "check_worker_shards", "check_wrapped_labels", "check_wrong_architecture", "check_wrong_mixup", "check_wrong_sign",

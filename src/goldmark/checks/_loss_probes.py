@@ -15,6 +15,7 @@ from goldmark.checks import _examples, _losses, _modes, _outputs, _reduction
 from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._collapsing import are_centred, check_collapsing_objective
 from goldmark.checks._contrast import check_self_among_negatives
+from goldmark.checks._cosines import check_unscaled_cosines
 from goldmark.checks._divergence import check_divergence_weight
 from goldmark.checks._graph import kind, leaves, source
 from goldmark.checks._ownership import owned
@@ -63,6 +64,7 @@ def _outputs_of(look: Look) -> Iterator[Finding]:
         return
     yield _outputs.check_normalized_outputs(look.first.loss)
     yield _outputs.check_single_class_softmax(look.first.loss)
+    yield check_unscaled_cosines(look.first.loss)
     for place, output, target in pairs(look.first.output, look.first.targets):
         if target.numel() == output.numel() and target.is_floating_point() and aims_at(look, place, target):
             yield _outputs.check_unreachable_targets(output, target)

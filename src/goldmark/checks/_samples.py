@@ -14,6 +14,7 @@ from torch.nn import functional
 from goldmark.case import Finding
 from goldmark.checks import _data, _examples, _losses, _networks, _outputs
 from goldmark.checks._attention import check_softmax_over_heads
+from goldmark.checks._cosines import check_unscaled_cosines
 from goldmark.checks._factors import weightless_terms
 from goldmark.checks._graph import LAYERS, kind, leaves, nodes, signed
 from goldmark.checks._pairs import pairs
@@ -104,7 +105,7 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
         sample.findings.append(_losses.check_graph_of_loss(loss))
     sample.findings.append(_outputs.check_shape_broadcast(output, targets, loss))
     if sample.step == 0:
-        sample.findings.append(check_softmax_over_heads(loss))
+        sample.findings += [check_softmax_over_heads(loss), check_unscaled_cosines(loss)]
     if terms:
         sample.findings.append(_losses.check_cut_term(loss, terms))
         sample.terms = {name: _losses.number(term) for name, term in terms.items()}

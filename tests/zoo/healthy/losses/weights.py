@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
 from zoo.loops import batched, classes, look, mlp
+from zoo.pairs_numbers import Cosines, of_cosines
 from zoo.pairs_terms import TwoErrors, of_two_errors
 
 
@@ -58,3 +59,32 @@ def vectors_of_classes_a_scale_and_a_margin():
     model, loss_fn = mlp(8, 32, 16), Proxies()
     optimizer = torch.optim.Adam([*model.parameters(), *loss_fn.parameters()], lr=1e-3)
     return look(model, optimizer, batched(*classes()), batched(*classes(64, seed=1)), loss_fn)
+
+
+@healthy
+def cosines_of_three_classes_as_they_are():
+    return of_cosines(Cosines(3, 1), 3)
+
+
+@healthy
+def cosines_with_directions_that_nothing_trains():
+    model = Cosines(6, 1)
+    model.vectors.requires_grad_(False)
+    return of_cosines(model, 6)
+
+
+@healthy
+def features_of_one_length_that_is_learnt():
+    class Scaled(Cosines):
+        """Features of one length, and vectors of length 1."""
+
+        def __init__(self):
+            super().__init__(6, 1)
+            self.length = nn.Parameter(torch.tensor(8.0))
+
+        def forward(self, x):
+            """Logits in [-length, length]."""
+            features = self.length * functional.normalize(self.body(x))
+            return functional.linear(features, functional.normalize(self.vectors))
+
+    return of_cosines(Scaled(), 6)
