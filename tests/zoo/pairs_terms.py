@@ -251,3 +251,24 @@ def weights_of_terms_that_are_plain_factors(bug):
         return weights * errors if bug else (-weights).exp() * errors + weights
 
     return of_two_errors(TwoErrors(weigh))
+
+
+def graded(n, seed):
+    """Batches of inputs and five grades (B,) in an order."""
+    x, y = numbers(n, seed=seed)
+    return batched(x, torch.bucketize(y[:, 0], torch.tensor([-1.2, -0.4, 0.4, 1.2])))
+
+
+def of_grades(loss_fn, n_outputs=4):
+    """Look at a model of five grades by a few outputs."""
+    return classifier(mlp(8, 32, n_outputs), train=graded(256, 0), val=graded(64, 1), lr=3e-3, loss_fn=loss_fn)
+
+
+@pair("merged_grades")
+def levels_that_each_grade_reaches_itself(bug):
+    def loss_fn(output, grades):
+        steps = torch.arange(4)
+        levels = grades[:, None] >= steps if bug else grades[:, None] > steps
+        return functional.binary_cross_entropy_with_logits(output, levels.float())
+
+    return of_grades(loss_fn)

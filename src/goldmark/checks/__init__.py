@@ -104,6 +104,7 @@ from goldmark.checks._networks import (
     check_vanishing_gradient,
 )
 from goldmark.checks._objective import check_free_norm, check_jumping_loss
+from goldmark.checks._ordinal import check_merged_grades
 from goldmark.checks._outputs import (
     check_broadcast_loss,
     check_misaligned_targets,
@@ -217,8 +218,9 @@ __all__ = [
     "check_inputs_ignored", "check_inputs_modified", "check_interleaved_channels", "check_jumping_loss",
     "check_label_numbering", "check_labels_independent", "check_labels_out_of_range", "check_learning_rate",
     "check_lost_micro_batches", "check_lost_rates", "check_low_bar", "check_low_ceiling", "check_low_rank",
-    "check_memorised", "check_misaligned_augmentation", "check_misaligned_targets", "check_misplaced_clipping",
-    "check_misplaced_threshold", "check_missing_keys", "check_missing_sharing", "check_mistaken_cell",
+    "check_memorised", "check_merged_grades", "check_misaligned_augmentation", "check_misaligned_targets",
+    "check_misplaced_clipping", "check_misplaced_threshold", "check_missing_keys", "check_missing_sharing",
+    "check_mistaken_cell",
     "check_mixed_reduction", "check_modes_not_switched", "check_moving_validation", "check_mutual_targets",
     "check_narrow_output", "check_negative_loss", "check_no_skill", "check_normalized_outputs", "check_not_finite",
     "check_not_relative",

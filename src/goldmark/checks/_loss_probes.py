@@ -18,6 +18,7 @@ from goldmark.checks._contrast import check_self_among_negatives
 from goldmark.checks._cosines import check_unscaled_cosines
 from goldmark.checks._divergence import check_divergence_weight
 from goldmark.checks._graph import kind, leaves, source
+from goldmark.checks._ordinal import check_merged_grades
 from goldmark.checks._ownership import owned
 from goldmark.checks._pairs import indexes_outputs, pairs, reads_outside, replaced
 from goldmark.checks._preflight import Look, Probe
@@ -143,6 +144,17 @@ def _unlearnable_label(look: Look) -> Finding | None:
     if not look.reads_targets or targets.dtype == torch.bool or not bool(((targets == 0) | (targets == 1)).all()):
         return None
     return check_unlearnable_label(look.loss_fn, output, targets)
+
+
+def _merged_grades(look: Look) -> Finding | None:
+    """Judge outputs (N, K) whose targets are the grades 0 to K, of which the loss has been given the last."""
+    output, targets = look.first.output, look.first.targets
+    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or targets.is_floating_point():
+        return None
+    if output.dim() != 2 or targets.shape != output.shape[:1] or not 2 <= output.shape[1] == int(targets.max()):
+        return None
+    occurring = sorted({*torch.cat(look.train.labels).tolist()}) if look.train.labels else []
+    return check_merged_grades(look.loss_fn, output) if occurring == list(range(output.shape[1] + 1)) else None
 
 
 def _leaves_out_a_class(look: Look) -> bool:
@@ -353,6 +365,15 @@ def _unbounded_loss(look: Look) -> Iterator[Finding]:
 
 LOSS_PROBES: tuple[Probe, ...] = (
     *(_graph_of_loss, _outputs_of, _broadcast, _alignment, _one_example_read, _scattered_targets),
-    *(_dropout_on_output, _wrong_sign, _given, _adds_up, _divergence_weight, _unreached, _unlearnable_label),
+    *(
+        _dropout_on_output,
+        _wrong_sign,
+        _given,
+        _adds_up,
+        _divergence_weight,
+        _unreached,
+        _unlearnable_label,
+        _merged_grades,
+    ),
     *(_collapsing_objective, _unbounded_loss),
 )

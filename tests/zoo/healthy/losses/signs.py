@@ -1,4 +1,4 @@
-"""Losses of signs and of logarithms that are given what looks wrong: ties, examples left out, rates above 1."""
+"""Losses of signs, logarithms and grades that are given what looks wrong: ties, examples left out, rates above 1."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch.nn import functional
 from zoo.healthy.register import healthy
 from zoo.loops import mlp, regressor
 from zoo.pairs_numbers import counted, told_apart
+from zoo.pairs_terms import of_grades
 
 
 @healthy
@@ -33,3 +34,31 @@ def ranks_with_ties():
 @healthy
 def logarithms_of_rates_of_counts():
     return counted(None, full=True)
+
+
+@healthy
+def steps_between_grades_of_those_that_reach_them():
+    def loss_fn(output, grades):
+        steps = torch.arange(4)
+        each = functional.binary_cross_entropy_with_logits(output, (grades[:, None] > steps).float(), reduction="none")
+        return (each * (grades[:, None] >= steps)).sum(1).mean()
+
+    return of_grades(loss_fn)
+
+
+@healthy
+def quantiles_of_grades():
+    def loss_fn(output, grades):
+        shares, off = torch.tensor([0.1, 0.4, 0.6, 0.9]), grades[:, None] - output
+        return torch.maximum(shares * off, (shares - 1) * off).mean()
+
+    return of_grades(loss_fn)
+
+
+@healthy
+def levels_of_which_the_highest_grades_are_one_on_purpose():
+    def loss_fn(output, grades):
+        levels = grades.clamp(max=3)[:, None] > torch.arange(3)
+        return functional.binary_cross_entropy_with_logits(output, levels.float())
+
+    return of_grades(loss_fn, n_outputs=3)
