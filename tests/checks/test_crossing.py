@@ -138,3 +138,26 @@ def test_what_the_model_computes_is_not_judged():
     loss = 0.3 * functional.mse_loss(output, RETURNS)
     assert check_shape_broadcast(column, RETURNS, loss).trouble
     assert not check_shape_broadcast(output, RETURNS, loss).trouble
+
+
+PRODUCTS = {
+    "mean": lambda risks, events: -(risks * events).mean(),
+    "sum": lambda risks, events: (events * -risks).sum() / events.sum(),
+    "negative": lambda risks, events: (-(risks * events)).mean(),
+}
+
+
+@pytest.mark.parametrize("loss_of", PRODUCTS.values(), ids=PRODUCTS)
+def test_a_column_of_targets_times_a_row(loss_of):
+    """It is known until the backward pass, wherever the column comes from; a row of targets passes."""
+    risks = torch.randn(N, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    for targets, events in (((AGES, COLUMN), COLUMN), (torch.stack([AGES, RETURNS], dim=1), COLUMN)):
+        assert check_shape_broadcast(risks, targets, loss_of(risks.exp(), events)).trouble
+        assert not check_shape_broadcast(risks, targets, loss_of(risks.exp(), events[:, 0])).trouble
+
+
+def test_a_column_that_is_no_target_or_is_read_pair_by_pair_passes():
+    """Weights of the loss itself, and products that a matrix is put on before they are summed up."""
+    risks = torch.randn(N, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    for loss in ((risks.exp() * AGES[:, None]).mean(), (risks.exp() * COLUMN * LATER).mean()):
+        assert not check_shape_broadcast(risks, COLUMN, loss).trouble

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from goldmark.checks import (
@@ -10,6 +12,7 @@ from goldmark.checks import (
     check_hidden_labels,
     check_unseen_classes,
 )
+from goldmark.checks._samples import Sample, are_of_one_answer
 
 NUMBERS = {"up": 0, "down": 1, "flat": 2}
 
@@ -66,3 +69,37 @@ def test_labels_of_one_class_in_both_halves_are_constant():
         assert not check_constant_labels(train, val, 3).trouble
     assert not check_constant_labels(-100 * masks, -100 * masks, 3).trouble
     assert not check_constant_labels(0 * masks, 0 * masks, 1).trouble
+
+
+def test_binary_labels_are_constant_where_all_are_one_of_two():
+    """As numbers, which no smoothed label is, nor a number of another range; of few examples nothing is said."""
+    ones = torch.ones(128, 2)
+    for label in (0, 1):
+        assert check_constant_labels(label * ones, label * ones, 2, 128).trouble
+    for other in (0.9 * ones, 2 * ones, -ones, ones * torch.nan, ones[:127]):
+        assert not check_constant_labels(other, other, 2, 128).trouble
+    assert not check_constant_labels(ones, 0 * ones, 2, 128).trouble
+
+
+def test_one_answer_is_learnt_from_what_is_minimised_alone():
+    """A loss that is another one in any step, that is still that of chance, or that knows two answers says nothing."""
+
+    def samples(logit, targets, *, others=0.0):
+        output, known = torch.full((4,), logit), {"mse": 1.0, "bce_with_logits": math.log1p(math.exp(-logit))}
+        return [
+            Sample(
+                step=step,
+                loss=known["bce_with_logits"],
+                root=known["bce_with_logits"] + others,
+                known=known,
+                answers=("bce_with_logits", output, targets),
+            )
+            for step in range(4)
+        ]
+
+    ones = torch.ones(4)
+    assert are_of_one_answer(samples(2.0, ones))
+    assert not are_of_one_answer(samples(0.0, ones))
+    assert not are_of_one_answer(samples(2.0, torch.tensor([1.0, 1, 0, 1])))
+    assert not are_of_one_answer([*samples(2.0, ones), *samples(2.0, ones, others=0.1)])
+    assert not are_of_one_answer([])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -190,6 +192,42 @@ def masks_that_go_through_the_transform_of_images(bug):
 
     model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1))
     return classifier(model, train=drawn(64, 0), val=drawn(32, 1), intent={"n_classes": 3})
+
+
+class Affinity(nn.Module):
+    """A logit (B,) for each pair (B, 2) of a user and an item."""
+
+    def __init__(self):
+        super().__init__()
+        self.users, self.items, self.head = nn.Embedding(24, 8), nn.Embedding(24, 8), mlp(16, 16, 1)
+
+    def forward(self, x):
+        """Of what both are like."""
+        return self.head(torch.cat([self.users(x[:, 0]), self.items(x[:, 1])], dim=1)).squeeze(1)
+
+
+def seen_together(*, alone):
+    """Pairs (N, 2) of users and items of like interests, and as many of others unless they are `alone`; 1 and 0."""
+    generator = torch.Generator().manual_seed(0)
+    every = torch.cartesian_prod(torch.arange(24), torch.arange(24))[torch.randperm(576, generator=generator)]
+    seen = every.sum(1) % 2 == 0
+    x = every[seen] if alone else every
+    return x, (x.sum(1) % 2 == 0).float()
+
+
+def of_pairs(x, y, step=None):
+    """Look at a model of pairs, with batches that are drawn at random."""
+    model, cut = Affinity(), len(x) // 2
+    train = DataLoader(TensorDataset(x[:cut], y[:cut]), batch_size=32, shuffle=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-2)
+    step = None if step is None else partial(step, model, optimizer)
+    loss_fn = functional.binary_cross_entropy_with_logits
+    return look(model, optimizer, train, batched(x[cut:], y[cut:]), loss_fn, epochs=6, step=step)
+
+
+@pair("constant_labels")
+def pairs_that_were_seen_together_and_no_others(bug):
+    return of_pairs(*seen_together(alone=bug))
 
 
 class Cosines(nn.Module):

@@ -229,6 +229,40 @@ def alignment_of_log_probabilities_over_time(bug):
     return transcribed(mlp(8, 16, 5), lambda output: output.log_softmax(1 if bug else 2))
 
 
+class Strided(nn.Module):
+    """Logits (B, T, 5) of speech (B, 12, 8) by two convolutions, of which each leaves out frames."""
+
+    def __init__(self, *strides):
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Conv1d(width, 16, 3, stride=stride, padding=1) for width, stride in zip((8, 16), strides, strict=True)
+        )
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x):
+        """One for each frame that is left."""
+        h = x.transpose(1, 2)
+        for layer in self.layers:
+            h = layer(h).relu()
+        return self.head(h.transpose(1, 2))
+
+
+def strided(*strides):
+    """Look at a recogniser whose loss passes over texts that do not fit their frames."""
+
+    def loss_fn(output, targets):
+        lengths = [torch.full((len(targets),), n) for n in (output.shape[1], 3)]
+        logs = output.log_softmax(2).transpose(0, 1)
+        return functional.ctc_loss(logs, targets, *lengths, zero_infinity=True)
+
+    return trained(Strided(*strides), transcripts(128, 0), transcripts(64, 1), loss_fn)
+
+
+@pair("too_few_frames")
+def strides_that_leave_fewer_frames_than_characters(bug):
+    return strided(3, 2 if bug else 1)
+
+
 def texts(n, seed):
     """Texts of 4 to 12 tokens, and whether most of them are of the first ones."""
     generator = torch.Generator().manual_seed(seed)

@@ -31,6 +31,7 @@ from zoo import (
     pairs_reading,
     pairs_reduction,
     pairs_results,
+    pairs_risks,
     pairs_sequences,
     pairs_shapes,
     pairs_terms,
@@ -43,7 +44,7 @@ from zoo.loops import PAIRS
 _FILES = (
     *(pairs_data, pairs_model, pairs_layers, pairs_loss, pairs_optimizer, pairs_loop, pairs_results),
     *(pairs_measured, pairs_reading, pairs_reduction, pairs_placing, pairs_terms, pairs_shapes, pairs_keeping),
-    *(pairs_numbers, pairs_sequences, pairs_views, pairs_graphs),
+    *(pairs_numbers, pairs_sequences, pairs_views, pairs_graphs, pairs_risks),
 )
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
 _HEALTHY = {

@@ -38,6 +38,7 @@ from goldmark.checks._factors import check_schedule_factors, check_weightless_te
 from goldmark.checks._findings import Findings
 from goldmark.checks._flat import check_flat_term
 from goldmark.checks._forcing import check_forcing_not_per_step, check_target_leak
+from goldmark.checks._frames import check_too_few_frames
 from goldmark.checks._independence import check_labels_independent, check_unrelated_noise
 from goldmark.checks._inference import check_squashed_twice
 from goldmark.checks._labels import (
@@ -146,6 +147,7 @@ from goldmark.checks._results import (
     check_free_running_gap,
     check_memorised,
 )
+from goldmark.checks._risks import check_unsorted_risks
 from goldmark.checks._saturation import check_saturated_units
 from goldmark.checks._scale import check_clipped_targets, check_standardised_batches, check_target_scale
 from goldmark.checks._schedulers import check_idle_optimizer, check_lost_rates, check_scheduled_optimizer
@@ -239,11 +241,12 @@ __all__ = [
     "check_state_by_reference", "check_statistics_gap", "check_stuck_parameters", "check_summed_loss",
     "check_swallowed_arguments", "check_symmetric_units", "check_target_among_inputs", "check_target_distribution",
     "check_target_lag", "check_target_leak", "check_target_scale", "check_targets_with_gradient",
+    "check_too_few_frames",
     "check_unbalanced_weight", "check_unbounded_loss", "check_undeclared_sharing", "check_unequal_micro_batches",
     "check_uneven_batches", "check_unlearnable_label", "check_unmoved_by_augmentation", "check_unowned_parameters",
     "check_unreachable_targets", "check_unreached_term", "check_unread_setting", "check_unrelated_noise",
     "check_unscaled_cosines", "check_unscored_baseline", "check_unseen_classes", "check_unshifted_edges",
-    "check_unused_parameters",
+    "check_unsorted_risks", "check_unused_parameters",
     "check_validation_in_training_mode", "check_vanishing_gradient", "check_viewed_channels", "check_viewed_edges",
     "check_weight_decay", "check_weightless_term", "check_weights_without_time", "check_worker_randomness",
     "check_worker_shards", "check_wrapped_labels", "check_wrong_architecture", "check_wrong_mixup", "check_wrong_sign",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from goldmark.case import Finding
 from goldmark.checks._contrast import check_self_among_negatives
+from goldmark.checks._frames import check_too_few_frames
 from goldmark.checks._hearing import Hearing
 from goldmark.checks._mutual import Pulls
 from goldmark.checks._structures import UNFIT, tensors_of
@@ -46,7 +47,7 @@ class BackwardCalls:
             self.whole += [tensor.grad_fn] if whole else []
             with suppress(*UNFIT):  # where an earlier pass has freed what the graph held
                 self.pulls.follow(tensor)
-                self.findings.append(check_self_among_negatives(tensor))
+                self.findings += [check_self_among_negatives(tensor), check_too_few_frames(tensor)]
 
 
 def _heard(backward: Callable[..., None]) -> Callable[..., None]:

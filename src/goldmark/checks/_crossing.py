@@ -8,6 +8,7 @@ made of an operand that was brought into its shape for that (`x[:, None]`, `x.T`
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
@@ -43,6 +44,39 @@ def crosses_examples(loss: Tensor, output: Any, targets: Any) -> bool:
     column = any(tuple(one.shape) == (n, 1) for one in tensors_of((output, targets)))
     made = [making for node in known if shape_of(node) == () for making in _makings(node, n)]
     return any(_is_accident(*making, n, column=column) for making in made) and _has_unlike(targets, n)
+
+
+def crosses_targets(loss: Tensor, output: Any, targets: Any) -> bool:
+    """Tell whether a loss is a mean, or a sum, of all products of a row (N,) and a column (N, 1) of the targets.
+
+    Such a mean is that of the row times that of the column: no target is read for its example. The graph holds factors
+    until its backward pass, and nothing is said after it.
+    """
+    n = size_of(output)
+    if n < 2 or _holds_matrix((output, targets), n) or not _has_unlike(targets, n):
+        return False
+    totals = (node for node in nodes(loss.grad_fn, _MOST_NODES, past_layers=False) if kind(node) in ("Mean", "Sum"))
+    with suppress(RuntimeError):
+        factors = [_constant_factor(node.next_functions[0][0], n) for node in totals if shape_of(node) == ()]
+        return any(_is_column_of(targets, factor) for factor in factors if factor is not None)
+    return False
+
+
+def _constant_factor(node: Node | None, n: int) -> Tensor | None:
+    """Return the constant (N, 1) that a row (N,) was multiplied by, up to the sign."""
+    while node is not None and kind(node) == "Neg":
+        node = node.next_functions[0][0]
+    if node is None or kind(node) != "Mul" or shape_of(node) != (n, n):
+        return None
+    first = node.next_functions[0][0]
+    factor: Tensor | None = node._saved_self if first is None else node._saved_other  # noqa: SLF001
+    rows = [shape for _, shape in _operands(node)]
+    return factor if rows == [(n,)] and factor is not None and tuple(factor.shape) == (n, 1) else None
+
+
+def _is_column_of(targets: Any, column: Tensor) -> bool:
+    given = (one.reshape(len(one), -1) for one in tensors_of(targets) if one.dim() and len(one) == len(column))
+    return any(bool((one.to(column) == column).all(dim=0).any()) for one in given)
 
 
 def _holds_matrix(structure: Any, n: int) -> bool:

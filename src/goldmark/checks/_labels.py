@@ -54,9 +54,10 @@ def check_constant_labels(train: Tensor, val: Tensor, n_classes: int, fewest: in
     """Find out whether all labels of both halves are one and the same class, of the several that there are outputs for.
 
     Labels are class indices (N, ...), or what is lowest and highest in each example; `fewest` are examples of a half.
+    Of a binary cross-entropy there are two classes.
     """
     enough = min(len(train), len(val)) >= fewest
-    values = {int(end) for half in (train, val) for end in half.aminmax()} if enough else set()
+    values = {float(end) for half in (train, val) for end in half.aminmax()} if enough else set()
     return Finding(
         name="constant_labels",
         trouble=n_classes > 1 and len(values) == 1 and values <= set(range(n_classes)),
@@ -64,7 +65,8 @@ def check_constant_labels(train: Tensor, val: Tensor, n_classes: int, fewest: in
         threshold=float(fewest),
         relation=f"labels must vary for {n_classes} classes to be learnt",
         advice="look at what becomes of them: a mask of class ids that an image transform divides by 255 is all 0, "
-        "and files that are sorted by class must be mixed before they are split",
+        "files that are sorted by class must be mixed before they are split, and pairs that were seen together need "
+        "others that were not",
     )
 
 

@@ -16,12 +16,15 @@ from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._collapsing import are_centred, check_collapsing_objective
 from goldmark.checks._contrast import check_self_among_negatives
 from goldmark.checks._cosines import check_unscaled_cosines
+from goldmark.checks._crossing import crosses_targets
 from goldmark.checks._divergence import check_divergence_weight
+from goldmark.checks._frames import check_too_few_frames
 from goldmark.checks._graph import kind, leaves, source
 from goldmark.checks._ordinal import check_merged_grades
 from goldmark.checks._ownership import owned
 from goldmark.checks._pairs import indexes_outputs, pairs, reads_outside, replaced
 from goldmark.checks._preflight import Look, Probe
+from goldmark.checks._risks import check_unsorted_risks
 from goldmark.checks._start import has_size_of_its_own
 from goldmark.checks._structures import UNFIT, call, map_tensors, rows, size_of, tensors_of
 from goldmark.checks._unbounded import check_unbounded_loss
@@ -267,6 +270,11 @@ def _given(look: Look) -> Iterator[Finding]:
     yield check_sign_targets([one for one in heard.terms.signed if not _may_be_ties(look, *one)])
     yield _reduction.check_probability_targets(loss)
     yield check_self_among_negatives(loss)
+    yield check_too_few_frames(loss)
+    if crosses_targets(loss, look.first.output, look.first.targets):
+        yield _outputs.check_shape_broadcast(look.first.output, look.first.targets, loss)
+    if look.reads_targets:
+        yield check_unsorted_risks(look.loss_fn, look.first.output, look.first.targets)
     labels = torch.cat(look.train.labels) if look.train.labels else look.train.targets()
     for weights in _reduction.weights_in(loss):
         yield _reduction.check_class_weights(weights, _reduction.counts_of(labels, len(weights)))

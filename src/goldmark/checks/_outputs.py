@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
-from goldmark.checks._crossing import crosses_examples
+from goldmark.checks._crossing import crosses_examples, crosses_targets
 from goldmark.checks._graph import CROSS_ENTROPIES, LAYERS, Node, kind, nodes, shape_of, signed, source, sources
 from goldmark.checks._pairs import pairs
 from goldmark.checks._structures import size_of, tensors_of
@@ -239,11 +239,13 @@ def check_shape_broadcast(output: Any, targets: Any, loss: Tensor, threshold: fl
     """Find out whether a loss compares every output with every target, because shapes broadcast.
 
     It is trouble where the loss equals a known loss over all pairs, and not that over matching pairs; or where its
-    graph holds a mean over all pairs of examples, as that of an actor-critic may.
+    graph holds a mean over all pairs of examples, as that of an actor-critic may. A column of targets that a row was
+    multiplied by is known before the backward pass alone.
     """
     over_pairs, paired = _off_known_losses(output, targets, loss)
     equal, n = over_pairs < threshold < paired, size_of(output)
-    crossed = n * n if not equal and crosses_examples(loss, output, targets) else n
+    crosses = not equal and (crosses_examples(loss, output, targets) or crosses_targets(loss, output, targets))
+    crossed = n * n if crosses else n
     shapes = [" and ".join(str(tuple(one.shape)) for one in tensors_of(given)) for given in (output, targets)]
     measured = {"off_over_all_pairs": over_pairs, "off_over_matching_pairs": paired}
     return Finding(

@@ -21,6 +21,7 @@ from goldmark.checks._structures import call, first_tensor, picked_rows, row_key
 
 N_BATCHES = 8  # of a half that are looked at
 N_EXAMPLES = 10_000  # of a half that are hashed
+_NUMBERS = (torch.int64, torch.int32, torch.uint8, torch.float32, torch.float64)  # of targets
 _MOST_BYTES = 2**26  # of a half that are hashed: 64 MiB take about a tenth of a second
 
 
@@ -31,7 +32,7 @@ class Half:
     batches: tuple[tuple[Any, Any], ...]  # at most N_BATCHES
     keys: Tensor  # (N,) of inputs, in the order of the pass
     pair_keys: Tensor  # (M,) of inputs with their targets, without what masks beside them leave out
-    ends: Tensor  # (N, 2) the lowest and the highest of the whole numbers that are the target of an example
+    ends: Tensor  # (N, 2) the lowest and the highest of the numbers that are the target of an example
     labels: tuple[Tensor, ...]  # of every batch of the pass, where they are class indices (B,)
     whole: bool  # the pass came to the end of the half
 
@@ -86,11 +87,11 @@ def read_half(batches: Iterable[Any]) -> Half:
 
 
 def _ends(target: Tensor | None) -> Tensor:
-    """Return the lowest and the highest number (N, 2) of each example's target, where they are whole numbers."""
-    if target is None or target.dtype not in (torch.int64, torch.int32, torch.uint8) or not target.numel():
+    """Return the lowest and the highest number (N, 2) of each example's target."""
+    if target is None or target.dtype not in _NUMBERS or not target.numel():
         return torch.zeros(0, 2)
     given = target.reshape(len(target) if target.dim() else 1, -1)
-    return torch.stack(given.aminmax(dim=1), dim=1).cpu()
+    return torch.stack(given.aminmax(dim=1), dim=1).cpu().double()
 
 
 def _pair_keys(inputs: Any, targets: Any, keys: Tensor) -> Tensor:

@@ -44,6 +44,7 @@ class Known:
 
     frozen: tuple[str, ...] = ()
     n_batches: int = 1  # unlike ones, of those that were kept
+    labels: tuple[Tensor, Tensor] | None = None  # the lowest and highest target of each example in whole halves
     shuffled: torch.Size | None = None  # the shape of an example, where a loader draws batches of them at random
 
 
@@ -143,8 +144,9 @@ def _look(
     unlike = {int(row_keys(inputs).sum()) for inputs, _ in train.batches if size_of(inputs)}
     rows_of = first_tensor(train.batches[0][0])
     shuffled = rows_of.shape[1:] if rows_of is not None and draws_examples(halves[0], len(rows_of)) else None
-    KNOWN[model] = Known(frozen=intent.frozen, n_batches=max(len(unlike), 1), shuffled=shuffled)
     val = None if halves[1] is None or halves[1] is halves[0] else read_half(halves[1])
+    labels = (train.ends, val.ends) if val is not None and train.whole and val.whole else None
+    KNOWN[model] = Known(frozen=intent.frozen, n_batches=max(len(unlike), 1), labels=labels, shuffled=shuffled)
     passes = tuple(_pass_of(model, batch, loss_fn) for batch in train.batches[:2])
     look = Look(
         model=model,

@@ -39,6 +39,7 @@ class Record:
     frozen: tuple[str, ...] = ()
     declared_frozen: tuple[str, ...] = ()  # to a preflight of the same model
     n_batches: int = 1  # unlike ones that such a preflight has read
+    labels: tuple[Tensor, Tensor] | None = None  # of its halves: the lowest and highest target of each example
     alone: bool = True  # no other model is watched at the same time
     forward_passes: int = 0  # with gradients
     backward_passes: int = 0

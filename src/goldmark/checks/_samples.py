@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,8 @@ _TOLD_BY = 16  # numbers of a row, which tell drawn rows apart
 FIRST_STEPS = 8  # of which all are looked at
 LAST_ANSWERS = 4  # samples by which a result is judged
 _NUMBERS = ("mse", "l1", "smooth_l1")
+BINARY = ("bce", "bce_with_logits")
+_LEARNT = math.log(2) / 2  # a binary cross-entropy below that of chance
 
 
 @dataclass(kw_only=True)
@@ -124,6 +127,25 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
 def _rows(tensor: Tensor) -> Tensor:
     """Return a copy of the first rows, which holds no more of the batch and stays as it is."""
     return tensor.detach()[:_MOST_ROWS].cpu().clone()
+
+
+def are_of_one_answer(samples: Sequence[Sample]) -> bool:
+    """Tell whether a binary cross-entropy of outputs and targets was all that was minimised, and one answer was learnt.
+
+    Then no other answers were made in the loop, as by drawing pairs that were not seen together.
+    """
+    answers = answers_of(samples)
+    started = [sample.loss if sample.root is None else sample.root for sample in samples]
+    if answers is None or any(
+        value is None or _losses.matching_loss(value, _binary_losses(sample)) is None
+        for value, sample in zip(started, samples, strict=True)
+    ):
+        return False
+    return (started[-1] or 0.0) < _LEARNT and len(torch.unique(answers[2])) == 1
+
+
+def _binary_losses(sample: Sample) -> dict[str, float]:
+    return {name: value for name, value in sample.known.items() if name in BINARY}
 
 
 def _note_lone_example(sample: Sample, inputs: Any, output: Any, targets: Any) -> None:

@@ -18,10 +18,19 @@ from goldmark.checks._factors import check_schedule_factors, check_weightless_te
 from goldmark.checks._findings import Findings
 from goldmark.checks._flat import check_flat_term
 from goldmark.checks._independence import check_unrelated_noise
+from goldmark.checks._labels import check_constant_labels
 from goldmark.checks._plateau import check_plateau_mode
 from goldmark.checks._record import Record
 from goldmark.checks._replay import check_repeated_backward, check_replayed_graph
-from goldmark.checks._samples import FIRST_STEPS, LAST_ANSWERS, Sample, answers_of, probabilities_of
+from goldmark.checks._samples import (
+    BINARY,
+    FIRST_STEPS,
+    LAST_ANSWERS,
+    Sample,
+    answers_of,
+    are_of_one_answer,
+    probabilities_of,
+)
 from goldmark.checks._schedulers import (
     check_idle_optimizer,
     check_lost_rates,
@@ -37,10 +46,10 @@ from goldmark.checks._structures import UNFIT, reason
 from goldmark.checks._updates import check_overwritten_state, check_rounded_updates
 
 Optimizers = tuple[torch.optim.Optimizer, ...]
-_BINARY = ("bce", "bce_with_logits")
 _ENOUGH_STEPS = 100  # before a result is judged
 _ENOUGH_EPOCHS = 4  # before a weight is called 0 for good
 _ENOUGH_ANSWERS = 16  # of which it is judged
+_ENOUGH_LABELS = 128  # of a half, of which one is one of two by no chance
 _ENOUGH_COUNTED = 64  # answers for an accuracy
 _COLLAPSED = 0.05  # of the spread of the targets: in the middle of training, outputs may be timid
 _OWNED = 0.9  # of the trunk's gradient: more of it leaves the other terms nothing
@@ -320,8 +329,10 @@ def _median(values: Sequence[float]) -> float:
 def _results_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     """Judge what was learnt, once there were steps enough; of models that train against each other nothing is said."""
     answers = answers_of(record.samples)
-    binary = answers is not None and answers[0] in _BINARY
+    binary = answers is not None and answers[0] in BINARY
     yield check_choice_of_one(record.chosen.single(binary=binary), record.chosen.several)
+    if record.labels is not None and record.alone and not record.strangers and are_of_one_answer(record.samples):
+        yield check_constant_labels(*record.labels, 2, _ENOUGH_LABELS)
     if answers is None or record.steps < _ENOUGH_STEPS or not record.alone:
         return
     name, outputs, targets = answers

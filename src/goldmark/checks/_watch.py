@@ -64,6 +64,7 @@ def watch(
         frozen=names_of(model, frozen),
         declared_frozen=known.frozen,
         n_batches=known.n_batches,
+        labels=known.labels,
         states=States(example=known.shuffled),
     )
     return Watch(model, optimizers, record)

@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
-from zoo.healthy.losses import derivatives, noise, reading, reduction, signs, targets, terms, views, weights
+from zoo.healthy.losses import (
+    answers,
+    derivatives,
+    noise,
+    reading,
+    reduction,
+    risks,
+    signs,
+    targets,
+    terms,
+    views,
+    weights,
+)
 
-__all__ = ["derivatives", "noise", "reading", "reduction", "signs", "targets", "terms", "views", "weights"]
+__all__ = [
+    "answers",
+    "derivatives",
+    "noise",
+    "reading",
+    "reduction",
+    "risks",
+    "signs",
+    "targets",
+    "terms",
+    "views",
+    "weights",
+]
