@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from goldmark.checks import check_rate_of_zero, check_targets_with_gradient, check_unrelated_noise
+from goldmark.checks._bootstrapping import bootstrapped_values
 from goldmark.checks._record import Record
 from goldmark.checks._samples import FIRST_STEPS, LAST_ANSWERS, Sample
 
@@ -47,3 +49,27 @@ def test_targets_move_the_weights_of_their_outputs_or_others():
     assert not check_targets_with_gradient(layer(x), layer(x).detach()).trouble
     moving = x.clone().requires_grad_()
     assert not check_targets_with_gradient(layer(moving), layer(x)).trouble
+
+
+VALUES = {
+    "of_the_loss": lambda value, target: torch.nn.functional.mse_loss(value, target),
+    "squared": lambda value, target: (value - target).square().mean(),
+    "absolute_and_turned": lambda value, target: 0.5 * (target - value).abs().mean() + value.square().mean(),
+}
+
+
+@pytest.mark.parametrize("error", VALUES.values(), ids=VALUES)
+def test_bootstrapped_values_are_found_by_the_graph_of_a_loss(error):
+    """Reward plus a share of the best value; not a margin, nor a constant plus a share of one output."""
+    layer, x, rewards = torch.nn.Linear(2, 3), torch.ones(4, 2), torch.ones(4)
+    value, best = layer(x)[:, 0], layer(2 * x).max(1).values
+    found = list(bootstrapped_values(error(value, rewards + 0.9 * best * (rewards > 0))))
+    assert 1 == len(found)
+    assert check_targets_with_gradient(*found[0]).trouble
+    assert not list(bootstrapped_values(error(value, rewards + 0.9 * best.detach())))
+    assert not list(bootstrapped_values(error(value, rewards + best)))
+    assert not list(bootstrapped_values(error(value, rewards + 0.9 * layer(2 * x)[:, 0])))
+    assert not list(bootstrapped_values(error(value, 0.9 * best)))
+    other = torch.nn.Linear(2, 3)(x).max(1).values
+    sides = next(bootstrapped_values(error(value, rewards + 0.9 * other)))
+    assert not check_targets_with_gradient(*sides).trouble

@@ -220,6 +220,38 @@ def values_that_are_bootstrapped_with_their_gradient(bug):
     return watch_steps(model, step_of, lr=1e-2)
 
 
+def of_transitions(target_of, loss_fn=functional.smooth_l1_loss):
+    """Look at values of two actions, of whose targets `target_of(model, later, rewards)` the watch is not told."""
+    model = mlp(8, 32, 2)
+
+    def step_of():
+        now = torch.randn(32, 8)
+        later, rewards = 0.9 * now + 0.3 * torch.randn(32, 8), now[:, 0]
+        values = model(now)
+        taken = values.gather(1, torch.randint(0, 2, (32, 1))).squeeze(1)
+        return ((now, later), rewards), values, loss_fn(taken, target_of(model, later, rewards)), None
+
+    return watch_steps(model, step_of, lr=1e-2)
+
+
+@pair("targets_with_gradient")
+def targets_with_a_gradient_that_are_made_beside_the_loss(bug):
+    def target_of(model, later, rewards):
+        best = model(later).max(1)[0]
+        return rewards + 0.9 * (best if bug else best.detach()) * (rewards > -1)
+
+    return of_transitions(target_of)
+
+
+@pair("targets_with_gradient")
+def squared_differences_from_values_that_are_bootstrapped(bug):
+    def target_of(model, later, rewards):
+        best = model(later).amax(1)
+        return 0.9 * (best if bug else best.detach()) + rewards
+
+    return of_transitions(target_of, lambda values, targets: (targets - values).square().mean())
+
+
 class TwoErrors(nn.Module):
     """The squared errors (2,) of two outputs (B, 2), summed up with weights that are learnt beside the model."""
 

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from zoo import (
     pairs_data,
+    pairs_flows,
     pairs_graphs,
     pairs_keeping,
     pairs_layers,
@@ -44,7 +45,7 @@ from zoo.loops import PAIRS
 _FILES = (
     *(pairs_data, pairs_model, pairs_layers, pairs_loss, pairs_optimizer, pairs_loop, pairs_results),
     *(pairs_measured, pairs_reading, pairs_reduction, pairs_placing, pairs_terms, pairs_shapes, pairs_keeping),
-    *(pairs_numbers, pairs_sequences, pairs_views, pairs_graphs, pairs_risks),
+    *(pairs_numbers, pairs_sequences, pairs_views, pairs_graphs, pairs_risks, pairs_flows),
 )
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
 _HEALTHY = {

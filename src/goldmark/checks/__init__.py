@@ -194,6 +194,7 @@ from goldmark.checks._unbounded import check_unbounded_loss
 from goldmark.checks._uncertainty import check_weights_without_time, settled_log_sigma, simulated_log_sigma
 from goldmark.checks._unreached import check_divergence_arguments, check_sign_targets, check_unreached_term
 from goldmark.checks._updates import check_overwritten_state, check_rounded_updates
+from goldmark.checks._volume import check_log_determinant_sign
 from goldmark.checks._watch import Watch, watch
 from goldmark.checks._width import check_activation_rank, check_narrow_output
 from goldmark.checks._windows import check_overlapping_windows, continued_share, overlap_share
@@ -219,6 +220,7 @@ __all__ = [
     "check_idle_dropout", "check_idle_optimizer", "check_ignored_class", "check_initial_outputs", "check_input_scale",
     "check_inputs_ignored", "check_inputs_modified", "check_interleaved_channels", "check_jumping_loss",
     "check_label_numbering", "check_labels_independent", "check_labels_out_of_range", "check_learning_rate",
+    "check_log_determinant_sign",
     "check_lost_micro_batches", "check_lost_rates", "check_low_bar", "check_low_ceiling", "check_low_rank",
     "check_memorised", "check_merged_grades", "check_misaligned_augmentation", "check_misaligned_targets",
     "check_misplaced_clipping", "check_misplaced_threshold", "check_missing_keys", "check_missing_sharing",

@@ -61,7 +61,12 @@ def sources(node: Node) -> list[Node]:
 
 def leaves(loss: Tensor, without: Iterable[Node] = ()) -> list[Tensor]:
     """Return the leaf tensors that receive a gradient from a loss, by other ways than the nodes `without`."""
-    reached = nodes(loss.grad_fn, without=without)
+    return leaves_below(loss.grad_fn, without)
+
+
+def leaves_below(node: Node | None, without: Iterable[Node] = ()) -> list[Tensor]:
+    """Return the leaf tensors that receive a gradient from what an operation gave."""
+    reached = nodes(node, without=without)
     variables = (getattr(node, "variable", None) for node in reached if not node.next_functions)
     return [variable for variable in variables if isinstance(variable, Tensor)]
 

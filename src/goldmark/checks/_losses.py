@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from goldmark.case import Finding
-from goldmark.checks._graph import adds_constant, kind, leaves, nodes, source
+from goldmark.checks._graph import Node, adds_constant, kind, leaves, leaves_below, nodes, source
 
 LossFunction = Callable[[Any, Any], Tensor]
 
@@ -232,15 +232,15 @@ def check_graph_of_loss(loss: Tensor) -> Finding:
     )
 
 
-def check_targets_with_gradient(output: Tensor, targets: Tensor) -> Finding:
+def check_targets_with_gradient(output: Tensor | Node, targets: Tensor | Node) -> Finding:
     """Find out whether targets have a gradient to weights that make the outputs too: both are moved towards each other.
 
     A value that is bootstrapped from the same network is meant to be a number (Sutton and Barto, "Reinforcement
     learning", 2018, on semi-gradients). Both sides of an equation of derivatives are meant to move: there the outputs
-    depend on inputs that have a gradient.
+    depend on inputs that have a gradient. Each is a tensor, or the operation of a graph that gave it.
     """
-    of_targets = {id(leaf) for leaf in leaves(targets)}
-    of_output = leaves(output) if of_targets else []
+    of_output, makers = (leaves_below(one.grad_fn if isinstance(one, Tensor) else one) for one in (output, targets))
+    of_targets = {id(leaf) for leaf in makers}
     of_inputs = any(not isinstance(leaf, nn.Parameter) for leaf in of_output)
     shared = set() if of_inputs else {id(leaf) for leaf in of_output} & of_targets
     return Finding(

@@ -27,6 +27,7 @@ from goldmark.checks._sequence_probes import directions, future_leak, padding, t
 from goldmark.checks._split_probes import SPLIT_PROBES
 from goldmark.checks._start import units_without_gradient
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
+from goldmark.checks._volume import log_determinant
 from goldmark.checks._workers import check_worker_randomness, check_worker_shards
 
 _MOST_COLUMNS = 64  # of a table
@@ -309,7 +310,9 @@ PROBES: tuple[Probe, ...] = (
         *LOSS_PROBES,
         _ownership_of,
         _frozen,
+        log_determinant,
         _first_steps,
         units_without_gradient,
+        log_determinant,
     ),
 )

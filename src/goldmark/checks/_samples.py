@@ -15,6 +15,7 @@ from torch.nn import functional
 from goldmark.case import Finding
 from goldmark.checks import _data, _examples, _losses, _networks, _outputs
 from goldmark.checks._attention import check_softmax_over_heads
+from goldmark.checks._bootstrapping import bootstrapped_values
 from goldmark.checks._cosines import check_unscaled_cosines
 from goldmark.checks._factors import weightless_terms
 from goldmark.checks._graph import LAYERS, kind, leaves, nodes, signed
@@ -109,6 +110,7 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
     sample.findings.append(_outputs.check_shape_broadcast(output, targets, loss))
     if sample.step == 0:
         sample.findings += [check_softmax_over_heads(loss), check_unscaled_cosines(loss)]
+    sample.findings += [_losses.check_targets_with_gradient(*sides) for sides in bootstrapped_values(loss)]
     if terms:
         sample.findings.append(_losses.check_cut_term(loss, terms))
         sample.terms = {name: _losses.number(term) for name, term in terms.items()}

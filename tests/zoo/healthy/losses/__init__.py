@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zoo.healthy.losses import (
     answers,
+    bootstrapping,
     derivatives,
     noise,
     reading,
@@ -18,6 +19,7 @@ from zoo.healthy.losses import (
 
 __all__ = [
     "answers",
+    "bootstrapping",
     "derivatives",
     "noise",
     "reading",
