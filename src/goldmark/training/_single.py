@@ -38,10 +38,10 @@ def train_model(job: Job, on_epoch: OnEpoch = lambda epoch, n, train_loss: None)
 
 def _fit(run: Prepared, on_epoch: OnEpoch) -> None:
     """Take the steps that are left, in place."""
-    optimizer, losses, n = _AdamW(run), [], n_epochs(run.settings, train_size(run.data))
+    optimizer, losses, n = AdamW(run), [], n_epochs(run.settings, train_size(run.data))
     for batch in islice(batches(run.settings, train_size(run.data), run.job.seed), run.n_steps, None):
         step_draws = draws.Draws.at(run.job.seed, batch.step, run.job.device)
-        losses.append(_take_step(run, optimizer, batch, step_draws))
+        losses.append(take_step(run, optimizer, batch, step_draws))
         update_stream(run, batch, step_draws.used)
         if batch.ends_epoch:
             end_epoch(run, batch.epoch, float(torch.stack(losses).mean()), optimizer.rates)
@@ -52,7 +52,7 @@ def _fit(run: Prepared, on_epoch: OnEpoch) -> None:
                 keep_state(run, optimizer.moments())
 
 
-class _AdamW:
+class AdamW:
     """AdamW of one model, by torch's own function; without weight decay it is Adam.
 
     `torch.optim.AdamW` computes the same with it, but imports `torch._dynamo`, which takes a process two seconds.
@@ -106,7 +106,7 @@ def _unmoved(parameter: nn.Parameter) -> dict[str, Tensor]:
     return {"step": torch.zeros((), device=parameter.device), "exp_avg": zeros, "exp_avg_sq": zeros.clone()}
 
 
-def _take_step(run: Prepared, optimizer: _AdamW, batch: Batch, step_draws: draws.Draws) -> Tensor:
+def take_step(run: Prepared, optimizer: AdamW, batch: Batch, step_draws: draws.Draws) -> Tensor:
     """Take one optimiser step and return the detached loss."""
     data, rows = of_step(run.data, batch.step), batch.rows.to(run.job.device)
     loss = run.case.loss(run.model, data, rows, step_draws, run.settings)
