@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import torch
 from torch import nn
@@ -144,21 +145,26 @@ def best_weights_that_train_on(bug):
     return list(watcher.findings.names)
 
 
-@pair("state_by_reference")
-def a_target_network_that_is_loaded_from_itself(bug):
-    model, target = mlp(8, 16, 1), mlp(8, 16, 1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+def bootstrapped(model, target, synchronise, *, every=8):
+    """Look at values that are trained on rewards and a target network, which `synchronise()` sets now and then."""
+    optimizer = torch.optim.Adam([one for one in model.parameters() if one.requires_grad], lr=1e-2)
+    n_steps = itertools.count(1)
 
     def step(watcher, inputs, targets):
         with torch.no_grad():
             wanted = targets + 0.5 * target(inputs.roll(1, 0))
         plain_step(watcher, model, optimizer, inputs, wanted, functional.mse_loss)
-
-    def end(epoch):
-        target.load_state_dict((target if bug else model).state_dict())
+        if next(n_steps) % every == 0:
+            synchronise()
 
     halves = batched(*numbers()), batched(*numbers(64, seed=1))
-    return look(model, optimizer, *halves, functional.mse_loss, step=step, end=end)
+    return look(model, optimizer, *halves, functional.mse_loss, step=step)
+
+
+@pair("state_by_reference")
+def a_target_network_that_is_loaded_from_itself(bug):
+    model, target = mlp(8, 16, 1), mlp(8, 16, 1)
+    return bootstrapped(model, target, lambda: target.load_state_dict((target if bug else model).state_dict()))
 
 
 class Agent(nn.Module):
@@ -174,32 +180,18 @@ class Agent(nn.Module):
         return self.value(x)
 
 
-def bootstrapped(bug, synchronise):
-    """Look at values that are trained on rewards and a target network, which `synchronise(agent)` now and then."""
-    agent, n_steps = Agent(copied=not bug), [0]
-    optimizer = torch.optim.Adam(agent.value.parameters(), lr=1e-2)
-
-    def step(watcher, inputs, targets):
-        with torch.no_grad():
-            wanted = targets + 0.5 * agent.target(inputs.roll(1, 0))
-        plain_step(watcher, agent, optimizer, inputs, wanted, functional.mse_loss)
-        n_steps[0] += 1
-        if n_steps[0] % 5 == 0:
-            synchronise(agent)
-
-    halves = batched(*numbers()), batched(*numbers(64, seed=1))
-    return look(agent, optimizer, *halves, functional.mse_loss, step=step)
-
-
 @pair("state_by_reference")
 def a_target_network_that_is_the_one_that_trains(bug):
-    return bootstrapped(bug, lambda agent: agent.target.load_state_dict(agent.value.state_dict()))
+    agent = Agent(copied=not bug)
+    return bootstrapped(agent, agent.target, lambda: agent.target.load_state_dict(agent.value.state_dict()), every=5)
 
 
 @pair("state_by_reference")
 def a_target_network_that_is_averaged_with_itself(bug):
-    def synchronise(agent):
+    agent = Agent(copied=not bug)
+
+    def synchronise():
         states = agent.target.state_dict(), agent.value.state_dict()
         agent.target.load_state_dict({name: 0.9 * slow + 0.1 * states[1][name] for name, slow in states[0].items()})
 
-    return bootstrapped(bug, synchronise)
+    return bootstrapped(agent, agent.target, synchronise, every=5)

@@ -21,7 +21,7 @@ from goldmark.checks._divergence import check_divergence_weight
 from goldmark.checks._frames import check_too_few_frames
 from goldmark.checks._graph import kind, leaves, source
 from goldmark.checks._ordinal import check_merged_grades
-from goldmark.checks._ownership import owned
+from goldmark.checks._ownership import climbs, owned
 from goldmark.checks._pairs import indexes_outputs, pairs, reads_outside, replaced
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._risks import check_unsorted_risks
@@ -114,12 +114,10 @@ def _wrong_sign(look: Look) -> Iterator[Finding]:
         yield from [] if finding.trouble and has_size_of_its_own(look) else [finding]
     if _losses.is_classes(output, targets) and targets.dim() == 1 and not _leaves_out_a_class(look):
         yield _losses.check_ignored_class(look.loss_fn, output, targets)
-    groups = [group for one in look.optimizers for group in one.param_groups]
-    of_model = [group for group in groups if any(id(parameter) in look.names for parameter in group["params"])]
-    climbs = any(group.get("maximize", False) for group in of_model)
     last = source(output.grad_fn)
     if (last is None or kind(last) not in _DISTANCES) and (not _are_numbers(targets) or aims_at(look, None, targets)):
-        finding = _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=climbs)
+        upwards = climbs(look.optimizers, look.names)
+        finding = _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=upwards)
         looked_up = not finding.trouble or not _losses.is_classes(output, targets) or indexed(look, None, output)
         yield from [finding] if looked_up else []  # else a loss of outputs that are no classes, as of ordered grades
 
@@ -373,15 +371,6 @@ def _unbounded_loss(look: Look) -> Iterator[Finding]:
 
 LOSS_PROBES: tuple[Probe, ...] = (
     *(_graph_of_loss, _outputs_of, _broadcast, _alignment, _one_example_read, _scattered_targets),
-    *(
-        _dropout_on_output,
-        _wrong_sign,
-        _given,
-        _adds_up,
-        _divergence_weight,
-        _unreached,
-        _unlearnable_label,
-        _merged_grades,
-    ),
-    *(_collapsing_objective, _unbounded_loss),
+    *(_dropout_on_output, _wrong_sign, _given, _adds_up, _divergence_weight, _unreached, _unlearnable_label),
+    *(_merged_grades, _collapsing_objective, _unbounded_loss),
 )

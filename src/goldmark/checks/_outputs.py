@@ -70,9 +70,8 @@ def _wrong_pairs(node: Node) -> list[tuple[str, str]]:
         return [(other, name) for other in below if other in _UNNORMALISED] + across
     if name == "BinaryCrossEntropy":
         unbounded = {*LAYERS, "Relu", "Tanh", "LogSoftmax", "LogSigmoid"}
-        return [
-            (other, name) for other in map(_normaliser, map(_before_clamp, sources(node)[:1])) if other in unbounded
-        ]
+        given = [_normaliser(_before_clamp(following)) for following in sources(node)[:1]]
+        return [(other, name) for other in given if other in unbounded]
     return []
 
 

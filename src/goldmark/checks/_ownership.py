@@ -35,6 +35,12 @@ def trains(module: nn.Module, optimizers: Optimizers) -> bool:
     )
 
 
+def climbs(optimizers: Optimizers, names: Container[int]) -> bool:
+    """Tell whether an optimizer maximises by parameters of a model, of ids `names`: others may be multipliers."""
+    groups = [group for one in optimizers for group in one.param_groups if group.get("maximize", False)]
+    return any(id(parameter) in names for group in groups for parameter in group["params"])
+
+
 def living(kind: type) -> list[Any]:
     """Return the living objects of a class, wherever the program keeps them: a few ms, so ask on suspicion alone."""
     return [one for one in gc.get_objects() if issubclass(type(one), kind)]
@@ -48,7 +54,7 @@ def check_nothing_trainable(model: nn.Module, optimizers: Optimizers, trained: C
     """
     mine = {id(one) for one in model.parameters() if one.requires_grad or id(one) in trained}
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    moving = [group for group in groups if float(group.get("lr", 1.0)) > 0 or "initial_lr" in group]
+    moving = [group for group in groups if group.get("lr") is None or float(group["lr"]) > 0 or "initial_lr" in group]
     n_moving = sum(id(parameter) in mine for group in moving for parameter in group["params"])
     return Finding(
         name="nothing_trainable",
@@ -255,7 +261,7 @@ def check_weight_decay(optimizers: Optimizers, threshold: float = 3.0, lowest: f
 def _decay_ratio(optimizer: torch.optim.Optimizer, group: Mapping[str, Any], lowest: float) -> float:
     decay = float(group.get("weight_decay", 0.0) or 0.0)
     if isinstance(optimizer, torch.optim.AdamW) or group.get("decoupled_weight_decay", False):
-        return 30 * float(group["lr"]) * decay  # which is the threshold of 3 at a tenth a step
+        return 30 * float(group.get("lr") or 0.0) * decay  # which is the threshold of 3 at a tenth a step
     with_gradient = [p for p in group["params"] if p.grad is not None and not p.grad.is_sparse]
     if decay < lowest or not with_gradient:
         return 0.0

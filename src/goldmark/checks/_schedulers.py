@@ -107,8 +107,9 @@ def schedulers_of(optimizers: Sequence[torch.optim.Optimizer]) -> list[Any]:
 
 
 def rates_of(optimizers: Sequence[torch.optim.Optimizer]) -> list[float]:
-    """Return the rates of all groups of some optimizers."""
-    return [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+    """Return the rates of all groups of some optimizers, but for those that choose their own."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    return [float(group["lr"]) for group in groups if group.get("lr") is not None]
 
 
 def factor_of(scheduler: LambdaLR) -> float:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
+from goldmark.checks._ownership import climbs
 from goldmark.checks._preflight import Look
 from goldmark.checks._structures import call, map_tensors, rows, size_of, tensors_of
 
@@ -45,7 +46,7 @@ def log_determinant(look: Look) -> Iterator[Finding]:
     Comes before and after the first steps: couplings may start as the identity, whose log-determinant is 0.
     """
     n, outputs, inputs = size_of(look.first.inputs), *map(_listed, (look.first.output, look.first.inputs))
-    if any(group.get("maximize", False) for one in look.optimizers for group in one.param_groups) or n == 0:
+    if n == 0 or climbs(look.optimizers, look.names):
         return
     for place in (place for place, one in enumerate(outputs) if one.numel() == n and one.requires_grad):
         fits = [

@@ -330,7 +330,7 @@ class Watch:
             self.record.note_lost(self._others)
         matrices = [p for p in self.model.parameters() if p.dim() > 1 and p.requires_grad]
         self._before = [(p, _part(p).clone()) for p in _spread(matrices, _MOST_MATRICES)]
-        norm, rate = gradient_norm(self.model.parameters()), max(rates_of([optimizer]))
+        norm, rate = gradient_norm(self.model.parameters()), max(rates_of([optimizer]), default=1.0)
         step = Step(norm=norm, rate=rate, overwritten=shares_gradient(optimizer))
         self.record.norms.append(step)
         if optimizer is self.optimizers[-1]:

@@ -81,41 +81,12 @@ def a_warm_up_over_epochs():
 
 @healthy
 def a_warm_up_far_longer_than_what_is_looked_at():
-    model = mlp(8, 16, 3)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + min(step, 90_000)) / 90_001)
-
-    def step(watcher, inputs, targets):
-        plain_step(watcher, model, optimizer, inputs, targets)
-        schedule.step()
-
-    return look(model, optimizer, *data(), functional.cross_entropy, step=step)
-
-
-@healthy
-def a_function_that_gives_rates_to_an_optimizer_of_rate_1():
-    model = mlp(8, 16, 3)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.01 * 0.98**step)
-
-    def step(watcher, inputs, targets):
-        plain_step(watcher, model, optimizer, inputs, targets)
-        schedule.step()
-
-    return look(model, optimizer, *data(), functional.cross_entropy, step=step)
+    return scheduled(0.1, lambda step: (1 + min(step, 90_000)) / 90_001, epochs=1)
 
 
 @healthy
 def a_rate_that_ends_at_zero():
-    model = mlp(8, 16, 3)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / 158))
-
-    def step(watcher, inputs, targets):
-        plain_step(watcher, model, optimizer, inputs, targets)
-        schedule.step()
-
-    return look(model, optimizer, *data(), functional.cross_entropy, epochs=20, step=step)
+    return scheduled(0.1, lambda step: max(0.0, 1 - step / 158), epochs=20)
 
 
 @healthy

@@ -64,6 +64,27 @@ class Wrapper(torch.optim.Optimizer):
                 parameter.copy_(slow.lerp_(parameter, 0.5))
 
 
+class OwnRate(torch.optim.Optimizer):
+    """An optimizer that chooses its rate from the weights, and tells none."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, {"lr": None})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Move each tensor by two percent of its length."""
+        for parameter in self.param_groups[0]["params"]:
+            if parameter.grad is not None:
+                length = parameter.norm() / (parameter.grad.norm() + 1e-12)
+                parameter.sub_(0.02 * length * parameter.grad)
+
+
+@healthy
+def an_optimizer_that_chooses_its_rate():
+    model = mlp(8, 16, 3)
+    return look(model, OwnRate(model.parameters()), *data(), functional.cross_entropy)
+
+
 @healthy
 def an_optimizer_around_the_one_that_is_watched():
     model = mlp(8, 16, 3)

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import batched, look, mlp, numbers, plain_step
+from zoo.loops import batched, look, mlp, numbers
 from zoo.pairs_loop import looped
-from zoo.pairs_placing import scaled
+from zoo.pairs_placing import bootstrapped, scaled
 
 
 @healthy
@@ -98,18 +98,7 @@ def a_target_network_that_is_averaged_where_it_lies():
 def a_target_network_that_shares_its_first_layers():
     model = nn.Sequential(mlp(8, 16), nn.ReLU(), mlp(16, 1))
     target = nn.Sequential(*model[:2], copy.deepcopy(model[2]).requires_grad_(False))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-
-    def step(watcher, inputs, targets):
-        with torch.no_grad():
-            wanted = targets + 0.5 * target(inputs.roll(1, 0))
-        plain_step(watcher, model, optimizer, inputs, wanted, functional.mse_loss)
-
-    def end(epoch):
-        target.load_state_dict(model.state_dict())
-
-    halves = batched(*numbers()), batched(*numbers(64, seed=1))
-    return look(model, optimizer, *halves, functional.mse_loss, step=step, end=end)
+    return bootstrapped(model, target, lambda: target.load_state_dict(model.state_dict()))
 
 
 @healthy
