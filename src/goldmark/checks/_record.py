@@ -1,9 +1,9 @@
-"""The record of a watched run, and how the gradients of a few parameters are followed from arrival to step."""
+"""The record of a watched run."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from goldmark.checks._choices import Choices
 from goldmark.checks._clipping import Clips
 from goldmark.checks._direction import Reads
 from goldmark.checks._flat import Slopes
+from goldmark.checks._following import Following
 from goldmark.checks._losses import number
 from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._mutual import Pulls
@@ -23,12 +24,10 @@ from goldmark.checks._replay import Roots
 from goldmark.checks._restoring import Restored
 from goldmark.checks._samples import FIRST_STEPS, LAST_ANSWERS, Sample, Step
 from goldmark.checks._schedulers import Copies, ScheduleState, rates_of
-from goldmark.checks._steps import check_lost_micro_batches, check_stale_gradients
 
 _SETTLED = 30  # steps after which running statistics with the usual momentum of 0.1 are those of the data
 _GAP, _EARLY_GAP = 1.0, 0.25  # of running statistics; the second where they are still those of the start
 _STAYED, _SLOW = 0.5, 0.01  # weight of the start; momentum
-_MOST_FOLLOWED = 64  # gradients of a parameter between two steps
 
 
 @dataclass(kw_only=True, eq=False)
@@ -53,25 +52,19 @@ class Record:
     samples: list[Sample] = field(default_factory=list)
     norms: list[Step] = field(default_factory=list)
     idle: list[tuple[int, float]] = field(default_factory=list)  # passes without gradients: step, hash of inputs
-    stale: list[tuple[int, Finding]] = field(default_factory=list)  # by step
     gaps: list[Finding] = field(default_factory=list)  # of the BatchNorm layers, in the last sample
-    incoming: dict[nn.Parameter, list[tuple[int, Tensor]]] = field(default_factory=dict)  # other steps before, gradient
     normalised: dict[nn.Module, list[Tensor]] = field(default_factory=dict)  # inputs of BatchNorm layers since a step
     used: set[int] = field(default_factory=set)  # parameters of modules that ran
     start: dict[str, Tensor] = field(default_factory=dict)  # weights and buffers as they were
-    gone: list[tuple[int, int]] = field(default_factory=list)  # followed gradients missing at a step, of how many
-    stepped: dict[nn.Parameter, Tensor] = field(default_factory=dict)  # followed gradients as the last step had them
-    repeated: list[bool] = field(default_factory=list)  # by step: whether those were the same, and nothing had come in
     weightless: set[str] | None = None  # terms that were multiplied by 0 so far; None: not known yet
     slopes: Slopes = field(default_factory=Slopes)  # of terms
     notes: list[str] = field(default_factory=list)  # what did not fit this program
+    following: Following = field(default_factory=Following)  # of gradients, in sampled steps
     roots: Roots = field(default_factory=Roots)  # of backward passes
-    doubled: list[bool] = field(default_factory=list)  # by backward pass: whether its gradient is added to itself
     states: States = field(default_factory=States)  # of recurrent layers
     reads: Reads = field(default_factory=Reads)  # of bidirectional ones
     pulls: Pulls = field(default_factory=Pulls)  # on outputs
     clips: Clips = field(default_factory=Clips)  # of gradients, in sampled steps
-    lost: list[Finding] = field(default_factory=list)  # of accumulated steps
     restored: Restored = field(default_factory=Restored)  # state dicts that modules were given
     chosen: Choices = field(default_factory=Choices)  # calls of argmax and max on outputs
     asleep: int = 0  # backward passes in eval mode since one in training mode
@@ -112,51 +105,6 @@ class Record:
             self.weightless = set(known) if self.weightless is None else self.weightless & known
         elif self.weightless:
             self.weightless -= {name for name in self.weightless & terms.keys() if number(terms[name]) != 0}
-
-    def follow_gradients(self, others: int) -> None:
-        """Compare `.grad` of the followed parameters with what has come in since the last step of any optimizer."""
-        for parameter, gradients in self.incoming.items():
-            recent = [gradient for before, gradient in gradients[-_MOST_FOLLOWED:] if before == others]
-            if recent and parameter.grad is not None and not parameter.grad.is_sparse:
-                self.stale.append((self.steps, check_stale_gradients(recent, parameter.grad.detach())))
-
-    def adds_up_twice(self, others: int) -> bool:
-        """Tell whether the last two gradients of the followed parameters are the same, and `.grad` holds both."""
-        added = []
-        for parameter, gradients in self.incoming.items():
-            recent = [gradient for before, gradient in gradients if before == others]
-            if len(recent) < 2 or parameter.grad is None or not bool(recent[-1].any()):
-                continue
-            same = torch.equal(recent[-1], recent[-2])
-            added.append(same and torch.allclose(parameter.grad, sum(recent, torch.zeros_like(recent[0])), rtol=1e-4))
-        return bool(added) and all(added)
-
-    def note_lost(self, others: int) -> None:
-        """Compare `.grad` of the followed parameters with all micro-batches, as the step is about to be taken."""
-        if not self.since_step == self.accumulate > 1:
-            return
-        for parameter, gradients in self.incoming.items():
-            recent = [gradient for before, gradient in gradients if before == others]
-            if len(recent) == len(gradients) == self.accumulate and parameter.grad is not None:
-                self.lost.append(check_lost_micro_batches(recent, parameter.grad.detach()))
-
-    def note_zeroed(self) -> None:
-        """Note whether gradients that had come in are gone where the step is about to be taken."""
-        had = [parameter for parameter, gradients in self.incoming.items() if any(bool(g.any()) for _, g in gradients)]
-        missing = [parameter for parameter in had if parameter.grad is None or not bool(parameter.grad.any())]
-        self.gone.append((len(missing), len(had)))
-
-    def note_repeated(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Note whether a step is about to be taken with the gradients of the last one."""
-        now = {p: p.grad.detach() for p in parameters if p.grad is not None and bool(p.grad.any())}
-        same = now.keys() == self.stepped.keys() and all(torch.equal(now[p], self.stepped[p]) for p in now)
-        self.repeated.append(bool(now) and same and not self.incoming)
-        self.stepped = {parameter: gradient.clone() for parameter, gradient in now.items()}
-
-    def zeroed(self) -> tuple[int, int]:
-        """Return in how many sampled steps all gradients were gone, of those in which some had come in."""
-        counted = [(missing, had) for missing, had in self.gone if had]
-        return sum(missing == had for missing, had in counted), len(counted)
 
     def compare_statistics(self) -> None:
         """Compare the running statistics of BatchNorm layers with their last batch, where a step has one."""

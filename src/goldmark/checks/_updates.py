@@ -1,17 +1,20 @@
-"""Updates that are lost: rounded away in few bits, or made with a state that the next gradient overwrites."""
+"""The updates of a few matrices: how large they are, and whether they are rounded away or their state overwritten."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from goldmark.case import Finding
 
+T = TypeVar("T")
 _FEW_BITS = (torch.bfloat16, torch.float16)
+_MOST_MATRICES = 4  # whose updates are measured
+_PART = 65_536  # entries of each of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,31 @@ class Rounding:
 
     rate: float  # of the optimizer
     unmoved: float  # share of the entries with a gradient that are the same to the bit
+
+
+def matrices_of(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Return a few matrices that train, each with its first entries as they are now."""
+    matrices = [p for p in model.parameters() if p.dim() > 1 and p.requires_grad]
+    return [(p, _part(p).clone()) for p in spread(matrices, _MOST_MATRICES)]
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """Return at most so many items, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    places = torch.linspace(0, len(items) - 1, most).round().long().tolist()
+    return [items[place] for place in places]
+
+
+def _part(parameter: Tensor) -> Tensor:
+    """Return the first entries of a parameter, which stand for all of them."""
+    return parameter.detach().flatten()[:_PART]
+
+
+def ratio_of(before: Sequence[tuple[Tensor, Tensor]]) -> float:
+    """Return the median length of updates over that of the weights; `before` is what `matrices_of` returned."""
+    changes = [float((_part(p) - old).norm() / (old.norm() + 1e-12)) for p, old in before]
+    return float(torch.tensor(changes).median())
 
 
 def check_rounded_updates(steps: Sequence[Rounding], threshold: float = 0.5, fewest: int = 8) -> Finding:
