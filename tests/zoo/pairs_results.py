@@ -29,6 +29,45 @@ def noise_that_is_drawn_again_for_the_target(bug):
     return denoiser(lambda clean, noise, kept: torch.randn_like(noise) if bug else noise)
 
 
+class Denoiser(nn.Module):
+    """What noise there is in points (B, 2), of which a share (B, 1) is kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = mlp(3, 64, 64, 2, activation=nn.SiLU)
+
+    def forward(self, noisy, kept):
+        """The noise (B, 2)."""
+        return self.net(torch.cat([noisy, kept], dim=1))
+
+
+def made_noisy(clean):
+    """Points (64, 2) with noise, which share of them is kept, and the noise."""
+    noise, kept = torch.randn(64, 2), torch.rand(64, 1)
+    return kept.sqrt() * clean + (1 - kept).sqrt() * noise, kept, noise
+
+
+def denoiser_of_clean_points(model, loss_of, lr=3e-3):
+    """Look at diffusion of which the watch is told clean points and predictions, as `loss_of(model, clean)` gives."""
+
+    def step_of():
+        clean = torch.randn(64, 2).sign() + 0.1 * torch.randn(64, 2)
+        loss, output = loss_of(model, clean)
+        return clean, output, loss, None
+
+    return watch_steps(model, step_of, lr=lr, n_steps=130)
+
+
+@pair("unrelated_noise")
+def noise_that_is_drawn_again_where_the_loss_is_made(bug):
+    def loss_of(model, clean):
+        noisy, kept, noise = made_noisy(clean)
+        output = model(noisy, kept)
+        return functional.mse_loss(output, torch.randn_like(clean) if bug else noise), output
+
+    return denoiser_of_clean_points(Denoiser(), loss_of)
+
+
 def trained(model, x, y, loss_fn, steps=300, lr=1e-2, weight_decay=0.0):
     """Train a model on all examples at once, and return it."""
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)

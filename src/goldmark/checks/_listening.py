@@ -1,4 +1,4 @@
-"""What a watch hears of calls around a loop: of schedules, state dicts of optimizers, clippings, choices of classes."""
+"""What a watch hears of calls around a loop: of schedules, states of optimizers, clippings, choices, errors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from goldmark.checks._choices import CHOICES
 from goldmark.checks._clipping import CLIPPINGS, ClippingCalls
+from goldmark.checks._predictions import ERRORS
 from goldmark.checks._record import Record
 from goldmark.checks._schedulers import SCHEDULES, STATES, factor_of, rates_of
 
@@ -31,6 +32,7 @@ class Listening:
         STATES.add(self._note_state)
         CLIPPINGS.add(self._clipping)
         CHOICES.add(self._note_choice)
+        ERRORS.add(self._note_error)
 
     def end(self) -> None:
         """Hear of no more."""
@@ -38,6 +40,7 @@ class Listening:
         STATES.remove(self._note_state)
         CLIPPINGS.remove(self._clipping)
         CHOICES.remove(self._note_choice)
+        ERRORS.remove(self._note_error)
 
     def _is_own(self, optimizer: Any) -> bool:
         return any(optimizer is own for own in self._optimizers)
@@ -68,3 +71,7 @@ class Listening:
     def _note_choice(self, name: str, tensor: Tensor, dim: int) -> None:
         if tensor.shape == self.answered and len(tensor) > 1 and dim % tensor.dim() > 0:
             self._record.chosen.note(name, tensor.shape[dim])
+
+    def _note_error(self, one: Tensor, other: Tensor) -> None:
+        if self._record.following.awake:
+            self._record.predictions.compare(one, other)

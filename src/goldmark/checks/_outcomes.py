@@ -30,7 +30,10 @@ def results_of(record: Record, model: nn.Module, optimizers: tuple[torch.optim.O
     yield check_choice_of_one(record.chosen.single(binary=binary), record.chosen.several)
     if record.labels is not None and record.alone and not record.strangers and are_of_one_answer(record.samples):
         yield check_constant_labels(*record.labels, 2, _ENOUGH_LABELS)
-    if answers is None or record.steps < _ENOUGH_STEPS or not record.alone:
+    if record.steps < _ENOUGH_STEPS or not record.alone:
+        return
+    yield from record.predictions.findings()
+    if answers is None:
         return
     name, outputs, targets = answers
     if targets.numel() < _ENOUGH_ANSWERS:

@@ -20,6 +20,7 @@ from goldmark.checks._following import Following
 from goldmark.checks._losses import number
 from goldmark.checks._modes import check_statistics_gap, initial_weight
 from goldmark.checks._mutual import Pulls
+from goldmark.checks._predictions import Predictions
 from goldmark.checks._replay import Roots
 from goldmark.checks._restoring import Restored
 from goldmark.checks._samples import FIRST_STEPS, LAST_ANSWERS, Sample, Step
@@ -64,6 +65,7 @@ class Record:
     states: States = field(default_factory=States)  # of recurrent layers
     reads: Reads = field(default_factory=Reads)  # of bidirectional ones
     pulls: Pulls = field(default_factory=Pulls)  # on outputs
+    predictions: Predictions = field(default_factory=Predictions)
     clips: Clips = field(default_factory=Clips)  # of gradients, in sampled steps
     restored: Restored = field(default_factory=Restored)  # state dicts that modules were given
     chosen: Choices = field(default_factory=Choices)  # calls of argmax and max on outputs

@@ -80,7 +80,7 @@ class Watch:
         self.record.begin(self.model, self.optimizers, _MOST_KEPT)
         self._handles = [
             self.model.register_forward_pre_hook(self._before_forward),
-            self.model.register_forward_hook(self._after_forward),
+            self.model.register_forward_hook(self._after_forward, with_kwargs=True),
             *(optimizer.register_step_pre_hook(self._before_step) for optimizer in self.optimizers),
             *(optimizer.register_step_post_hook(self._after_step) for optimizer in self.optimizers),
             register_optimizer_step_post_hook(self._after_any_step),
@@ -153,6 +153,7 @@ class Watch:
         sample.findings += self._calls.findings
         sample.root = self._calls.value()
         self.record.pulls.end_pass(owned(self.optimizers))
+        self.record.predictions.end_pass()
         self.record.note_weightless(terms, sample.weightless)
         sample.findings += self._judge_derivatives(loss, terms)
         self.record.keep(sample)
@@ -191,11 +192,12 @@ class Watch:
         if first is not None and acting and not averaging:
             self.record.idle.append((self.record.steps, float(first.double().sum())))
 
-    def _after_forward(self, module: nn.Module, inputs: Any, output: Any) -> None:
+    def _after_forward(self, module: nn.Module, inputs: Any, keywords: Any, output: Any) -> None:
         first = first_tensor(output)
         self._listening.answered = None if first is None else first.shape
         if self.record.following.awake and module.training and torch.is_grad_enabled():
             self.record.pulls.note(output)
+            self.record.predictions.note((inputs, keywords), output)
 
     def _arm(self) -> None:
         """Set the hooks of a sampled step."""
@@ -220,6 +222,7 @@ class Watch:
         BACKWARDS.remove(self._calls)
         self._calls.forget_nodes()
         self.record.pulls.forget()
+        self.record.predictions.forget()
         DERIVATIVES.remove(self._derivatives)
         self._derivatives.taken.clear()
 
