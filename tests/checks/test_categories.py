@@ -31,3 +31,15 @@ def test_drift_passes():
     assert not checks.check_category_numbering(*known, *drawn(1, shares=SHARES.flip(0))).trouble
     assert not checks.check_category_numbering(*known, *drawn(1, effects=EFFECTS + 1.5)).trouble
     assert not checks.check_category_numbering(*known, *drawn(1, shares=SHARES.flip(0), effects=-EFFECTS)).trouble
+
+
+def test_rows_that_nothing_asks_for_are_trouble_in_all_tables_alone():
+    """Of several tables with rows enough: one that gets its codes stands for all, as do few codes."""
+    scaled = torch.rand(100).long()
+    scaled[::9] = 1
+    assert checks.check_truncated_codes([(8, scaled), (5, scaled), (2, torch.ones(100).long())]).trouble
+    assert not checks.check_truncated_codes([(8, scaled)]).trouble
+    assert not checks.check_truncated_codes([(8, scaled), (5, drawn(0)[0])]).trouble
+    assert not checks.check_truncated_codes([(8, scaled[:20]), (5, scaled[:20])]).trouble
+    assert not checks.check_truncated_codes([(8, 1 - scaled), (5, 1 - scaled)]).trouble
+    assert not checks.check_truncated_codes([]).trouble

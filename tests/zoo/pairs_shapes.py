@@ -225,3 +225,12 @@ def categories_numbered_as_they_come(bug):
 
     (x, y), (val_x, val_y) = codes(1024, 0), codes(512, 3)
     return regressor(Table(), train=batched(numbered(x), y, 128), val=batched(numbered(val_x), val_y, 128))
+
+
+@pair("truncated_codes")
+def categories_that_were_scaled_with_the_other_columns(bug):
+    def scaled(x):
+        return (x / x.max(dim=0).values).long() if bug else x
+
+    (x, y), (val_x, val_y) = codes(1024, 0), codes(512, 3)
+    return regressor(Table(), train=batched(scaled(x), y, 128), val=batched(scaled(val_x), val_y, 128))

@@ -10,7 +10,7 @@ from goldmark.checks._bar import check_low_bar
 from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._bypass import check_code_bypassed
 from goldmark.checks._carried import check_carried_state
-from goldmark.checks._categories import check_category_numbering
+from goldmark.checks._categories import check_category_numbering, check_truncated_codes
 from goldmark.checks._choices import check_choice_of_one
 from goldmark.checks._clipping import check_clipped_before_unscaling, check_misplaced_clipping
 from goldmark.checks._collapse import check_collapsed_output, spread_ratio
@@ -243,7 +243,7 @@ __all__ = [
     "check_state_by_reference", "check_statistics_gap", "check_stuck_parameters", "check_summed_loss",
     "check_swallowed_arguments", "check_symmetric_units", "check_target_among_inputs", "check_target_distribution",
     "check_target_lag", "check_target_leak", "check_target_scale", "check_targets_with_gradient",
-    "check_too_few_frames",
+    "check_too_few_frames", "check_truncated_codes",
     "check_unbalanced_weight", "check_unbounded_loss", "check_undeclared_sharing", "check_unequal_micro_batches",
     "check_uneven_batches", "check_unlearnable_label", "check_unmoved_by_augmentation", "check_unowned_parameters",
     "check_unreachable_targets", "check_unreached_term", "check_unread_setting", "check_unrelated_noise",

@@ -1,8 +1,9 @@
-"""Categories among the inputs: whether both halves number them alike."""
+"""Categories among the inputs: whether both halves number them alike, and whether tables get their whole numbers."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from goldmark.case import Finding
 _FEWEST, _MOST = 3, 32  # categories
 _EXAMPLES = 8  # of a category in either half
 _BINS = 4  # of targets that are numbers
+_TABLES, _ROWS, _CODES = 2, 4, 64  # embeddings, rows of each, and codes that each was given
 
 
 def check_category_numbering(
@@ -70,6 +72,25 @@ def _homogeneity(one: Tensor, other: Tensor) -> Tensor:
     table = torch.stack([one, other])
     expected = table.sum(dim=1, keepdim=True) * table.sum(dim=0, keepdim=True) / table.sum()
     return ((table - expected).square() / expected.clamp(min=1e-12)).sum()
+
+
+def check_truncated_codes(tables: Sequence[tuple[int, Tensor]]) -> Finding:
+    """Find out whether embeddings of categories are given row 0, and next to no other: scaled codes as whole numbers.
+
+    `tables` are the numbers of rows of all embeddings and the codes that they were given. A code between 0 and 1 is cut
+    to 0, and 1 is left of the last category. Judged are those of at least 4 rows, of which there must be 2: a single
+    one may have a use for one row, as for kinds of tokens or a lone speaker.
+    """
+    judged = [codes for n_rows, codes in tables if n_rows >= _ROWS and codes.numel() >= _CODES]
+    cut = [c for c in judged if 0 <= int(c.min()) and int(c.max()) <= 1 and 2 * int(c.sum()) < c.numel()]
+    return Finding(
+        name="truncated_codes",
+        trouble=_TABLES <= len(judged) == len(cut),
+        numbers={"embeddings": float(len(judged)), "cut": float(len(cut))},
+        threshold=float(_TABLES - 1),
+        relation="an embedding must be given the codes that it has rows for: all of them get 0, or now and then 1",
+        advice="scale the columns that are numbers alone: categories that were scaled to [0, 1] are 0 as whole numbers",
+    )
 
 
 def are_categories(values: Tensor) -> bool:

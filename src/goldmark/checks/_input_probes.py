@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from goldmark.case import Finding
-from goldmark.checks import _labels, _layout, _modes, _padding, _positions
+from goldmark.checks import _categories, _labels, _layout, _modes, _padding, _positions
 from goldmark.checks._loss_probes import aims_at
 from goldmark.checks._pairs import pairs
 from goldmark.checks._preflight import Look, Probe
@@ -39,12 +39,18 @@ def _padding_idx(look: Look) -> Iterator[Finding]:
             yield _padding.check_padding_idx(given, layer.padding_idx, look.intent.pad_id)
 
 
+def _truncated_codes(look: Look) -> Finding:
+    parts = [looked_up(look, place) for place in range(len(look.passes))]
+    every = {layer: torch.cat([one[layer].flatten() for one in parts if layer in one]) for layer in parts[0]}
+    return _categories.check_truncated_codes([(layer.num_embeddings, codes) for layer, codes in every.items()])
+
+
 def _embeddings(look: Look) -> list[nn.Embedding]:
     return [module for module in look.first.calls if isinstance(module, nn.Embedding)]
 
 
-def looked_up(look: Look) -> dict[nn.Embedding, Tensor]:
-    """Return the indices that each embedding is given, in eval mode."""
+def looked_up(look: Look, place: int = 0) -> dict[nn.Embedding, Tensor]:
+    """Return the indices that each embedding is given for the inputs of one of the passes, in eval mode."""
     given: dict[nn.Embedding, Tensor] = {}
 
     def note(module: Any, inputs: Any, output: Any) -> None:
@@ -54,7 +60,7 @@ def looked_up(look: Look) -> dict[nn.Embedding, Tensor]:
     try:
         look.model.eval()
         with torch.no_grad():
-            call(look.model, look.first.inputs)
+            call(look.model, look.passes[place].inputs)
     finally:
         for handle in handles:
             handle.remove()
@@ -151,4 +157,4 @@ def _rows_read(model: nn.Module, inputs: Any, tables: list[Tensor]) -> list[list
     return [[] if one is None else one.squeeze().any(dim=1).nonzero().flatten().tolist() for one in gradients]
 
 
-INPUT_PROBES: tuple[Probe, ...] = (_padding_idx, _views, _one_position, _classes_as_numbers)
+INPUT_PROBES: tuple[Probe, ...] = (_padding_idx, _truncated_codes, _views, _one_position, _classes_as_numbers)
