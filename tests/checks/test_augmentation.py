@@ -91,6 +91,29 @@ def test_what_is_no_mirror_image_of_itself_passes():
     assert not misaligned(mirror, unmoved, masks=torch.ones_like(MASKS))
 
 
+POINTS = torch.tensor([[[1.0, 2.0], [3.0, 5.0]], [[0.0, 4.0], [2.0, 6.0]], [[0.1, 0.2], [0.3, 0.4]], [[3, 3], [4, 4]]])
+
+
+@pytest.mark.parametrize("targets", [POINTS, POINTS.flatten(1), POINTS / 6], ids=["points", "boxes", "shares"])
+def test_points_that_stay_as_their_images_move_are_trouble(targets):
+    """Of which two examples or more have unlike ones; those that move, by whatever rule, are none."""
+    mirror = MOVEMENTS["mirrored"]
+    assert misaligned(mirror, unmoved, masks=targets)
+    assert not misaligned(unmoved, unmoved, masks=targets)
+    assert not misaligned(mirror, lambda points: 6 - points, masks=targets)
+    assert not misaligned(lambda one: one + torch.randn_like(one), unmoved, masks=targets)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [POINTS[:, :1], POINTS.flatten(1).flip(1), -POINTS, 10 * POINTS, POINTS[:, 0, 0], POINTS[:1].expand(4, 2, 2)],
+    ids=["one point", "no corners", "negative", "outside", "one number", "all alike"],
+)
+def test_targets_that_may_be_no_points_pass(targets):
+    """As an age and a weight, which a mirror leaves as they are."""
+    assert not misaligned(MOVEMENTS["mirrored"], unmoved, masks=targets)
+
+
 def test_images_that_are_to_be_turned_back_pass():
     """The target is the image itself, in black and white, upright or not."""
     draws = [((y.float(), y), (y.float().flip(-1), y)) for y in MASKS]

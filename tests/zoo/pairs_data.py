@@ -369,6 +369,28 @@ def pictures_and_masks_that_draw_their_own_mirrors(bug):
     return segmented(mirror)
 
 
+class Corners(Squares):
+    """The same pictures, of whose squares the first and the last corner are to be told."""
+
+    def __getitem__(self, index):
+        """A picture and the shares (2, 2) of its height and width at which corners lie, after the mirrors."""
+        picture, mask = super().__getitem__(index)
+        places = mask[0].nonzero()
+        return picture, torch.stack([places[0], places[-1]]) / 11
+
+
+@pair("misaligned_augmentation")
+def corners_that_stay_as_their_pictures_are_mirrored(bug):
+    def mirror(picture, mask):
+        drawn = sides()
+        return picture.flip(drawn), mask if bug else mask.flip(drawn)
+
+    train = DataLoader(Corners(0, mirror), batch_size=16, shuffle=True)
+    val = DataLoader(Corners(1, lambda picture, mask: (picture, mask)), batch_size=16)
+    net = [nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(288, 4)]
+    return regressor(nn.Sequential(*net, nn.Unflatten(1, (2, 2))), train=train, val=val)
+
+
 @pair("contradictory_labels")
 def labels_of_two_files_that_count_from_0_and_from_1(bug):
     x, y = classes(320, n_classes=5)

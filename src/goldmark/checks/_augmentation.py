@@ -1,4 +1,4 @@
-"""Augmentation: whether masks move with their images, and predictions with what is done to the inputs of a test."""
+"""Augmentation: whether masks and points move with their images, and predictions with what is done in a test."""
 
 from __future__ import annotations
 
@@ -9,37 +9,63 @@ from torch import Tensor
 
 from goldmark.case import Finding
 
-Draw = tuple[Tensor, Tensor]  # inputs (..., H, W) and target (..., H, W) of an example, as they were drawn once
+Draw = tuple[Tensor, Tensor]  # inputs (..., H, W) and target of an example, as they were drawn once
 _MOST_LABELS = 64  # unlike values of a target that may be a mask
-_FEWEST = 2  # examples of which none is an accident
+_FEWEST = 2  # examples of which none is an accident, or points of one
+_IMAGES, _CORNER = 3, 2  # dimensions of an image with its channels, numbers of a point
+_STILL = 0  # the movement that leaves an image as it is
 
 
 def check_misaligned_augmentation(examples: Iterable[Sequence[Draw]]) -> Finding:
-    """Find out whether inputs are mirrored or turned by 90 degrees, and their masks otherwise or not at all.
+    """Find out whether inputs are mirrored or turned by 90 degrees, and their masks or points otherwise or not at all.
 
     Each example was drawn several times; its inputs (..., H, W) may differ in brightness and contrast, too. Trouble is
     two draws of which one's inputs and one's mask are those of the other, moved, and no one movement does both, in at
     least 2 examples. A target whose labels or signs change as it moves is no mirror image of itself, and passes; so
     does one that is not made of few whole numbers, or is the input itself, which may be there to be turned back.
+    Targets are points where all lie in their images, as shares or in pixels: (..., K, 2) of at least two, or boxes
+    (..., 4) of two corners. Of these trouble is that they stay, to the bit, as their images move.
     """
-    apart = [any(_are_apart(draws[0], other) for other in draws[1:]) for draws in examples]
+    drawn = [list(draws) for draws in examples]
+    points = [draws[0][1] for draws in drawn if are_points(*draws[0])]
+    unlike = len(points) > 1 and any(not torch.equal(one, points[0]) for one in points)
+    test = _leaves_points if len(points) == len(drawn) and unlike else _are_apart
+    apart = [any(test(draws[0], other) for other in draws[1:]) for draws in drawn]
     return Finding(
         name="misaligned_augmentation",
         trouble=sum(apart) >= _FEWEST,
         numbers={"examples": float(len(apart)), "misaligned": float(sum(apart))},
         threshold=float(_FEWEST - 1),
-        relation="a mask must be mirrored and turned as its image is",
-        advice="draw the random numbers of a flip once for an example, and apply it to the image and to its mask",
+        relation="a mask, and points of an image, must be mirrored and turned as the image is",
+        advice="draw the random numbers of a flip once for an example, and apply it to the image and to its target",
     )
 
 
 def _are_apart(one: Draw, other: Draw) -> bool:
     """Tell whether two draws have inputs that some movement takes to each other, and masks that only others do."""
+    if one[0].shape[-2:] != one[1].shape[-2:]:
+        return False
     inputs = _movements_to(_plain(one[0]), _plain(other[0]))
     masks = _movements_to(one[1], other[1]) if inputs else inputs
     if not masks or inputs & masks:
         return False
     return _is_mask(one[1]) and not _movements_to(*one)
+
+
+def _leaves_points(one: Draw, other: Draw) -> bool:
+    """Tell whether the points of two draws are the same where their images are mirrored or turned."""
+    movements = _movements_to(_plain(one[0]), _plain(other[0])) if torch.equal(one[1], other[1]) else set()
+    return bool(movements) and _STILL not in movements
+
+
+def are_points(image: Tensor, target: Tensor) -> bool:
+    """Tell whether a target is several points of an image (..., H, W), or boxes whose second corner comes second."""
+    if not target.is_floating_point() or image.dim() < _IMAGES or not target.numel():
+        return False
+    boxes = target.shape[-1:] == (2 * _CORNER,) and bool((target[..., _CORNER:] > target[..., :_CORNER]).all())
+    several = target.dim() > 1 and target.shape[-1] == _CORNER and target.shape[-2] >= _FEWEST
+    inside = bool((target >= 0).all()) and float(target.max()) <= max(image.shape[-2:])
+    return inside and (boxes or several)
 
 
 def _is_mask(target: Tensor) -> bool:

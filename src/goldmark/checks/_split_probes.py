@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from goldmark.case import Finding
 from goldmark.checks import _data, _edges
-from goldmark.checks._augmentation import Draw, check_misaligned_augmentation
+from goldmark.checks._augmentation import Draw, are_points, check_misaligned_augmentation
 from goldmark.checks._categories import are_categories, check_category_numbering
 from goldmark.checks._labels import check_constant_labels
 from goldmark.checks._loaders import check_reordered_inputs, collate_of, draws_examples, shuffles
@@ -232,12 +232,13 @@ def _reads_by_index(loader: Any) -> bool:
 
 
 def _misaligned_augmentation(look: Look) -> Finding | None:
-    """Draw some examples again, where inputs (B, ..., H, W) have targets of the same height and width."""
+    """Draw some examples again, where inputs (B, ..., H, W) have targets of the same height and width, or points."""
     inputs, targets = first_tensor(look.first.inputs), first_tensor(look.first.targets)
-    if inputs is None or targets is None or not look.reads_targets or min(inputs.dim(), targets.dim()) < 3:
+    if inputs is None or targets is None or not look.reads_targets or min(inputs.dim(), targets.dim() + 1) < 3:
         return None
     loader: Any = look.train_batches
-    if inputs.shape[-2:] != targets.shape[-2:] or not _reads_by_index(loader):
+    masks = targets.dim() > 2 and inputs.shape[-2:] == targets.shape[-2:]
+    if not (masks or are_points(inputs, targets)) or not _reads_by_index(loader):
         return None
     drawn: list[list[Draw]] = []
     for index in range(min(_DRAWN, len(look.train.keys))):
