@@ -43,6 +43,18 @@ def test_statistics_that_stay_where_they_started_are_held_to_a_smaller_gap(momen
     """A variance of 0.49 against 1 is a stretch of 0.7: no gap by itself, but one after two epochs at 1e-4."""
     layer, x = norm(momentum, n_batches=40), torch.tensor([[-0.7], [0.7]]).expand(-1, 4).repeat(16, 1)
     assert not check_statistics_gap(layer, x).trouble
-    record = Record(steps=40, epochs=[20, 40][:epochs], normalised={layer: [x]})
+    record = Record(steps=40, epochs=[20, 40][:epochs], normalised={layer: [(0, x)]})
+    record.compare_statistics()
+    assert trouble == any(gap.trouble for gap in record.gaps)
+
+
+@pytest.mark.parametrize(("passes", "trouble"), [((7, 7), True), ((7, 8), False), ((0, 0), False)])
+def test_one_layer_at_two_places_of_a_pass_has_the_statistics_of_neither(passes, trouble):
+    """Of two passes, or outside the whole model's own, the data may differ as those of a discriminator do."""
+    dim, bright = torch.randn(2, 64, 4, generator=torch.Generator().manual_seed(0)) * torch.tensor([[[0.1]], [[2.0]]])
+    layer = nn.BatchNorm1d(4)
+    for _ in range(40):
+        layer(dim), layer(bright)
+    record = Record(steps=40, normalised={layer: list(zip(passes, (dim, bright), strict=True))})
     record.compare_statistics()
     assert trouble == any(gap.trouble for gap in record.gaps)

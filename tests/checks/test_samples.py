@@ -22,13 +22,15 @@ def test_numbers_of_the_first_and_the_last_samples_are_kept():
 
 
 def test_a_rate_of_zero_is_named_where_training_goes_on():
-    """Not for a last epoch, nor for a rate that rises again or was never another."""
-    falls = [0.1] * 8 + [0.1, 0.0, 0.0, 0.0, 0.0]
-    assert check_rate_of_zero(falls).trouble
-    assert not check_rate_of_zero([*falls, 0.1]).trouble
-    assert not check_rate_of_zero([0.1] * 36 + [0.0] * 3).trouble
-    assert not check_rate_of_zero([0.0] * 12).trouble
-    assert not check_rate_of_zero([]).trouble
+    """Not for a last epoch, nor for a rate that rises again or was never another; steps count, and not samples."""
+    early = [(place, 0.1) for place in range(8)]
+    falls = [*early, (32, 0.1), (64, 0.0), (96, 0.0)]
+    assert check_rate_of_zero(falls, 120).trouble
+    assert 56.0 == check_rate_of_zero(falls, 120).numbers["steps_at_zero"]
+    assert not check_rate_of_zero([*falls, (128, 0.1)], 130).trouble
+    assert not check_rate_of_zero([*early, *((32 * k, 0.1) for k in range(1, 20)), (640, 0.0), (672, 0.0)], 690).trouble
+    assert not check_rate_of_zero([(place, 0.0) for place in range(12)], 12).trouble
+    assert not check_rate_of_zero([], 0).trouble
 
 
 def test_noise_is_unrelated_to_all_inputs_or_not():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional
 from zoo.loops import batched, classes, classifier, images, mlp, pair, regressor
 
 
@@ -169,3 +170,32 @@ class Rows(nn.Module):
 def weights_that_add_up_to_one_over_the_heads(bug):
     model = Rows(Attention(16, lambda scores: scores.softmax(1 if bug else -1)))
     return classifier(model, train=batched(*images(128)), val=batched(*images(64, seed=1)), lr=3e-3, epochs=2)
+
+
+@pair("affine_network")
+def layers_without_an_activation_before_a_sigmoid(bug):
+    x, val_x = (torch.randn(n, 2, generator=torch.Generator().manual_seed(n)) for n in (256, 64))
+    halves = [batched(one, (one.prod(dim=1, keepdim=True) > 0).float()) for one in (x, val_x)]  # exclusive or
+    model = mlp(2, 16, 1, activation=nn.Identity if bug else nn.ReLU, last=nn.Sigmoid())
+    return regressor(model, train=halves[0], val=halves[1], loss_fn=functional.binary_cross_entropy)
+
+
+class OneNorm(nn.Module):
+    """Three convolutions, and a BatchNorm for all of them or for each."""
+
+    def __init__(self, n_norms):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(1 if k == 0 else 6, 6, 3, padding=1) for k in range(3))
+        self.norms, self.last = nn.ModuleList(nn.BatchNorm2d(6) for _ in range(n_norms)), nn.Linear(384, 2)
+
+    def forward(self, x):
+        """Logits (B, 2)."""
+        x = 0.2 * x + 0.5  # of little contrast
+        for place, layer in enumerate(self.layers):
+            x = self.norms[place % len(self.norms)](layer(x)).relu()
+        return self.last(x.flatten(1))
+
+
+@pair("statistics_gap")
+def one_batchnorm_for_three_convolutions(bug):
+    return classifier(OneNorm(1 if bug else 3), train=batched(*images()), val=batched(*images(32, seed=1)), epochs=20)

@@ -179,3 +179,29 @@ def softmax_of_labels_that_do_not_exclude_each_other(bug):
     halves = [batched(x, (x[:, :3] > 0).float()) for x, _ in (classes(), classes(64, seed=1))]
     model = mlp(8, 16, 3, last=nn.Softmax(dim=1) if bug else nn.Sigmoid())
     return regressor(model, train=halves[0], val=halves[1], loss_fn=functional.binary_cross_entropy)
+
+
+class Following(nn.Module):
+    """The next value of a series: by the last step (B, 1), or by every one (B, T)."""
+
+    def __init__(self, *, every):
+        super().__init__()
+        self.layer, self.head, self.every = nn.LSTM(1, 16, batch_first=True), nn.Linear(16, 1), every
+
+    def forward(self, x):
+        """A value for the last step, or for all."""
+        states, _ = self.layer(x)
+        return self.head(states).flatten(1) if self.every else self.head(states[:, -1])
+
+
+def lines(n, seed):
+    """Straight lines (N, 10, 1) and what follows on them (N, 1)."""
+    generator = torch.Generator().manual_seed(seed)
+    starts, slopes = torch.randn(2, n, 1, generator=generator)
+    points = starts + 0.2 * slopes * torch.arange(11)
+    return points[:, :10, None], points[:, 10:]
+
+
+@pair("broadcast_steps")
+def every_step_pulled_to_the_one_that_follows(bug):
+    return regressor(Following(every=bug), train=batched(*lines(256, 0)), val=batched(*lines(64, 1)))

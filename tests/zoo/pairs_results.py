@@ -47,6 +47,20 @@ def made_noisy(clean):
     return kept.sqrt() * clean + (1 - kept).sqrt() * noise, kept, noise
 
 
+@pair("unreachable_targets")
+def values_of_actions_that_cannot_be_negative(bug):
+    """Costs of 1 a step, of which a watch is told no batch that would show them beside the values."""
+    model = mlp(4, 32, 2, last=nn.ReLU() if bug else None)
+
+    def step_of():
+        states, actions = torch.randn(64, 4), torch.randint(0, 2, (64, 1))
+        value = -1.0 - states[:, :1].abs() * actions
+        output = model(states)
+        return None, output, functional.smooth_l1_loss(output.gather(1, actions), value), None
+
+    return watch_steps(model, step_of, lr=3e-3)
+
+
 def denoiser_of_clean_points(model, loss_of, lr=3e-3):
     """Look at diffusion of which the watch is told clean points and predictions, as `loss_of(model, clean)` gives."""
 

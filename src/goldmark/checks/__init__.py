@@ -8,6 +8,7 @@ from goldmark.checks._averages import check_uneven_batches
 from goldmark.checks._balance import check_unbalanced_weight
 from goldmark.checks._bar import check_low_bar
 from goldmark.checks._binary import check_unlearnable_label
+from goldmark.checks._broadcasting import check_broadcast_steps
 from goldmark.checks._bypass import check_code_bypassed
 from goldmark.checks._carried import check_carried_state
 from goldmark.checks._categories import check_category_numbering, check_truncated_codes
@@ -205,7 +206,8 @@ __all__ = [
     "BestThreshold", "Findings", "RecurrentLayer", "Watch", "assert_healthy", "best_threshold",
     "check_accumulation_count", "check_accumulation_undivided", "check_activation_rank", "check_affine_network",
     "check_attention_to_padding", "check_augmentation_without_effect", "check_batch_mixing", "check_batchnorm_momentum",
-    "check_batchnorm_of_one", "check_batchnorm_on_output", "check_broadcast_loss", "check_carried_state",
+    "check_batchnorm_of_one", "check_batchnorm_on_output", "check_broadcast_loss", "check_broadcast_steps",
+    "check_carried_state",
     "check_category_numbering", "check_choice_of_one", "check_class_weights", "check_classes_as_numbers",
     "check_clipped_before_unscaling", "check_clipped_targets", "check_code_bypassed", "check_code_ignored",
     "check_collapsed_classes", "check_collapsed_output", "check_collapsing_objective", "check_constant_inputs",

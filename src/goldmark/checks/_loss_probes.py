@@ -13,6 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from goldmark.case import Finding
 from goldmark.checks import _examples, _losses, _modes, _outputs, _reduction
 from goldmark.checks._binary import check_unlearnable_label
+from goldmark.checks._broadcasting import check_broadcast_steps
 from goldmark.checks._collapsing import are_centred, check_collapsing_objective
 from goldmark.checks._contrast import check_self_among_negatives
 from goldmark.checks._cosines import check_unscaled_cosines
@@ -26,7 +27,7 @@ from goldmark.checks._pairs import indexes_outputs, pairs, reads_outside, replac
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._risks import check_unsorted_risks
 from goldmark.checks._start import has_size_of_its_own
-from goldmark.checks._structures import UNFIT, call, map_tensors, rows, size_of, tensors_of
+from goldmark.checks._structures import UNFIT, call, first_tensor, map_tensors, rows, size_of, tensors_of
 from goldmark.checks._unbounded import check_unbounded_loss
 from goldmark.checks._unreached import (
     UnreachedTerms,
@@ -86,6 +87,16 @@ def _broadcast(look: Look) -> Finding | None:
     if output.numel() == targets.numel() and _same_in_one_shape(look, output.detach(), targets):
         return None
     return _outputs.check_broadcast_loss(look.loss_fn, output, targets)
+
+
+def _broadcast_steps(look: Look) -> Finding | None:
+    """Judge outputs along the sequences that they are made of: (B, T, F), (T, B, F) or tokens (B, T)."""
+    output, targets, inputs = look.first.output, look.first.targets, first_tensor(look.first.inputs)
+    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or inputs is None:
+        return None
+    sequences = inputs.dim() == 3 or (inputs.dim() == 2 and not inputs.is_floating_point())
+    along = sequences and output.dim() > 1 and output.shape[:2] == inputs.shape[:2]
+    return check_broadcast_steps(look.loss_fn, output, targets) if along else None
 
 
 def _same_in_one_shape(look: Look, output: Tensor, targets: Tensor) -> bool:
@@ -370,7 +381,7 @@ def _unbounded_loss(look: Look) -> Iterator[Finding]:
 
 
 LOSS_PROBES: tuple[Probe, ...] = (
-    *(_graph_of_loss, _outputs_of, _broadcast, _alignment, _one_example_read, _scattered_targets),
+    *(_graph_of_loss, _outputs_of, _broadcast, _broadcast_steps, _alignment, _one_example_read, _scattered_targets),
     *(_dropout_on_output, _wrong_sign, _given, _adds_up, _divergence_weight, _unreached, _unlearnable_label),
     *(_merged_grades, _collapsing_objective, _unbounded_loss),
 )

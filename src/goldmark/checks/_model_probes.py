@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from goldmark.case import Finding
 from goldmark.checks import _loaders, _modes, _networks
 from goldmark.checks._attention import check_softmax_over_heads
+from goldmark.checks._graph import kind, source
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._saturation import trained_layers
 from goldmark.checks._start import (
@@ -114,11 +115,18 @@ def _affine_network(look: Look) -> Finding | None:
     sizes = [tensor[0].numel() for tensor in (*(look.first.first_input[layer] for layer in order), first_output)]
     widths = list(pairwise(sizes))
     hidden = _networks.inner_bottleneck(widths) if chained else 0
-    finding = _networks.check_affine_network(ends_and_middle(look, inputs), hidden)
+    finding = _networks.check_affine_network(_before_activation(look, inputs), hidden)
     if not finding.trouble:
         return finding
     with other_weights(look.model, drawn):
-        return _networks.check_affine_network(ends_and_middle(look, inputs), hidden)
+        return _networks.check_affine_network(_before_activation(look, inputs), hidden)
+
+
+def _before_activation(look: Look, inputs: Tensor) -> dict[str, Tensor]:
+    """Return what `ends_and_middle` does, without the sigmoid or softmax that outputs may end in."""
+    last = source(look.first.first_output.grad_fn)
+    undo = _networks.UNDONE.get("" if last is None else kind(last), Tensor.double)
+    return {name: undo(output) for name, output in ends_and_middle(look, inputs).items()}
 
 
 def _softmax_over_heads(look: Look) -> Finding | None:

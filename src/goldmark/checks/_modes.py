@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from goldmark.case import Finding
 from goldmark.checks._graph import kind, source
+from goldmark.checks._hearing import Hearing
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of
 
 DROPOUT_FUNCTIONS = frozenset(
@@ -37,6 +41,15 @@ class _DropoutCalls(TorchFunctionMode):
     def _enter(self, depth: int) -> None:
         self.meant += depth
 
+    @contextmanager
+    def meaning(self) -> Iterator[None]:
+        """Let whatever is dropped meanwhile be meant."""
+        self._enter(1)
+        try:
+            yield
+        finally:
+            self._enter(-1)
+
     def __torch_function__(
         self,
         function: Callable[..., Any],
@@ -55,21 +68,43 @@ class _DropoutCalls(TorchFunctionMode):
         return function(*args, **keywords)
 
 
+def _heard_dropout(own: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function, which lets what is given `training` itself, and not by default, drop as it likes."""
+
+    @functools.wraps(own)
+    def dropped(*arguments: Any, **keywords: Any) -> Any:
+        with ExitStack() as stack:
+            if len(arguments) > 2 or "training" in keywords:
+                for calls in _SAID.listeners:
+                    stack.enter_context(calls.meaning())
+            return own(*arguments, **keywords)
+
+    return dropped
+
+
+_SAID = Hearing[_DropoutCalls](
+    *((functional, name, _heard_dropout) for name in sorted(DROPOUT_FUNCTIONS - {"feature_dropout"}))
+)
+
+
 def check_dropout_in_eval(model: nn.Module, inputs: Any) -> Finding:
     """Find out whether a model in eval mode still drops activations.
 
     Counted are calls of dropout functions, so that other randomness (a sampled latent) passes. Modules with `dropout`
-    in the name of their class are left out: one that is active in eval mode is meant to be, as in Monte-Carlo dropout.
+    in the name of their class are left out: one that is active in eval mode is meant to be, as in Monte-Carlo dropout;
+    and so are functions that are told `training=True`, as in Tacotron's: who forgets to say it gets the default.
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     calls = _DropoutCalls()
     meant = [module for module in model.modules() if "dropout" in type(module).__name__.lower()]
     handles = [handle for module in meant for handle in calls.of_module(module)]
+    _SAID.add(calls)
     try:
         with torch.no_grad(), calls:
             call(model, inputs)
     finally:
+        _SAID.remove(calls)
         for handle in handles:
             handle.remove()
         for module, training in modes:
@@ -261,7 +296,8 @@ def check_statistics_gap(norm: nn.Module, inputs: Tensor, threshold: float = 1.0
         numbers={"shift": shift, "stretch": stretch},
         threshold=threshold,
         relation="running statistics must have become those of the training batches, or evaluation sees another model",
-        advice="raise the momentum, which in torch is the weight of the new batch (0.1 by default), or train longer",
+        advice="raise the momentum, which in torch is the weight of the new batch (0.1 by default), or train longer; "
+        "one layer at several places of a network mixes their statistics: give each a BatchNorm of its own",
     )
 
 

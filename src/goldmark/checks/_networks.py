@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -211,6 +211,19 @@ def check_dead_units(activations: Mapping[str, Tensor], threshold: float = 0.9) 
 def _dead_share(activation: Tensor) -> float:
     units = activation.movedim(1, -1) if activation.dim() == 4 else activation
     return float((units.reshape(-1, units.shape[-1]) == 0).all(dim=0).double().mean())
+
+
+def _centred_logarithm(probabilities: Tensor) -> Tensor:
+    logarithms = probabilities.double().log()
+    return logarithms - logarithms.mean(dim=-1, keepdim=True)
+
+
+UNDONE: Mapping[str, Callable[[Tensor], Tensor]] = {  # activations of outputs, by the names of their nodes
+    "Sigmoid": lambda shares: shares.double().logit(),
+    "Tanh": lambda values: values.double().atanh(),
+    "Softmax": _centred_logarithm,
+    "LogSoftmax": lambda logarithms: _centred_logarithm(logarithms.double().exp()),
+}
 
 
 def check_affine_network(outputs: Mapping[str, Tensor], hidden_layers: int, threshold: float = 1e-4) -> Finding:

@@ -208,8 +208,13 @@ def _softmax_width(node: Node) -> int | None:
 
 
 def check_unreachable_targets(output: Tensor, targets: Tensor, threshold: float = 0.01) -> Finding:
-    """Find out whether more than `threshold` of the targets lie outside what the last activation can give."""
+    """Find out whether more than `threshold` of the targets lie outside what the last activation can give.
+
+    Outputs may have been chosen by `gather`, as values of actions are.
+    """
     node = source(output.grad_fn)
+    while node is not None and kind(node) == "Gather":
+        node = source(node.next_functions[0][0])
     low, high = _RANGES.get(kind(node) if node is not None else "", (-torch.inf, torch.inf))
     comparable = targets.is_floating_point() and targets.numel() == output.numel()
     outside = float(((targets < low - 1e-3) | (targets > high + 1e-3)).double().mean()) if comparable else 0.0

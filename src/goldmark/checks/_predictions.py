@@ -17,6 +17,7 @@ from goldmark.case import Finding
 from goldmark.checks._graph import source
 from goldmark.checks._hearing import Hearing
 from goldmark.checks._independence import check_unrelated_noise
+from goldmark.checks._outputs import check_unreachable_targets
 from goldmark.checks._structures import UNFIT, first_tensor, row_keys, tensors_of
 
 Note = Callable[[Tensor, Tensor], None]  # takes the two sides of an error
@@ -43,6 +44,7 @@ class Predictions:
     keys: list[Tensor] = field(default_factory=list)  # of rows of all targets
     passed: tuple[Any, Any] | None = None  # inputs and output of the forward pass that came last
     compared: list[Prediction] = field(default_factory=list)  # since the last backward pass
+    bounds: list[Finding] = field(default_factory=list)  # of all errors, whoever gave what they compare
 
     def note(self, inputs: Any, output: Any) -> None:
         """Take note of a forward pass."""
@@ -52,6 +54,8 @@ class Predictions:
         """Take note of an error between the output of that pass and what has no gradient."""
         with suppress(*UNFIT):
             made, targets = (one, other) if one.requires_grad else (other, one)
+            if not targets.requires_grad:
+                self.bounds.append(check_unreachable_targets(made, targets))
             first = first_tensor(self.passed[1]) if self.passed is not None else None
             if first is None or targets.requires_grad or source(made.grad_fn) is not source(first.grad_fn):
                 return

@@ -54,7 +54,8 @@ class Record:
     norms: list[Step] = field(default_factory=list)
     idle: list[tuple[int, float]] = field(default_factory=list)  # passes without gradients: step, hash of inputs
     gaps: list[Finding] = field(default_factory=list)  # of the BatchNorm layers, in the last sample
-    normalised: dict[nn.Module, list[Tensor]] = field(default_factory=dict)  # inputs of BatchNorm layers since a step
+    normalised: dict[nn.Module, list[tuple[int, Tensor]]] = field(default_factory=dict)  # inputs of BatchNorm layers
+    # since a step, each with the number of the model's pass that it belongs to, or 0
     used: set[int] = field(default_factory=set)  # parameters of modules that ran
     start: dict[str, Tensor] = field(default_factory=dict)  # weights and buffers as they were
     weightless: set[str] | None = None  # terms that were multiplied by 0 so far; None: not known yet
@@ -111,12 +112,22 @@ class Record:
     def compare_statistics(self) -> None:
         """Compare the running statistics of BatchNorm layers with their last batch, where a step has one."""
         if self.steps >= _SETTLED:
-            self.gaps = [
-                check_statistics_gap(norm, inputs[0], threshold=_EARLY_GAP if self._has_stayed(norm) else _GAP)
-                for norm, inputs in self.normalised.items()
-                if len(inputs) == 1 and _large(inputs[0]) and (self._has_settled(norm) or self._has_stayed(norm))
-            ]
+            self.gaps = [gap for norm in self.normalised if (gap := self._gap(norm)) is not None]
         self.normalised.clear()
+
+    def _gap(self, norm: nn.Module) -> Finding | None:
+        """Judge a layer that was run once, or at several places of a pass of the whole model, by where it fits least.
+
+        Other passes are those of other data, as a discriminator's.
+        """
+        passes, inputs = {number for number, _ in self.normalised[norm]}, [one for _, one in self.normalised[norm]]
+        if (len(inputs) > 1 and (len(passes) > 1 or 0 in passes)) or not all(map(_large, inputs)):
+            return None
+        stayed = self._has_stayed(norm)
+        if not (stayed or self._has_settled(norm)):
+            return None
+        gaps = [check_statistics_gap(norm, one, threshold=_EARLY_GAP if stayed else _GAP) for one in inputs]
+        return max(gaps, key=lambda gap: max(gap.numbers.values()))
 
     def _has_stayed(self, norm: nn.Module) -> bool:
         """Tell whether after two epochs most of a layer's statistics is still what they started from.

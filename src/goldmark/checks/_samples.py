@@ -66,6 +66,7 @@ class Sample:
 class Step:
     """What the sampled optimizer steps showed."""
 
+    place: int  # steps before it
     norm: float  # of all gradients as the optimizer gets them
     rate: float  # the highest of its groups
     ratio: float = 0.0  # of the update's length over that of the weights, the median over some matrices

@@ -108,18 +108,22 @@ def check_nothing_moves(n_moved: int, n_parameters: int, n_backward: int, fewest
     )
 
 
-def check_rate_of_zero(rates: Sequence[float], fewest: int = 3, share: float = 0.2) -> Finding:
-    """Find out whether the rate fell to 0 and stayed there, for `fewest` and a `share` of the steps that were sampled.
+def check_rate_of_zero(
+    sampled: Sequence[tuple[int, float]], n_steps: int, fewest: int = 2, share: float = 0.2
+) -> Finding:
+    """Find out whether the rate fell to 0 and stayed there, for a `share` of all steps.
 
-    A schedule may end at 0, as in its last epoch. A rate that is 0 from the start moves nothing at all.
+    `sampled` are some of `n_steps`, each by the number of steps before it and its rate; of those at 0 there must be
+    `fewest`. A schedule may end at 0, as in its last epoch. A rate that is 0 from the start moves nothing at all.
     """
-    last = next((place for place in reversed(range(len(rates))) if rates[place] > 0), len(rates))
-    n_zero = max(0, len(rates) - last - 1)
+    last = max((place for place, (_, rate) in enumerate(sampled) if rate > 0), default=len(sampled))
+    zero = [steps for steps, _ in sampled[last + 1 :]]
+    n_zero = n_steps - min(zero, default=n_steps)
     return Finding(
         name="rate_of_zero",
-        trouble=n_zero >= max(fewest, share * len(rates)),
-        numbers={"sampled_steps_at_zero": float(n_zero), "sampled_steps": float(len(rates))},
-        threshold=float(fewest),
+        trouble=len(zero) >= fewest and n_zero >= share * n_steps,
+        numbers={"steps_at_zero": float(n_zero), "steps": float(n_steps)},
+        threshold=share * n_steps,
         relation="steps that are taken must move weights",
         advice="look at the schedule: a gamma of 0, an end that comes too early, a rate in steps that counts epochs",
     )

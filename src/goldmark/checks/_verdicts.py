@@ -69,6 +69,7 @@ def _sampled(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterat
     findings = [finding for sample in record.samples for finding in sample.findings]
     yield from (finding for finding in findings if finding.name in once and finding.trouble)
     yield from _often([finding for finding in findings if finding.name not in once])
+    yield from _often(record.predictions.bounds)
 
 
 def _gradients(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
@@ -220,7 +221,7 @@ def _schedule(record: Record, model: nn.Module, optimizers: Optimizers) -> Itera
     yield check_lost_rates(record.copies.written(), record.rates, rates_of(optimizers))
     yield check_scheduled_optimizer(optimizers, record.rates, record.foreign, record.strangers)
     yield check_idle_optimizer(optimizers, record.own_steps, record.backward_passes, record.strangers)
-    yield _steps.check_rate_of_zero([step.rate for step in record.norms])
+    yield _steps.check_rate_of_zero([(step.place, step.rate) for step in record.norms], record.steps)
     schedulers = schedulers_of(optimizers) if record.steps >= 8 else []
     started = [scheduler for scheduler in schedulers if getattr(scheduler, "last_epoch", 0) > 0]
     for scheduler in started or schedulers:  # of several, some may be meant to start later
@@ -276,7 +277,8 @@ def _units(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator
 def _terms(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     """Judge whether one term has the shared weights to itself while another stays as it was, or is drowned for good.
 
-    A small penalty beside a loss of the order of 1 is neither.
+    A small penalty beside a loss of the order of 1 is neither; nor is a term that a model trains against, by an
+    optimizer of its own.
     """
     with_shares = [sample for sample in record.samples if sample.term_shares]
     if len(with_shares) < 4:
@@ -285,7 +287,8 @@ def _terms(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator
     usual = {name: _median([sample.term_shares.get(name, 0.0) for sample in with_shares]) for name in names}
     owner = max(names, key=lambda name: usual[name])
     others = [name for name in names if name != owner and name not in with_shares[0].meant_small]
-    starved = [name for name in others if _stays(with_shares, name) or _drowns(with_shares, owner, name)]
+    free = record.alone and not record.strangers
+    starved = [name for name in others if (free and _stays(with_shares, name)) or _drowns(with_shares, owner, name)]
     if starved and sum(usual.values()) > 0:
         yield check_dominated_gradient(usual, owner, _OWNED)
 

@@ -70,7 +70,7 @@ class Watch:
         self._handles: list[Any] = []
         self._armed: list[Any] = []  # handles of a sampled step
         self._before: list[tuple[Tensor, Tensor]] = []  # matrices and their values before a step
-        self._uses_terms = False
+        self._uses_terms = self._within = False  # terms were given; the model's own forward pass goes on
         self._calls, self._derivatives = BackwardCalls(pulls=record.pulls), DerivativeCalls()  # heard in sampled steps
         self._listening = Listening(record, optimizers)
         self._findings: Findings | None = None
@@ -183,6 +183,7 @@ class Watch:
         """Note passes without gradients in training mode, with layers that act otherwise in it."""
         if torch.is_grad_enabled():
             self.record.forward_passes += 1
+            self._within = True
             return
         if not module.training or self.record.steps == 0 or len(self.record.idle) >= 64:
             return
@@ -193,6 +194,7 @@ class Watch:
             self.record.idle.append((self.record.steps, float(first.double().sum())))
 
     def _after_forward(self, module: nn.Module, inputs: Any, keywords: Any, output: Any) -> None:
+        self._within = False
         first = first_tensor(output)
         self._listening.answered = None if first is None else first.shape
         if self.record.following.awake and module.training and torch.is_grad_enabled():
@@ -251,7 +253,8 @@ class Watch:
             self.record.states.note(module, inputs, output)
             self.record.used |= {id(parameter) for parameter in module.parameters(recurse=False)}
         if isinstance(module, BATCHNORM) and module.training and module.running_mean is not None:
-            self.record.normalised.setdefault(module, []).append(inputs[0].detach())
+            one_pass = self.record.forward_passes if self._within else 0
+            self.record.normalised.setdefault(module, []).append((one_pass, inputs[0].detach()))
 
     def _before_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
         if not any(self.record.own_steps):
@@ -265,7 +268,7 @@ class Watch:
             following.note_last_step(passes if passes == declared else 0)
         self._before = matrices_of(self.model)
         norm, rate = gradient_norm(self.model.parameters()), max(rates_of([optimizer]), default=1.0)
-        step = Step(norm=norm, rate=rate, overwritten=shares_gradient(optimizer))
+        step = Step(place=self.record.steps, norm=norm, rate=rate, overwritten=shares_gradient(optimizer))
         self.record.norms.append(step)
         if optimizer is self.optimizers[-1]:
             self.record.clips.end_step(step.norm, came_in=bool(following.incoming))

@@ -276,3 +276,60 @@ def dropout_that_eval_leaves_on():
             return self.layers(x)
 
     return classifier(Bayesian())
+
+
+@healthy
+def dropout_that_is_asked_for_in_every_mode():
+    class Prenet(nn.Module):
+        """A network whose narrow entrance always drops, as in Tacotron 2."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.rest = nn.Linear(8, 32), mlp(32, 16, 3)
+
+        def forward(self, x):
+            """Logits (B, 3)."""
+            return self.rest(functional.dropout(self.first(x).relu(), p=0.2, training=True))
+
+    return classifier(Prenet())
+
+
+class OneEncoder(nn.Module):
+    """One encoder with BatchNorm for two noisy views of an example, which are compared by a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.encode = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU())
+        self.head = nn.Linear(32, 3)
+
+    def forward(self, x):
+        """Logits (B, 3)."""
+        views = [self.encode(x + 0.1 * torch.randn_like(x)) for _ in range(2)]
+        return self.head(torch.cat(views, dim=1))
+
+
+@healthy
+def one_batchnorm_for_two_views_of_an_example():
+    return classifier(OneEncoder(), epochs=8)
+
+
+@healthy
+def a_term_that_a_discriminator_trains_against():
+    """It stays where it is, as it is meant to; the watch is told of it without its weight."""
+    (x, y), model, judge = numbers(), nn.ModuleList([mlp(8, 16), mlp(16, 1)]), mlp(16, 16, 1)
+    optimizers = [torch.optim.Adam(one.parameters(), lr=3e-4) for one in (model, judge)]
+    loss_fn, sides = functional.binary_cross_entropy_with_logits, (torch.ones(16, 1), torch.zeros(16, 1))
+    with watch(model, optimizers[0]) as watcher:
+        for inputs, targets in batched(x, y) * 15:
+            first, second = model[0](inputs).relu().chunk(2)
+            optimizers[1].zero_grad()
+            sum(loss_fn(judge(one.detach()), side) for one, side in zip((first, second), sides, strict=True)).backward()
+            optimizers[1].step()
+            output = model[1](torch.cat([first, second]))
+            terms = {"error": functional.mse_loss(output, targets), "alike": loss_fn(judge(second), sides[0])}
+            loss = terms["error"] + 0.005 * terms["alike"]
+            optimizers[0].zero_grad()
+            loss.backward()
+            watcher.after_backward((inputs, targets), output, loss, terms)
+            optimizers[0].step()
+    return list(watcher.findings.names)
