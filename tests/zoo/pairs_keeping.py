@@ -224,3 +224,16 @@ def a_replay_of_references_to_one_state(bug):
         return (inputs, targets), values, functional.smooth_l1_loss(taken, targets), None
 
     return watch_steps(network, step_of, lr=1e-3)
+
+
+@pair("mixed_targets")
+def targets_mixed_with_those_of_others(bug):
+    def mixup(examples):
+        x, y = default_collate(examples)
+        kept = 0.5 + 0.5 * torch.rand(len(x), 1)
+        order = torch.randperm(len(x))
+        other = torch.randperm(len(x)) if bug else order
+        return kept * x + (1 - kept) * x[order], kept * y + (1 - kept) * y[other]
+
+    loader = DataLoader(TensorDataset(*numbers(n_features=16)), batch_size=32, shuffle=True, collate_fn=mixup)
+    return regressor(mlp(16, 32, 1), train=loader, val=batched(*numbers(64, n_features=16, seed=1)))

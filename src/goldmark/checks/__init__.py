@@ -78,7 +78,7 @@ from goldmark.checks._losses import (
     check_zero_loss,
 )
 from goldmark.checks._masks import check_attention_to_padding
-from goldmark.checks._mixup import check_wrong_mixup, read_mixing
+from goldmark.checks._mixup import check_mixed_targets, check_wrong_mixup, read_mixing
 from goldmark.checks._modes import (
     check_batch_mixing,
     check_batchnorm_momentum,
@@ -226,8 +226,8 @@ __all__ = [
     "check_lost_micro_batches", "check_lost_rates", "check_low_bar", "check_low_ceiling", "check_low_rank",
     "check_memorised", "check_merged_grades", "check_misaligned_augmentation", "check_misaligned_targets",
     "check_misplaced_clipping", "check_misplaced_threshold", "check_missing_keys", "check_missing_sharing",
-    "check_mistaken_cell",
-    "check_mixed_reduction", "check_modes_not_switched", "check_moving_validation", "check_mutual_targets",
+    "check_mistaken_cell", "check_mixed_reduction", "check_mixed_targets",
+    "check_modes_not_switched", "check_moving_validation", "check_mutual_targets",
     "check_narrow_output", "check_negative_loss", "check_no_skill", "check_normalized_outputs", "check_not_finite",
     "check_not_relative",
     "check_nothing_moves", "check_nothing_trainable", "check_one_batch", "check_one_example_read", "check_one_position",

@@ -12,7 +12,7 @@ _ORDER = (
     # data
     "not_finite examples_modified examples_by_reference reordered_inputs",
     "inputs_modified target_among_inputs decoder_sees_target label_numbering category_numbering",
-    "split_by_class overlap overlapping_windows misaligned_augmentation interleaved_channels",
+    "split_by_class overlap overlapping_windows misaligned_augmentation mixed_targets interleaved_channels",
     "truncated_codes split_statistics constant_inputs input_scale target_scale standardised_batches",
     "labels_out_of_range",
     "constant_labels wrapped_labels contradictory_labels labels_independent unrelated_noise sorted_labels",

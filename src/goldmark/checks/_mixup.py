@@ -1,4 +1,4 @@
-"""Mixup: whether targets are mixed as their inputs are, in as many batches as meant; no metric tells."""
+"""Mixup: whether targets are mixed as their inputs are, and in as many batches as meant; no metric tells."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from goldmark.case import Finding
 
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # inputs (B, ...), targets (B,) -> both as trained on
 
+_SAME = 1e-3  # rounding of what was mixed in float32
+_FEWEST = 4  # mixed examples
 _DEVIATIONS = 4  # sd of a binomial share: a right mixup is called wrong once in 16,000 times
 
 
@@ -68,3 +70,46 @@ def check_wrong_mixup(mix: Mix, fraction: float = 1.0, n_batches: int = 64, thre
         threshold=threshold,
         advice="mix inputs and targets once, with one weight and one order of rows, in as many batches as meant",
     )
+
+
+def check_mixed_targets(
+    inputs: Tensor, targets: Tensor, mixed_inputs: Tensor, mixed_targets: Tensor, threshold: float = 0.98
+) -> Finding:
+    """Find out whether examples were mixed two by two, and their targets were mixed with those of others.
+
+    Inputs (N, ...) and targets (N, ...) of examples, as they were and as a batch of them has them. Where mixed inputs
+    are sums of two with weights that add up to 1, and targets mixtures as well, the mixture of the targets by the same
+    weights must explain these but for a line, as label smoothing is: trouble is an R^2 below `threshold`.
+    """
+    weights = _weights(inputs.detach().double().flatten(1), mixed_inputs.detach().double().flatten(1))
+    plain, made = targets.detach().double().flatten(1), mixed_targets.detach().double().flatten(1)
+    pairs = _are_pairs(weights) & ((made - plain).abs().amax(dim=1) > _SAME)
+    explained = _r2((weights @ plain)[pairs].flatten(), made[pairs].flatten()) if int(pairs.sum()) >= _FEWEST else 1.0
+    return Finding(
+        name="mixed_targets",
+        trouble=explained < threshold,
+        numbers={"mixed": float(pairs.sum()), "examples": float(len(pairs)), "explained": explained},
+        threshold=threshold,
+        relation="a target must be mixed with that of the example that its input was mixed with",
+        advice="draw one order of the examples, index = torch.randperm(n), and mix inputs and targets by it",
+    )
+
+
+def _weights(inputs: Tensor, mixed: Tensor) -> Tensor:
+    """Return the weights (N, N) of rows in mixed rows; zeros where rows do not tell them."""
+    none = inputs.new_zeros(len(mixed), len(inputs))
+    if int(torch.linalg.matrix_rank(inputs)) < len(inputs):
+        return none
+    weights: Tensor = mixed @ torch.linalg.pinv(inputs)
+    return weights if torch.allclose(weights @ inputs, mixed, rtol=_SAME, atol=_SAME) else none
+
+
+def _are_pairs(weights: Tensor) -> Tensor:
+    """Tell which rows of weights are two that add up to 1, beside nothing."""
+    two = weights.topk(2, dim=1).values
+    rest = weights.abs().sum(dim=1) - two.sum(dim=1)
+    return (two[:, 1] > _SAME) & ((two.sum(dim=1) - 1).abs() < _SAME) & (rest < len(weights) * _SAME)
+
+
+def _r2(one: Tensor, other: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([one, other]))[0, 1].nan_to_num().square())

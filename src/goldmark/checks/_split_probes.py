@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from goldmark.case import Finding
@@ -17,6 +18,7 @@ from goldmark.checks._labels import check_constant_labels
 from goldmark.checks._loaders import check_reordered_inputs, collate_of, draws_examples, shuffles
 from goldmark.checks._loss_probes import indexed
 from goldmark.checks._losses import is_classes
+from goldmark.checks._mixup import check_mixed_targets
 from goldmark.checks._outputs import gradient_at
 from goldmark.checks._passes import N_EXAMPLES, ForwardPass, Half, observed
 from goldmark.checks._preflight import Look, Probe
@@ -224,6 +226,21 @@ def _reordered_inputs(look: Look) -> Finding | None:
     return check_reordered_inputs(collate_of(loader), [loader.dataset[index] for index in chosen.long().tolist()])
 
 
+def _mixed_targets(look: Look) -> Finding | None:
+    """Collate some examples whose inputs are tensors, as many as these have numbers, and compare both."""
+    loader: Any = look.train_batches
+    if not look.reads_targets or not _reads_by_index(loader) or collate_of(loader) is default_collate:
+        return None
+    n = min(_MOST_COLLATED // 2, len(loader.dataset), look.train.inputs()[0].numel())
+    examples = [loader.dataset[index] for index in range(n)]
+    (inputs, targets), (mixed_inputs, mixed) = _made(default_collate, examples), _made(collate_of(loader), examples)
+    if not targets.is_floating_point() and mixed.is_floating_point() and mixed.dim() == targets.dim() + 1:
+        targets = functional.one_hot(targets, mixed.shape[-1])
+    if inputs.shape != mixed_inputs.shape or targets.shape != mixed.shape or not mixed.is_floating_point():
+        return None
+    return check_mixed_targets(inputs, targets, mixed_inputs, mixed)
+
+
 def _reads_by_index(loader: Any) -> bool:
     """Tell whether a loader is torch's own, of a dataset that gives any of its examples."""
     if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
@@ -242,15 +259,15 @@ def _misaligned_augmentation(look: Look) -> Finding | None:
         return None
     drawn: list[list[Draw]] = []
     for index in range(min(_DRAWN, len(look.train.keys))):
-        drawn.append([_drawn(loader, index) for _ in range(_N_DRAWS)])
+        drawn.append([_made(collate_of(loader), [loader.dataset[index]]) for _ in range(_N_DRAWS)])
         if len(drawn) >= _N_TRIED and not any(_vary(draws) for draws in drawn):
             return None
     return check_misaligned_augmentation(drawn)
 
 
-def _drawn(loader: Any, index: int) -> Draw:
-    """Return an example as a batch of it alone has it: a copy, as a dataset may change what it has given."""
-    inputs, targets = (first_tensor(part) for part in collate_of(loader)([loader.dataset[index]]))
+def _made(collate: Any, examples: list[Any]) -> Draw:
+    """Return the inputs and targets of a batch: copies, as a dataset may change what it has given."""
+    inputs, targets = (first_tensor(part) for part in collate(map_tensors(Tensor.clone, examples)))
     if inputs is None or targets is None:
         raise ValueError("an example has no tensors")
     return inputs.detach().clone(), targets.detach().clone()
@@ -262,5 +279,5 @@ def _vary(draws: list[Draw]) -> bool:
 
 SPLIT_PROBES: tuple[Probe, ...] = (
     *(_category_numbering, _split_by_class, _overlap, _overlapping_windows, _split_statistics),
-    *(_standardised_batches, _constant_labels, _reordered_inputs, _misaligned_augmentation),
+    *(_standardised_batches, _constant_labels, _reordered_inputs, _mixed_targets, _misaligned_augmentation),
 )
