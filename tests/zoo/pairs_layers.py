@@ -172,6 +172,25 @@ def weights_that_add_up_to_one_over_the_heads(bug):
     return classifier(model, train=batched(*images(128)), val=batched(*images(64, seed=1)), lr=3e-3, epochs=2)
 
 
+class Attended(nn.Module):
+    """Rows (B, T, D), each times how much the others, or it itself, attend to it: (B, T, D)."""
+
+    def __init__(self, width, dim):
+        super().__init__()
+        self.query, self.key, self.dim = nn.Linear(width, 8), nn.Linear(width, 8), dim
+
+    def forward(self, x):
+        """What is attended to, more than the rest."""
+        weights = (self.query(x) @ self.key(x).transpose(1, 2)).softmax(-1)
+        return 0.5 * x * weights.sum(self.dim, keepdim=True).reshape(*x.shape[:2], 1)
+
+
+@pair("summed_softmax")
+def weights_that_are_summed_over_what_they_add_up_to_one_over(bug):
+    model = Rows(Attended(16, -1 if bug else -2))
+    return classifier(model, train=batched(*images(128)), val=batched(*images(64, seed=1)), lr=3e-3, epochs=2)
+
+
 @pair("affine_network")
 def layers_without_an_activation_before_a_sigmoid(bug):
     x, val_x = (torch.randn(n, 2, generator=torch.Generator().manual_seed(n)) for n in (256, 64))

@@ -190,6 +190,7 @@ from goldmark.checks._steps import (
 from goldmark.checks._stopping import check_wrong_stopping, stale_epochs
 from goldmark.checks._stored import check_examples_modified
 from goldmark.checks._structures import row_keys
+from goldmark.checks._summing import check_summed_softmax
 from goldmark.checks._threshold import BestThreshold, best_threshold, check_misplaced_threshold, f1_above
 from goldmark.checks._unbounded import check_unbounded_loss
 from goldmark.checks._uncertainty import check_weights_without_time, settled_log_sigma, simulated_log_sigma
@@ -243,6 +244,7 @@ __all__ = [
     "check_split_by_class",
     "check_split_statistics", "check_squashed_twice", "check_stale_gradients", "check_standardised_batches",
     "check_state_by_reference", "check_statistics_gap", "check_stuck_parameters", "check_summed_loss",
+    "check_summed_softmax",
     "check_swallowed_arguments", "check_symmetric_units", "check_target_among_inputs", "check_target_distribution",
     "check_target_lag", "check_target_leak", "check_target_scale", "check_targets_with_gradient",
     "check_too_few_frames", "check_truncated_codes",

@@ -20,10 +20,10 @@ _ORDER = (
     "padding_changes_loss classes_as_numbers viewed_edges unshifted_edges",
     # model
     "padding_idx viewed_channels scrambled_view one_position direction_of_one_step modes_not_switched",
-    "future_leak attention_to_padding softmax_over_heads padding_changes_output dropout_in_eval dropout_rate",
-    "dropout_on_output batch_mixing missing_sharing undeclared_sharing half_tied hidden_parameters symmetric_units",
-    "dead_units silent_units affine_network saturated_units narrow_output activation_rank batchnorm_of_one",
-    "batchnorm_momentum batchnorm_on_output vanishing_gradient",
+    "future_leak attention_to_padding softmax_over_heads summed_softmax padding_changes_output dropout_in_eval",
+    "dropout_rate dropout_on_output batch_mixing missing_sharing undeclared_sharing half_tied hidden_parameters",
+    "symmetric_units dead_units silent_units affine_network saturated_units narrow_output activation_rank",
+    "batchnorm_of_one batchnorm_momentum batchnorm_on_output vanishing_gradient",
     # loss
     "divergence_arguments sign_targets normalized_outputs single_class_softmax unreachable_targets shape_broadcast",
     "broadcast_loss broadcast_steps probability_targets misaligned_targets one_example_read scattered_targets",

@@ -25,6 +25,7 @@ from goldmark.checks._start import (
     with_weights,
 )
 from goldmark.checks._structures import first_tensor, size_of
+from goldmark.checks._summing import check_summed_softmax
 from goldmark.checks._width_probes import width
 
 MATRICES = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.Bilinear)  # noqa: SLF001
@@ -129,8 +130,10 @@ def _before_activation(look: Look, inputs: Tensor) -> dict[str, Tensor]:
     return {name: undo(output) for name, output in ends_and_middle(look, inputs).items()}
 
 
-def _softmax_over_heads(look: Look) -> Finding | None:
-    return None if look.first.loss is None else check_softmax_over_heads(look.first.loss)
+def _softmaxes(look: Look) -> Iterator[Finding]:
+    if look.first.loss is not None:
+        yield check_softmax_over_heads(look.first.loss)
+        yield check_summed_softmax(look.first.loss)
 
 
 def _channels(layer: Any) -> tuple[int, int]:
@@ -142,5 +145,5 @@ def _channels(layer: Any) -> tuple[int, int]:
 
 MODEL_PROBES: tuple[Probe, ...] = (
     *(_batch_mixing, _modes_of, _sharing, _units),
-    *(saturated_units, _inputs_ignored, _affine_network, width, _softmax_over_heads),
+    *(saturated_units, _inputs_ignored, _affine_network, width, _softmaxes),
 )

@@ -23,10 +23,12 @@ from goldmark.checks._pairs import pairs
 from goldmark.checks._scale import check_target_scale
 from goldmark.checks._shares import gradient_norms, shares
 from goldmark.checks._structures import first_tensor, row_keys, size_of, tensors_of
+from goldmark.checks._summing import check_summed_softmax
 from goldmark.checks._updates import Rounding
 
 _MOST_ROWS = 256  # of outputs that are kept
 _EARLY = 4  # steps before which no unit is counted as silent
+_TWICE = 2  # samples that have to show what a graph always shows
 _TOLD_BY = 16  # numbers of a row, which tell drawn rows apart
 FIRST_STEPS = 8  # of which all are looked at
 LAST_ANSWERS = 4  # samples by which a result is judged
@@ -109,8 +111,8 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
     if not sample.norm > 0:  # else gradients were written by other means than a backward pass, as privacy needs it
         sample.findings.append(_losses.check_graph_of_loss(loss))
     sample.findings.append(_outputs.check_shape_broadcast(output, targets, loss))
-    if sample.step == 0:
-        sample.findings += [check_softmax_over_heads(loss), check_unscaled_cosines(loss)]
+    if sample.step < _TWICE:
+        sample.findings += [check_softmax_over_heads(loss), check_summed_softmax(loss), check_unscaled_cosines(loss)]
     sample.findings += [_losses.check_targets_with_gradient(*sides) for sides in bootstrapped_values(loss)]
     if terms:
         sample.findings.append(_losses.check_cut_term(loss, terms))

@@ -1,12 +1,13 @@
-"""Weights that add up to 1 over something else than what is summed up: slots, capsules, and types of edges compete."""
+"""Softmaxes over another dimension than attention has, as of slots and capsules, and sums that mean something."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.distributions import Categorical
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import batched, classifier, images
+from zoo.loops import batched, classifier, images, mlp, regressor
 from zoo.pairs_layers import Attention, Rows
 
 
@@ -71,3 +72,43 @@ def every_edge_is_of_one_of_three_types():
             return functional.relu(types @ messages / x.shape[1]).sum(1)
 
     return of_rows(Typed())
+
+
+@healthy
+def probabilities_that_a_distribution_divides_by_their_sum():
+    def loss_fn(output, targets):
+        return -Categorical(probs=output).log_prob(targets).mean()
+
+    return classifier(mlp(8, 16, 3, last=nn.Softmax(dim=1)), loss_fn=loss_fn)
+
+
+@healthy
+def an_overlap_over_the_sum_of_all_probabilities():
+    def loss_fn(output, targets):
+        shares, wanted = output.softmax(1), functional.one_hot(targets, 3)
+        return functional.cross_entropy(output, targets) - 2 * (shares * wanted).sum() / (shares.sum() + wanted.sum())
+
+    return classifier(mlp(8, 16, 3), loss_fn=loss_fn)
+
+
+@healthy
+def the_place_of_a_spot_by_the_sums_of_a_map():
+    class Place(nn.Module):
+        """The mean place (B, 2) of a map of probabilities, in [-1, 1] (Sun et al. 2018)."""
+
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 3, padding=1))
+
+        def forward(self, x):
+            """Row and column."""
+            shares = self.layers(x).flatten(1).softmax(1).view(-1, 8, 8)
+            return torch.stack([shares.sum(dim) @ torch.linspace(-1, 1, 8) for dim in (2, 1)], dim=1)
+
+    def spots(n, seed):
+        places = torch.randint(0, 8, (n, 2), generator=torch.Generator().manual_seed(seed))
+        x = 0.5 * torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+        x[torch.arange(n), 0, places[:, 0], places[:, 1]] += 4
+        return x, places / 3.5 - 1
+
+    return regressor(Place(), train=batched(*spots(128, 0)), val=batched(*spots(64, 1)), epochs=2)
