@@ -123,6 +123,16 @@ def test_what_the_model_did_last_is_no_intent_of_the_loss():
     assert not check_shape_broadcast(output, RETURNS, loss).trouble
 
 
+def test_outputs_may_be_left_out():
+    """The targets say how many examples there are; without both nothing does."""
+    values = nn.Linear(5, 1)(torch.randn(N, 5))
+    loss = (values - RETURNS).square().mean()
+    assert {"pairs": N * N, "examples": N} == check_shape_broadcast(None, RETURNS, loss).numbers
+    assert not check_shape_broadcast(None, None, loss).trouble
+    assert not check_shape_broadcast(None, COLUMN, (values - COLUMN).square().mean()).trouble
+    assert not check_shape_broadcast(None, RETURNS, (values - WEIGHTS @ values).square().mean()).trouble
+
+
 def test_weights_of_pairs_are_no_column():
     """A constant that makes a matrix of a row of actions may be one; a column that outputs or targets hold is."""
     logits = nn.Linear(5, 3)(torch.randn(N, 5))
@@ -144,20 +154,47 @@ PRODUCTS = {
     "mean": lambda risks, events: -(risks * events).mean(),
     "sum": lambda risks, events: (events * -risks).sum() / events.sum(),
     "negative": lambda risks, events: (-(risks * events)).mean(),
+    "quotient": lambda risks, events: (risks / events).mean(),
+    "divisor": lambda risks, events: (events / risks).mean(),
+    "clipped": lambda risks, events: clipped(risks, events),
+    "beside_a_row": lambda risks, events: (clipped(risks, events) - 0.1 * risks - risks * events).mean(),
+    "hinge": lambda risks, events: (1 - risks * events).relu().mean(),
+    "logistic": lambda risks, events: functional.softplus(-events * risks).sum(),
 }
 
 
 @pytest.mark.parametrize("loss_of", PRODUCTS.values(), ids=PRODUCTS)
-def test_a_column_of_targets_times_a_row(loss_of):
-    """It is known until the backward pass, wherever the column comes from; a row of targets passes."""
+def test_a_constant_column_times_a_row(loss_of):
+    """It is known until the backward pass, whatever outputs and targets are; a constant row passes."""
     risks = torch.randn(N, generator=torch.Generator().manual_seed(3)).requires_grad_()
-    for targets, events in (((AGES, COLUMN), COLUMN), (torch.stack([AGES, RETURNS], dim=1), COLUMN)):
-        assert check_shape_broadcast(risks, targets, loss_of(risks.exp(), events)).trouble
-        assert not check_shape_broadcast(risks, targets, loss_of(risks.exp(), events[:, 0])).trouble
+    for row, constant in ((risks.exp(), COLUMN), (risks[:, None].exp(), RETURNS)):
+        loss = loss_of(row, constant)
+        finding = check_shape_broadcast(None, None, loss)
+        assert finding.trouble
+        assert {"pairs": N * N, "examples": N} == finding.numbers
+        assert "a row (12,) and a column (12, 1)" in finding.relation
+        assert not check_shape_broadcast(None, None, loss_of(row, constant.reshape(row.shape))).trouble
+        loss.backward()
+        assert not check_shape_broadcast(None, None, loss).trouble
 
 
-def test_a_column_that_is_no_target_or_is_read_pair_by_pair_passes():
-    """Weights of the loss itself, and products that a matrix is put on before they are summed up."""
+MEANT = {
+    "masked": lambda risks: (risks.exp() * COLUMN * LATER).mean(),
+    "weighed": lambda risks: (risks.exp() * WEIGHTS).mean(),
+    "of_equal_weights": lambda risks: (risks.exp() * torch.full((N, 1), 0.5)).mean(),
+    "laid_out": lambda risks: (1 - risks[:, None] * RETURNS).relu().mean(),
+    "curves": lambda risks: (risks[:, None].exp() * RETURNS - WEIGHTS).square().mean(),
+    "decays": lambda risks: (risks.exp() * -COLUMN.abs()).exp().mean(),
+    "row_by_row": lambda risks: (risks.exp() * COLUMN).softmax(1).square().mean(),
+    "quantiles": lambda risks: torch.max(
+        *((WEIGHTS * risks - COLUMN) * level for level in (RETURNS, 1 - RETURNS))
+    ).mean(),
+    "averaged": lambda risks: (risks.exp() * COLUMN).mean(0).square().mean(),
+}
+
+
+@pytest.mark.parametrize("loss_of", MEANT.values(), ids=MEANT)
+def test_products_of_which_more_is_made_than_their_total_pass(loss_of):
+    """Masks, weights and targets of pairs, margins of pairs that were laid out, and what is done along a dimension."""
     risks = torch.randn(N, generator=torch.Generator().manual_seed(3)).requires_grad_()
-    for loss in ((risks.exp() * AGES[:, None]).mean(), (risks.exp() * COLUMN * LATER).mean()):
-        assert not check_shape_broadcast(risks, COLUMN, loss).trouble
+    assert not check_shape_broadcast(None, None, loss_of(risks)).trouble

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -179,6 +180,37 @@ def a_second_task_whose_targets_are_a_row(bug):
     x, y = numbers()
     batches = [(a, ((a[:, 0] > 0).long() + (a[:, 1] > 0), b[:, 0])) for a, b in batched(x, y)]
     return watch_alone(mlp(8, 16, 4), batches, terms_of)
+
+
+@pair("shape_broadcast")
+def a_column_of_advantages_that_the_watch_is_not_told_of(bug):
+    actor, rest = mlp(6, 16, 3), itertools.cycle(list(episodes(12)))
+
+    def step_of():
+        x, (taken, returns) = next(rest)
+        advantage = (returns - returns.mean()) / returns.std()
+        logits = actor(x)
+        ratio = logits.log_softmax(1).gather(1, taken[:, None])[:, 0].exp() * 3  # all were as likely when taken
+        advantage = advantage[:, None] if bug else advantage
+        gains = torch.min(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
+        return (x, taken), logits, -gains.mean(), None
+
+    return watch_steps(actor, step_of, lr=1e-2)
+
+
+@pair("shape_broadcast")
+def a_column_of_weights_for_a_row_of_errors(bug):
+    model, rest = mlp(8, 16, 1), itertools.cycle(batched(*numbers()))
+    generator = torch.Generator().manual_seed(0)
+
+    def step_of():
+        x, y = next(rest)
+        weights = torch.rand(len(x), 1, generator=generator) + 0.5  # of examples that are drawn unevenly
+        output = model(x).squeeze(1)
+        errors = functional.smooth_l1_loss(output, y[:, 0], reduction="none")
+        return (x, y[:, 0]), output, (errors * (weights if bug else weights[:, 0])).mean(), None
+
+    return watch_steps(model, step_of, lr=1e-2)
 
 
 @pair("flat_term")

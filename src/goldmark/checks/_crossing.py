@@ -1,8 +1,9 @@
 """Errors of every example against every other one, read from the graph of a loss.
 
 A column (N, 1) less a row (N,) is a matrix (N, N). The graph keeps the shapes of whatever has a gradient, and none of
-constants, as targets are: that one was a row is known from the column and from the matrix. A matrix that is meant is
-made of an operand that was brought into its shape for that (`x[:, None]`, `x.T`), or of a product or of distances.
+constants, as targets are: that one was a row is known from the column and from the matrix; constant factors are known
+until a backward pass. A matrix that is meant is made of an operand that was brought into its shape for that
+(`x[:, None]`, `x.T`), or of a product or of distances.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _STRAIGHT = ("Mean", "Sum", "Neg", "Rsub")
 _LAID_OUT = ("Unsqueeze", "T", "Transpose", "Permute", "View", "Expand", "Index")  # an operand, by the loss itself
 _CHOSEN = ("Gather", "LogSoftmax", "NllLoss")  # what gives the logarithms of the probabilities of actions
 _RATIO = ("Exp", "Sub", "Clamp")  # of such probabilities to earlier ones, as in PPO
+_FACTORED = ("Mul", "Div")
+_BOUNDS = ("Minimum", "Maximum", "Clamp", "ClampMin", "Relu", "Softplus", "LogSigmoid")  # clipped ratios, and margins
 _MOST_NODES = 2_000
 
 
@@ -32,8 +35,9 @@ def crosses_examples(loss: Tensor, output: Any, targets: Any) -> bool:
 
     No such mean is wanted: of squares it is least where all outputs are one. Nothing is said where the loss also holds
     a matrix (N, N) that is meant, as an energy distance does, where outputs or targets are one, or targets all alike.
+    Outputs may be left out.
     """
-    n = size_of(output)
+    n = size_of(output) or size_of(targets)
     if n < 2 or _holds_matrix((output, targets), n):
         return False
     given = {one.grad_fn for one in tensors_of(output)}
@@ -46,37 +50,49 @@ def crosses_examples(loss: Tensor, output: Any, targets: Any) -> bool:
     return any(_is_accident(*making, n, column=column) for making in made) and _has_unlike(targets, n)
 
 
-def crosses_targets(loss: Tensor, output: Any, targets: Any) -> bool:
-    """Tell whether a loss is a mean, or a sum, of all products of a row (N,) and a column (N, 1) of the targets.
+def crossed_factors(loss: Tensor) -> int:
+    """Return the N of a row (N,) and a column (N, 1) whose products of all pairs are what a loss sums up; else 0.
 
-    Such a mean is that of the row times that of the column: no target is read for its example. The graph holds factors
-    until its backward pass, and nothing is said after it.
+    One of the two is constant, and not all alike. Such a mean is that of the row times that of the column, or nearly so
+    where a margin, or a bound, lies between: no factor is read for its example. The graph holds constants until its
+    backward pass, and nothing is said after it.
     """
-    n = size_of(output)
-    if n < 2 or _holds_matrix((output, targets), n) or not _has_unlike(targets, n):
-        return False
     totals = (node for node in nodes(loss.grad_fn, _MOST_NODES, past_layers=False) if kind(node) in ("Mean", "Sum"))
     with suppress(RuntimeError):
-        factors = [_constant_factor(node.next_functions[0][0], n) for node in totals if shape_of(node) == ()]
-        return any(_is_column_of(targets, factor) for factor in factors if factor is not None)
-    return False
+        products = (made for node in totals if shape_of(node) == () for made in _products(node))
+        return next((n for product, bent in products if (n := _crossed(product, bent=bent))), 0)
+    return 0
 
 
-def _constant_factor(node: Node | None, n: int) -> Tensor | None:
-    """Return the constant (N, 1) that a row (N,) was multiplied by, up to the sign."""
-    while node is not None and kind(node) == "Neg":
-        node = node.next_functions[0][0]
-    if node is None or kind(node) != "Mul" or shape_of(node) != (n, n):
-        return None
-    first = node.next_functions[0][0]
-    factor: Tensor | None = node._saved_self if first is None else node._saved_other  # noqa: SLF001
-    rows = [shape for _, shape in _operands(node)]
-    return factor if rows == [(n,)] and factor is not None and tuple(factor.shape) == (n, 1) else None
+def _products(total: Node) -> Iterator[tuple[Node, bool]]:
+    """Yield the products and quotients that a total is made of, and whether a margin or a bound lies between."""
+    waiting, known = [(total, False)], set[tuple[Node, bool]]()
+    while waiting:
+        node, bent = waiting.pop()
+        name, squares = kind(node), [one for one, shape in _operands(node) if len(shape) == 2 and shape[0] == shape[1]]
+        bent = bent or name in _BOUNDS
+        if name in _FACTORED:
+            yield node, bent
+        elif node is total or name in (*_BOUNDS, "Neg", "Rsub", "ToCopy") or (name in ("Add", "Sub") and not bent):
+            fresh = {(one, bent) for one in squares} - known
+            known |= fresh
+            waiting += fresh
 
 
-def _is_column_of(targets: Any, column: Tensor) -> bool:
-    given = (one.reshape(len(one), -1) for one in tensors_of(targets) if one.dim() and len(one) == len(column))
-    return any(bool((one.to(column) == column).all(dim=0).any()) for one in given)
+def _crossed(product: Node, *, bent: bool) -> int:
+    """Return the N of the row and the column that a product (N, N) was made of, one of them constant; else 0.
+
+    A column that was laid out for it is meant where more is made of the pairs than their total.
+    """
+    operands, n = list(_operands(product)), (shape_of(product) or (0,))[0]
+    if n < 2 or shape_of(product) != (n, n) or len(operands) != 1:
+        return 0
+    first_is_constant = product.next_functions[0][0] is None
+    factor = getattr(product, "_saved_self" if first_is_constant else "_saved_other", None)
+    if factor is None or {operands[0][1], tuple(factor.shape)} != {(n,), (n, 1)}:
+        return 0
+    meant = bent and operands[0][1] == (n, 1) and kind(operands[0][0]) in _LAID_OUT
+    return n if not meant and bool((factor != factor[:1]).any()) else 0
 
 
 def _holds_matrix(structure: Any, n: int) -> bool:

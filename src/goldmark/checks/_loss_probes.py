@@ -17,7 +17,7 @@ from goldmark.checks._broadcasting import check_broadcast_steps
 from goldmark.checks._collapsing import are_centred, check_collapsing_objective
 from goldmark.checks._contrast import check_self_among_negatives
 from goldmark.checks._cosines import check_unscaled_cosines
-from goldmark.checks._crossing import crosses_targets
+from goldmark.checks._crossing import crossed_factors
 from goldmark.checks._divergence import check_divergence_weight
 from goldmark.checks._frames import check_too_few_frames
 from goldmark.checks._graph import kind, leaves, source
@@ -280,7 +280,7 @@ def _given(look: Look) -> Iterator[Finding]:
     yield _reduction.check_probability_targets(loss)
     yield check_self_among_negatives(loss)
     yield check_too_few_frames(loss)
-    if crosses_targets(loss, look.first.output, look.first.targets):
+    if crossed_factors(loss):
         yield _outputs.check_shape_broadcast(look.first.output, look.first.targets, loss)
     if look.reads_targets:
         yield check_unsorted_risks(look.loss_fn, look.first.output, look.first.targets)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
-from goldmark.checks._crossing import crosses_examples, crosses_targets
+from goldmark.checks._crossing import crossed_factors, crosses_examples
 from goldmark.checks._graph import CROSS_ENTROPIES, LAYERS, Node, kind, nodes, shape_of, signed, source, sources
 from goldmark.checks._pairs import pairs
 from goldmark.checks._structures import size_of, tensors_of
@@ -243,21 +243,23 @@ def check_shape_broadcast(output: Any, targets: Any, loss: Tensor, threshold: fl
     """Find out whether a loss compares every output with every target, because shapes broadcast.
 
     It is trouble where the loss equals a known loss over all pairs, and not that over matching pairs; or where its
-    graph holds a mean over all pairs of examples, as that of an actor-critic may. A column of targets that a row was
-    multiplied by is known before the backward pass alone.
+    graph holds a mean over all pairs of examples, as that of an actor-critic may. A constant column that a row was
+    multiplied by, or a row that a column was, is known before the backward pass alone.
     """
     over_pairs, paired = _off_known_losses(output, targets, loss)
-    equal, n = over_pairs < threshold < paired, size_of(output)
-    crosses = not equal and (crosses_examples(loss, output, targets) or crosses_targets(loss, output, targets))
-    crossed = n * n if crosses else n
+    equal = over_pairs < threshold < paired
+    factors = 0 if equal else crossed_factors(loss)
+    n = factors or size_of(output) or size_of(targets)
+    crosses = factors > 0 or (not equal and crosses_examples(loss, output, targets))
     shapes = [" and ".join(str(tuple(one.shape)) for one in tensors_of(given)) for given in (output, targets)]
+    compared = f"a row ({n},) and a column ({n}, 1)" if crosses else f"outputs {shapes[0]} and targets {shapes[1]}"
     measured = {"off_over_all_pairs": over_pairs, "off_over_matching_pairs": paired}
     return Finding(
         name="shape_broadcast",
-        trouble=equal or crossed > n,
-        numbers={"pairs": float(crossed), "examples": float(n)} if crossed > n else measured,
-        threshold=float(n) if crossed > n else threshold,
-        relation=f"outputs {shapes[0]} and targets {shapes[1]} must match one by one",
+        trouble=equal or crosses,
+        numbers={"pairs": float(n * n), "examples": float(n)} if crosses else measured,
+        threshold=float(n) if crosses else threshold,
+        relation=f"{compared} must match one by one",
         advice="give both one shape: outputs.squeeze(-1), or targets.unsqueeze(-1)",
     )
 

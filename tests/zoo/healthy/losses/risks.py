@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 from zoo.healthy.register import healthy
+from zoo.loops import batched, mlp, numbers, regressor
 from zoo.pairs_risks import columns, of_risks
 from zoo.pairs_sequences import Strided, trained, transcripts
+
+TIMES = torch.linspace(0.5, 1.5, 32)
 
 
 def of_those_before(risks, events):
@@ -62,6 +65,40 @@ def pairs_of_people_of_whom_one_was_there_longer():
         return (functional.softplus(output.T - output) * counted).sum() / counted.sum()
 
     return of_risks(loss_fn, lambda times, events: (times[:, None], events[:, None]))
+
+
+@healthy
+def as_many_quantiles_as_examples():
+    levels = (torch.arange(16) + 0.5) / 16
+
+    def loss_fn(output, targets):
+        errors = targets - output
+        return torch.max(errors * levels, errors * (levels - 1)).mean()
+
+    halves = (batched(*numbers(n, seed=seed), 16) for n, seed in ((256, 0), (64, 1)))
+    return regressor(mlp(8, 16, 16), loss_fn=loss_fn, **dict(zip(("train", "val"), halves, strict=True)))
+
+
+@healthy
+def errors_that_count_for_all_who_are_near():
+    def loss_fn(output, targets):
+        errors = functional.smooth_l1_loss(output, targets, reduction="none")[:, 0]
+        near = (-(targets - targets.T).square()).exp()
+        return (errors * near / near.sum(1, keepdim=True)).sum() / len(errors)
+
+    return regressor(mlp(8, 16, 1), loss_fn=loss_fn)
+
+
+@healthy
+def slopes_of_lines_with_as_many_points_as_examples():
+    def halves_of(n, seed):
+        x, y = numbers(n, seed=seed)
+        return batched(x, y * TIMES + 0.1 * torch.randn(n, 32, generator=torch.Generator().manual_seed(seed)))
+
+    def loss_fn(output, targets):
+        return (output * TIMES - targets).square().mean()
+
+    return regressor(mlp(8, 32, 1), loss_fn=loss_fn, train=halves_of(256, 0), val=halves_of(64, 1))
 
 
 @healthy
