@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import goldmark
 from goldmark.checks import check_softmax_over_heads
 
 B, H, T, S, D = 3, 2, 5, 4, 6
@@ -64,3 +65,18 @@ def test_one_query_and_shared_values_pass():
     """One query may be a routing; what all heads share may be weighed by types."""
     assert not check_softmax_over_heads(((heads(1) @ heads(S).mT).softmax(1) @ heads(S)).sum()).trouble
     assert not check_softmax_over_heads(((heads(T) @ heads(S).mT).softmax(1) @ heads(S)[:, :1]).sum()).trouble
+
+
+def test_a_watch_alone_names_them():
+    """Two steps show it, without a preflight."""
+    layers = nn.ModuleList(nn.Linear(D, H * D) for _ in range(3))
+    optimizer = torch.optim.SGD(layers.parameters(), lr=0.01)
+    with goldmark.watch(layers, optimizer) as watch:
+        for _ in range(3):
+            query, key, value = (layer(torch.randn(B, T, D)).unflatten(2, (H, D)).transpose(1, 2) for layer in layers)
+            loss = ((query @ key.mT).softmax(1) @ value).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            watch.after_backward(loss=loss)
+            optimizer.step()
+    assert "softmax_over_heads" in watch.findings.names
