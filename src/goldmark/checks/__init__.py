@@ -50,6 +50,7 @@ from goldmark.checks._labels import (
     check_unseen_classes,
     check_wrapped_labels,
 )
+from goldmark.checks._lags import check_shifted_twice
 from goldmark.checks._layout import check_interleaved_channels, check_viewed_channels
 from goldmark.checks._leaks import (
     check_decoder_sees_target,
@@ -239,9 +240,9 @@ __all__ = [
     "check_repeated_backward", "check_repeated_steps", "check_replayed_graph", "check_rounded_updates",
     "check_sampler_weights", "check_saturated_units", "check_scattered_targets", "check_schedule_factors",
     "check_schedule_pace", "check_schedule_restarted", "check_scheduled_optimizer", "check_scrambled_view",
-    "check_self_among_negatives", "check_shape_broadcast", "check_shared_groups", "check_sign_targets",
-    "check_silent_units", "check_single_class_softmax", "check_softmax_over_heads", "check_sorted_labels",
-    "check_split_by_class",
+    "check_self_among_negatives", "check_shape_broadcast", "check_shared_groups", "check_shifted_twice",
+    "check_sign_targets", "check_silent_units", "check_single_class_softmax", "check_softmax_over_heads",
+    "check_sorted_labels", "check_split_by_class",
     "check_split_statistics", "check_squashed_twice", "check_stale_gradients", "check_standardised_batches",
     "check_state_by_reference", "check_statistics_gap", "check_stuck_parameters", "check_summed_loss",
     "check_summed_softmax",

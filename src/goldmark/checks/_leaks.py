@@ -75,13 +75,17 @@ def _on_a_line(table: Tensor, targets: Tensor) -> Tensor:
     return correlations > _ON_A_LINE
 
 
-def check_decoder_sees_target(inputs: Sequence[Tensor], targets: Tensor) -> Finding:
-    """Find out whether one of several inputs is, token by token, the targets (B, T) that a decoder has to give."""
+def check_decoder_sees_target(inputs: Sequence[Tensor], targets: Tensor, lags: Sequence[int] | None = None) -> Finding:
+    """Find out whether one of several inputs is, token by token, the targets (B, T) that a decoder has to give.
+
+    `lags` tell how far targets lie after the last token that their outputs have seen; any but 0 passes, as where the
+    loss shifts, or where the whole is read as by an encoder. Without them, a decoder is taken to see what it is fed.
+    """
     whole = not targets.is_floating_point() and targets.dim() == 2 and targets.shape[1] > 1
     same = sum(whole and one.shape == targets.shape and torch.equal(one, targets) for one in inputs)
     return Finding(
         name="decoder_sees_target",
-        trouble=len(inputs) > 1 and same > 0,
+        trouble=len(inputs) > 1 and same > 0 and (lags is None or set(lags) == {0}),
         numbers={"inputs": float(len(inputs)), "equal_to_targets": float(same)},
         threshold=0.0,
         relation="a decoder must be fed what comes before each target, not the target",

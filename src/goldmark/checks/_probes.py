@@ -23,7 +23,7 @@ from goldmark.checks._pairs import compares_labels, pairs
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, order_of, used_parameters
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_target_scale, lies_among
-from goldmark.checks._sequence_probes import directions, future_leak, padding, target_lag
+from goldmark.checks._sequence_probes import directions, future_leak, padding, target_lag, taught_lag
 from goldmark.checks._split_probes import SPLIT_PROBES
 from goldmark.checks._start import units_without_gradient
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
@@ -53,10 +53,7 @@ def _reached(one: ForwardPass) -> list[float]:
 
 
 def _leaks(look: Look) -> Iterator[Finding]:
-    tensors = list(tensors_of(look.first.inputs))
     target = first_tensor(look.first.targets)
-    if target is not None and tensors:
-        yield _leaks_checks.check_decoder_sees_target(tensors, target)
     inputs, targets = look.train.inputs(), look.train.targets()
     if look.reads_targets and inputs.is_floating_point() and targets.numel() == len(targets) == len(inputs):
         yield _leaks_checks.check_target_among_inputs(inputs, targets, table=_is_table(look, inputs))
@@ -302,7 +299,7 @@ PROBES: tuple[Probe, ...] = (
         _target_scale,
         _labels,
     ),
-    *(_labels_independent, _loader, _workers, target_lag, padding, future_leak, directions),
+    *(_labels_independent, _loader, _workers, target_lag, taught_lag, padding, future_leak, directions),
     *MODEL_PROBES,
     *(
         *INPUT_PROBES,

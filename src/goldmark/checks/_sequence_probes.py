@@ -13,8 +13,11 @@ from torch.nn.utils import rnn
 from goldmark.case import Finding
 from goldmark.checks import _sequences
 from goldmark.checks._direction import together
+from goldmark.checks._lags import check_shifted_twice, taught_lags
+from goldmark.checks._leaks import check_decoder_sees_target
 from goldmark.checks._masks import check_attention_to_padding
 from goldmark.checks._preflight import Look
+from goldmark.checks._pulls import with_target
 from goldmark.checks._structures import call, first_tensor, map_tensors, tensors_of
 
 
@@ -100,6 +103,35 @@ def target_lag(look: Look) -> Finding | None:
         return None
     gradient = _sequences.gradient_by_position(look.loss_fn, look.first.output, targets)
     return _sequences.check_target_lag(inputs, _sequences.effective_targets(gradient))
+
+
+def taught_lag(look: Look) -> Iterator[Finding]:
+    """Judge which of its tokens a model is taught that is given its labels, or those that come before them."""
+    targets, inputs = first_tensor(look.first.targets), list(tensors_of(look.first.inputs))
+    if targets is None or targets.is_floating_point() or targets.dim() != 2 or not look.reads_targets:
+        return
+    alike = [one for one in inputs if one.shape == targets.shape and not one.is_floating_point()]
+    tokens, offset = next(((x, k) for k in (0, 1) for x in alike if _is_shifted(x, targets, k)), (None, 0))
+    if tokens is None:
+        return
+
+    def forward(changed: Tensor) -> Any:
+        look.model.eval()
+        with torch.no_grad():
+            return call(look.model, with_target(look.first.inputs, tokens, changed))
+
+    def loss_of(output: Any, changed: Tensor) -> Tensor:
+        return look.loss_fn(output, with_target(look.first.targets, targets, changed))
+
+    lags = taught_lags(forward, loss_of, tokens, targets, offset)
+    yield check_decoder_sees_target(inputs, targets, lags)
+    if not (look.intent.causal and tokens is inputs[0]):  # else the lag of its targets is known
+        yield check_shifted_twice(lags)
+
+
+def _is_shifted(tokens: Tensor, targets: Tensor, offset: int) -> bool:
+    """Tell whether targets (B, T) are the tokens `offset` positions on."""
+    return torch.equal(tokens[:, offset:], targets[:, : targets.shape[1] - offset])
 
 
 def padding(look: Look) -> Iterator[Finding]:
