@@ -10,6 +10,7 @@ from zoo.loops import batched, mlp, tokens
 
 import goldmark
 from goldmark.checks import check_padding_counted
+from goldmark.checks._padding import filled_from
 
 VALUES = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 0.0]])
 VALID = torch.tensor([[True, True, True], [True, True, False]])
@@ -104,3 +105,35 @@ def test_a_second_text_is_not_cut_with_the_first():
     text = texts()
     batches = [((part, tokens(16, length=11)), part[:, 0] % 2) for part in text.split(16)]
     assert () == names(Mean(masked=False), batches, functional.cross_entropy)
+
+
+def test_lengths_say_which_targets_fill_up():
+    """One number behind them, and another as the last one before; the first cell behind may hold an end."""
+    lengths = torch.tensor([2, 4, 3])
+    text = tokens(3, length=5) * (torch.arange(6) < lengths[:, None])
+    ended = text.index_put((torch.arange(3), lengths), torch.tensor(7))
+    assert all(filled_from(one, lengths) for one in (text, ended, text[..., None].expand(-1, -1, 4).float()))
+    assert not filled_from(tokens(3, length=5), lengths)  # a text that goes on
+    assert not filled_from(text, lengths + 2)  # no end
+    assert not filled_from(torch.zeros_like(text), lengths)
+    assert not any(filled_from(text, one) for one in (lengths - 2, lengths.float(), lengths[:2], lengths > 2))
+    assert not any(filled_from(one, lengths) for one in (text[:, 0], text[:, :3], text[:, :4]))
+
+
+def test_a_loss_of_what_fills_up_alone_is_named_where_nothing_is_declared():
+    """One that reads all of it and the end before it is named, one that also reads a real target is not."""
+    words, lengths = texts(), 3 + torch.arange(32) % 4
+    targets = (words.index_put((torch.arange(32), lengths), torch.tensor(11)), lengths)
+    model, x = nn.Sequential(mlp(8, 16, 144), nn.Unflatten(1, (12, 12))), torch.randn(32, 8)
+
+    def from_place(place):
+        """The loss of targets from a place before or behind their lengths on."""
+
+        def loss_fn(output, targets):
+            losses = functional.cross_entropy(output.transpose(1, 2), targets[0], reduction="none")
+            return losses.masked_fill(torch.arange(12) < targets[1][:, None] + place, 0).mean()
+
+        return goldmark.preflight(model, torch.optim.SGD(model.parameters(), 0.1), [(x, targets)], None, loss_fn).names
+
+    expected = {-1: (), 0: ("padding_changes_loss",), 1: ("padding_changes_loss",), 6: ()}
+    assert expected == {place: from_place(place) for place in expected}

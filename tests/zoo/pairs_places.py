@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from zoo.loops import batched, look, pair, tokens
+from torch.nn import functional
+from zoo.loops import batched, look, mlp, pair, tokens
 from zoo.pairs_model import Transformer, sequence_loss
-from zoo.pairs_sequences import trained
+from zoo.pairs_sequences import captions, trained
 
 
 class Captioner(nn.Module):
@@ -52,3 +53,50 @@ def shifted_in_the_data_and_in_the_loss_of_an_undeclared_model(bug):
 
     halves = [batched(text[:, :10], text[:, 1:11]) for text in (tokens(128), tokens(64, seed=1))]
     return trained(Transformer(), *halves, loss_fn, intent={"tied": [("embedding.weight", "head.weight")]})
+
+
+def spelled(n, seed):
+    """Batches of (features (B, 8), (words (B, 6), their lengths (B,))), filled up with 0."""
+    x, words = captions(n, seed)
+    parts = zip(x.split(32), words.split(32), (words != 0).sum(1).split(32), strict=True)
+    return [(part, (text, lengths)) for part, text, lengths in parts]
+
+
+@pair("padding_changes_loss")
+def words_and_lengths_whose_padding_is_declared_and_counts(bug):
+    def loss_fn(output, targets):
+        words, lengths = targets
+        losses = functional.cross_entropy(output.transpose(1, 2), words, reduction="none")
+        counted = torch.arange(6) < (6 if bug else lengths[:, None])
+        return ((losses * counted).sum(1) / lengths).mean()
+
+    model = nn.Sequential(mlp(8, 32, 30), nn.Unflatten(1, (6, 5)))
+    return trained(model, spelled(128, 0), spelled(64, 1), loss_fn, intent={"pad_id": 0})
+
+
+@pair("padding_changes_loss")
+def a_mask_of_lengths_that_is_turned_around(bug):
+    def batches(n, seed):
+        generator = torch.Generator().manual_seed(seed)
+        x, lengths = torch.randn(n, 8, 4, generator=generator), torch.randint(3, 8, (n,), generator=generator)
+        x = x * (torch.arange(8) < lengths[:, None])[..., None]
+        parts = zip(x.split(32), lengths.split(32), strict=True)
+        return [(part, {"frames": part.cumsum(1)[..., :2] * (part[..., :2] != 0), "n": real}) for part, real in parts]
+
+    class Frames(nn.Module):
+        """Two numbers for each frame (B, 8, 4)."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer, self.head = nn.GRU(4, 16, batch_first=True), nn.Linear(16, 2)
+
+        def forward(self, x):
+            """Outputs (B, 8, 2)."""
+            return self.head(self.layer(x)[0])
+
+    def loss_fn(output, targets):
+        real = torch.arange(8) < targets["n"][:, None]
+        errors = (output - targets["frames"]).square().masked_fill((real if bug else ~real)[..., None], 0)
+        return errors.sum() / (2 * targets["n"].sum())
+
+    return trained(Frames(), batches(128, 0), batches(64, 1), loss_fn)

@@ -50,3 +50,26 @@ def check_padding_counted(
         threshold=threshold,
         advice="padded cells are counted: mask the errors, and divide their sum by the number of valid cells",
     )
+
+
+def filled_from(targets: Tensor, lengths: Tensor) -> bool:
+    """Tell whether targets (B, T, ...) hold one number behind lengths (B,) of 1 to T, and another one before.
+
+    The first cell behind may hold the end of the sequence. Lengths of a beginning, behind which a text goes on, are
+    none of that kind.
+    """
+    length = targets.shape[1] if targets.dim() > 1 else 0
+    if lengths.dim() != 1 or lengths.is_floating_point() or lengths.dtype == torch.bool or len(lengths) != len(targets):
+        return False
+    if not length or not 1 <= int(lengths.min()) <= int(lengths.max()) <= length:
+        return False
+    filling = targets[behind(lengths + 1, length)]
+    if len(filling) < 2 or not bool((filling == filling.flatten()[0]).all()):
+        return False
+    last = targets[torch.arange(len(lengths), device=lengths.device), lengths - 1].reshape(len(lengths), -1)
+    return 2 * int((last != filling.flatten()[0]).any(dim=1).sum()) > len(lengths)
+
+
+def behind(lengths: Tensor, length: int) -> Tensor:
+    """Return which of `length` positions lie behind lengths (B,), as (B, T) bool."""
+    return torch.arange(length, device=lengths.device) >= lengths[:, None]

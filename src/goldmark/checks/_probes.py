@@ -23,7 +23,14 @@ from goldmark.checks._pairs import compares_labels, pairs
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, order_of, used_parameters
 from goldmark.checks._preflight import Look, Probe
 from goldmark.checks._scale import check_target_scale, lies_among
-from goldmark.checks._sequence_probes import directions, future_leak, padding, target_lag, taught_lag
+from goldmark.checks._sequence_probes import (
+    behind_lengths,
+    directions,
+    future_leak,
+    padding,
+    target_lag,
+    taught_lag,
+)
 from goldmark.checks._split_probes import SPLIT_PROBES
 from goldmark.checks._start import units_without_gradient
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
@@ -299,7 +306,7 @@ PROBES: tuple[Probe, ...] = (
         _target_scale,
         _labels,
     ),
-    *(_labels_independent, _loader, _workers, target_lag, taught_lag, padding, future_leak, directions),
+    *(_labels_independent, _loader, _workers, target_lag, taught_lag, padding, behind_lengths, future_leak, directions),
     *MODEL_PROBES,
     *(
         *INPUT_PROBES,

@@ -15,7 +15,9 @@ from goldmark.checks import _sequences
 from goldmark.checks._direction import together
 from goldmark.checks._lags import check_shifted_twice, taught_lags
 from goldmark.checks._leaks import check_decoder_sees_target
+from goldmark.checks._losses import LossFunction
 from goldmark.checks._masks import check_attention_to_padding
+from goldmark.checks._padding import behind, filled_from
 from goldmark.checks._preflight import Look
 from goldmark.checks._pulls import with_target
 from goldmark.checks._structures import call, first_tensor, map_tensors, tensors_of
@@ -152,7 +154,27 @@ def _padding_in_loss(look: Look, inputs: Tensor, pad_id: int) -> Iterator[Findin
         return
     padded = _padded_targets(inputs, targets, pad_id)
     if output.numel() > targets.numel() and bool(padded.any()):
-        yield _sequences.check_padding_changes_loss(look.loss_fn, output, targets, pad_id, padded)
+        yield _sequences.check_padding_changes_loss(_given_targets(look), output, targets, pad_id, padded)
+
+
+def _given_targets(look: Look) -> LossFunction:
+    """Return the loss of outputs and all targets of the first batch, of which one may be asked about."""
+    return lambda output, _: look.loss_fn(output, look.first.targets)
+
+
+def behind_lengths(look: Look) -> Finding | None:
+    """Judge a loss that reads most of what fills targets up behind their lengths (B,), and nothing before."""
+    output, members = look.first.output, list(tensors_of(look.first.targets))
+    numbers = [one for one in tensors_of((look.first.targets, look.first.inputs)) if one.dim() == 1]
+    fitting = ((one, lengths) for one in members for lengths in numbers if filled_from(one, lengths))
+    targets, lengths = next(fitting, (None, None))
+    if targets is None or lengths is None or not isinstance(output, Tensor):
+        return None
+    padded, filling = (behind(ends, targets.shape[1]) for ends in (lengths, lengths + 1))
+    read = _sequences.gradient_by_position(_given_targets(look), output, padded).any(dim=2)
+    if bool(read[~padded].any()) or 2 * int(read[filling].sum()) <= int(filling.sum()):
+        return None
+    return _sequences.check_padding_changes_loss(_given_targets(look), output, padded.long(), pad_id=1)
 
 
 def _padded_targets(inputs: Tensor, targets: Tensor, pad_id: int) -> Tensor:

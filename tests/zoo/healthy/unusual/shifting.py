@@ -1,4 +1,4 @@
-"""Models that are given their labels: shifted inside the model, read as a whole, or taught further ahead as well."""
+"""Targets at other places than usual: labels that the model shifts, or reads as a whole; what comes behind a prompt."""
 
 from __future__ import annotations
 
@@ -75,3 +75,63 @@ def two_tokens_ahead_by_a_second_head():
 
     halves = [batched(text[:, :10], text[:, :10]) for text in (tokens(128), tokens(64, seed=1))]
     return trained(Ahead(), *halves, loss_fn)
+
+
+def questions(n, seed, *, answer):
+    """Batches of (tokens (B, 11), (the next tokens (B, 11), lengths (B,) of prompts)); `answer` ones follow, then 0."""
+    text, lengths = (
+        tokens(n, length=11, seed=seed),
+        torch.randint(3, 8, (n,), generator=torch.Generator().manual_seed(1)),
+    )
+    text = text * (torch.arange(12) <= lengths[:, None] + answer)
+    parts = zip(text.split(32), lengths.split(32), strict=True)
+    return [(part[:, :-1], (part[:, 1:], length)) for part, length in parts]
+
+
+def answered(answer):
+    """Look at a language model that is taught what comes behind its prompts, and no padding."""
+
+    def loss_fn(output, targets):
+        following, lengths = targets
+        prompt = torch.arange(11) < lengths[:, None]
+        return functional.cross_entropy(output.transpose(1, 2), following.masked_fill(prompt, 0), ignore_index=0)
+
+    model = nn.Sequential(nn.Embedding(12, 16), nn.Linear(16, 12))
+    return trained(model, *(questions(n, seed, answer=answer) for n, seed in ((128, 0), (64, 1))), loss_fn)
+
+
+@healthy
+def answers_of_one_token_behind_prompts():
+    return answered(1)
+
+
+@healthy
+def answers_behind_prompts():
+    return answered(3)
+
+
+@healthy
+def steps_behind_a_warm_up_of_known_length():
+    def batches(n, seed):
+        generator = torch.Generator().manual_seed(seed)
+        x, lengths = torch.randn(n, 8, 3, generator=generator), torch.randint(2, 7, (n,), generator=generator)
+        parts = zip(x.split(32), x.cumsum(1).split(32), lengths.split(32), strict=True)
+        return [(part, (sums, real)) for part, sums, real in parts]
+
+    class Sums(nn.Module):
+        """Running sums (B, 8, 3)."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer, self.head = nn.GRU(3, 16, batch_first=True), nn.Linear(16, 3)
+
+        def forward(self, x):
+            """Outputs (B, 8, 3)."""
+            return self.head(self.layer(x)[0])
+
+    def loss_fn(output, targets):
+        sums, lengths = targets
+        late = (torch.arange(8) >= lengths[:, None])[..., None].expand_as(sums)
+        return functional.mse_loss(output[late], sums[late])
+
+    return trained(Sums(), batches(128, 0), batches(64, 1), loss_fn)
