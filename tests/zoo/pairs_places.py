@@ -100,3 +100,61 @@ def a_mask_of_lengths_that_is_turned_around(bug):
         return errors.sum() / (2 * targets["n"].sum())
 
     return trained(Frames(), batches(128, 0), batches(64, 1), loss_fn)
+
+
+def bars(n, seed):
+    """Images (N, 3, 8, 8) with a lying bar of either of two colours, and whose pixel each is (N, 8, 8)."""
+    generator = torch.Generator().manual_seed(seed)
+    owners = torch.zeros(n, 8, 8, dtype=torch.long)
+    for owner, row in zip(owners, torch.randint(0, 7, (n,), generator=generator).tolist(), strict=True):
+        owner[row : row + 2, row // 2 : row // 2 + 5] = 1 + row % 2
+    return functional.one_hot(owners, 3).movedim(3, 1) + 0.2 * torch.randn(n, 3, 8, 8, generator=generator), owners
+
+
+class Segmenter(nn.Module):
+    """Logits of pixels (B, 8, 8, 3)."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 3, padding=1))
+
+    def forward(self, x):
+        """Rows before columns."""
+        return self.layers(x).movedim(1, 3)
+
+
+class Parts(Segmenter):
+    """Logits of pixels (B, 3, 8, 8) and the image, by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.decoder = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        """Both."""
+        logits = self.layers(x)
+        return {"restored": self.decoder(logits), "logits": logits}
+
+
+@pair("transposed_targets")
+def masks_permuted_to_columns_before_rows(bug):
+    def batches(n, seed):
+        x, owners = bars(n, seed)
+        masks = functional.one_hot(owners, 3).movedim(3, 1).float()
+        parts = zip(x.split(32), masks.split(32), strict=True)
+        return [(part, {"image": part, "masks": mask}) for part, mask in parts]
+
+    def loss_fn(output, targets):
+        wanted = targets["masks"].permute((0, 3, 2, 1) if bug else (0, 2, 3, 1))
+        logs = output["logits"].permute(0, 2, 3, 1).log_softmax(3)
+        return functional.mse_loss(output["restored"], targets["image"]) - (wanted * logs).sum(3).mean()
+
+    return trained(Parts(), batches(96, 0), batches(64, 1), loss_fn)
+
+
+@pair("transposed_targets")
+def logits_whose_channels_come_first_in_the_wrong_order(bug):
+    def loss_fn(output, targets):
+        return functional.cross_entropy(output.transpose(1, 3) if bug else output.movedim(3, 1), targets)
+
+    return trained(Segmenter(), batched(*bars(96, 0)), batched(*bars(64, 1)), loss_fn)

@@ -193,6 +193,7 @@ from goldmark.checks._stored import check_examples_modified
 from goldmark.checks._structures import row_keys
 from goldmark.checks._summing import check_summed_softmax
 from goldmark.checks._threshold import BestThreshold, best_threshold, check_misplaced_threshold, f1_above
+from goldmark.checks._transposed import check_transposed_targets
 from goldmark.checks._unbounded import check_unbounded_loss
 from goldmark.checks._uncertainty import check_weights_without_time, settled_log_sigma, simulated_log_sigma
 from goldmark.checks._unreached import check_divergence_arguments, check_sign_targets, check_unreached_term
@@ -248,7 +249,7 @@ __all__ = [
     "check_summed_softmax",
     "check_swallowed_arguments", "check_symmetric_units", "check_target_among_inputs", "check_target_distribution",
     "check_target_lag", "check_target_leak", "check_target_scale", "check_targets_with_gradient",
-    "check_too_few_frames", "check_truncated_codes",
+    "check_too_few_frames", "check_transposed_targets", "check_truncated_codes",
     "check_unbalanced_weight", "check_unbounded_loss", "check_undeclared_sharing", "check_unequal_micro_batches",
     "check_uneven_batches", "check_unlearnable_label", "check_unmoved_by_augmentation", "check_unowned_parameters",
     "check_unreachable_targets", "check_unreached_term", "check_unread_setting", "check_unrelated_noise",

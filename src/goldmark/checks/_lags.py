@@ -55,7 +55,8 @@ def taught_lags(
         after = gradients(loss_fn, output, changed)
         for old, new, out, other in zip(before, after, tensors_of(output), tensors_of(forward(fed)), strict=True):
             moved = (out - other).abs() > 1e-5 * (float(out.abs().max()) + 1e-12)
-            lag = _lag(*(_of_first(one, len(tokens)) for one in (pull(old, new) > 0, moved)))
+            first = [_of_first(one, len(tokens)) for one in (old, new, moved)]
+            lag = _lag(pull(first[0], first[1]) > 0, first[2])
             lags += [] if lag is None else [lag]
     return lags
 

@@ -34,6 +34,7 @@ from goldmark.checks._sequence_probes import (
 from goldmark.checks._split_probes import SPLIT_PROBES
 from goldmark.checks._start import units_without_gradient
 from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
+from goldmark.checks._transposed import transposed_targets
 from goldmark.checks._volume import log_determinant
 from goldmark.checks._workers import check_worker_randomness, check_worker_shards
 
@@ -312,6 +313,7 @@ PROBES: tuple[Probe, ...] = (
         *INPUT_PROBES,
         *EDGE_PROBES,
         *LOSS_PROBES,
+        transposed_targets,
         _ownership_of,
         _frozen,
         log_determinant,

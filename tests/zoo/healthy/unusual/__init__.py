@@ -17,6 +17,7 @@ from zoo.healthy.unusual import (
     starting,
     steps,
     tables,
+    transposing,
     values,
 )
 
@@ -35,5 +36,6 @@ __all__ = [
     "starting",
     "steps",
     "tables",
+    "transposing",
     "values",
 ]
