@@ -41,7 +41,8 @@ def taught_lags(
     It is 1 where an output is taught the next token, 0 where it has seen its target as the last one, and negative
     where earlier outputs have seen it, too: the model does not read in order. A target is the token `offset` positions
     on. Of outputs (B, S, V), (B, V, S) or (B S, V) the loss tells which positions a target pulls on; those that pull
-    on none, or on several, are left out, and so are tokens that no output depends on.
+    on none, or on several, are left out, and so are tokens that no output depends on. One lag that is no trouble ends
+    the search.
     """
     output = forward(tokens)
     before, lags = gradients(loss_fn, output, targets), []
@@ -58,6 +59,8 @@ def taught_lags(
             first = [_of_first(one, len(tokens)) for one in (old, new, moved)]
             lag = _lag(pull(first[0], first[1]) > 0, first[2])
             lags += [] if lag is None else [lag]
+        if lags and (lags[-1] == 1 or lags[-1] < 0):
+            break
     return lags
 
 
