@@ -86,6 +86,16 @@ def a_softplus_before_a_loss_of_logarithms(bug):
     return counted(nn.Softplus() if bug else None)
 
 
+@pair("one_row_of_batch")
+def the_target_of_the_first_example_for_a_whole_batch(bug):
+    def collate(examples):
+        inputs, targets = default_collate(examples)
+        return inputs, targets[:1].expand_as(targets).clone() if bug else targets
+
+    loader = DataLoader(TensorDataset(*numbers()), batch_size=32, shuffle=True, collate_fn=collate)
+    return regressor(mlp(8, 16, 1), train=loader)
+
+
 def standardised(values):
     """Numbers (B, D) with the mean and the spread of their batch."""
     return (values - values.mean(0)) / (values.std(0) + 1e-6)

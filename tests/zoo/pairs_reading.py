@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
-from zoo.loops import batched, classes, classifier, look, mlp, numbers, pair, regressor, tokens
+from zoo.loops import batched, classes, classifier, images, look, mlp, numbers, pair, regressor, tokens
 
 
 class Reader(nn.Module):
@@ -205,3 +205,51 @@ def lines(n, seed):
 @pair("broadcast_steps")
 def every_step_pulled_to_the_one_that_follows(bug):
     return regressor(Following(every=bug), train=batched(*lines(256, 0)), val=batched(*lines(64, 1)))
+
+
+class ByPixel(nn.Module):
+    """Scores (B, 64, 3) of three classes for every pixel of pictures."""
+
+    def __init__(self, *, viewed):
+        super().__init__()
+        self.layers, self.viewed = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1)), viewed
+
+    def forward(self, x):
+        """The maps (B, 3, 8, 8), with the classes last."""
+        maps = self.layers(x)
+        return maps.reshape(len(x), 64, 3) if self.viewed else maps.flatten(2).transpose(1, 2)
+
+
+@pair("scrambled_view")
+def scores_of_pixels_that_a_model_gives_viewed(bug):
+    def halves(n, seed):
+        x, _ = images(n, seed=seed)
+        return batched(x, (x[:, 0] > 1.5).long().flatten(1) + (x[:, 0] > 0).long().flatten(1))
+
+    def loss_fn(scores, labels):
+        return functional.cross_entropy(scores.flatten(0, 1), labels.flatten())
+
+    return classifier(ByPixel(viewed=bug), train=halves(128, 0), val=halves(64, 1), loss_fn=loss_fn, lr=3e-3)
+
+
+class Turning(nn.Module):
+    """Two classes of points; every other row of a batch is turned, or every other feature."""
+
+    def __init__(self, *, rows):
+        super().__init__()
+        self.layers, self.rows = mlp(8, 16, 3), rows
+
+    def forward(self, x):
+        """Logits (B, 3)."""
+        turned = x.clone()
+        if self.rows:
+            turned[::2] = x[::2].sin()
+        else:
+            turned[:, ::2] = x[:, ::2].sin()
+        return self.layers(turned)
+
+
+@pair("batch_mixing")
+def every_other_row_in_place_of_every_other_feature(bug):
+    train = DataLoader(TensorDataset(*classes()), batch_size=32, shuffle=True)
+    return classifier(Turning(rows=bug), train=train)

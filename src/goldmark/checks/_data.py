@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
+from goldmark.checks._structures import row_keys
 
 
 def check_not_finite(tensors: Sequence[Tensor], reached: Sequence[float] | None = None) -> Finding:
@@ -198,6 +199,26 @@ def is_continuous(inputs: Tensor, fewest: int = 32, most: int = 64) -> bool:
     rows = torch.unique(flat, dim=0)
     values = max((len(torch.unique(column)) for column in rows.T), default=0)
     return len(rows) >= fewest and values >= 0.9 * len(rows) and bool((rows != rows.round()).any())
+
+
+def check_one_row_of_batch(batches: Sequence[Tensor], fewest: int = 3, fewest_rows: int = 16) -> Finding:
+    """Find out whether all rows (B, ...) of a batch are one, which is another in other batches, though it was shuffled.
+
+    Of batches that were drawn at random the rows are unlike, if those of several batches are: judged are `fewest`
+    batches, of `fewest_rows` beside their first ones.
+    """
+    judged = [batch for batch in batches if len(batch) > 1]
+    alike = [bool((batch == batch[:1]).all()) for batch in judged]
+    unlike, n_others = len({int(row_keys(batch[:1])) for batch in judged}), sum(len(batch) - 1 for batch in judged)
+    enough = len(judged) >= fewest and n_others >= fewest_rows
+    return Finding(
+        name="one_row_of_batch",
+        trouble=enough and all(alike) and 2 * unlike > len(alike),
+        numbers={"batches": float(len(alike)), "of_one_row": float(sum(alike)), "unlike": float(unlike)},
+        threshold=float(fewest),
+        relation="a batch that is drawn at random must hold the rows of its own examples: here one stands for all",
+        advice="look for a fixed index in the collate_fn, batch[0] for batch[i]",
+    )
 
 
 def check_sorted_labels(labels: Sequence[Tensor], threshold: float = 0.5) -> Finding:

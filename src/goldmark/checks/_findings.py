@@ -16,8 +16,9 @@ _ORDER = (
     "truncated_codes split_statistics constant_inputs input_scale target_scale standardised_batches",
     "labels_out_of_range",
     "constant_labels wrapped_labels contradictory_labels labels_independent unrelated_noise sorted_labels",
-    "fixed_order one_batch sampler_weights worker_randomness worker_shards augmentation_without_effect target_lag",
-    "shifted_twice padding_changes_loss classes_as_numbers viewed_edges unshifted_edges",
+    "fixed_order one_batch one_row_of_batch sampler_weights worker_randomness worker_shards",
+    "augmentation_without_effect target_lag shifted_twice padding_changes_loss classes_as_numbers",
+    "viewed_edges unshifted_edges",
     # model
     "padding_idx viewed_channels scrambled_view one_position direction_of_one_step modes_not_switched",
     "future_leak attention_to_padding softmax_over_heads summed_softmax padding_changes_output dropout_in_eval",

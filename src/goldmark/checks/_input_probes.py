@@ -92,7 +92,7 @@ def _views_of(look: Look, inputs: Any) -> Views:
     look.model.eval()
     try:
         with torch.no_grad(), Viewing(views):
-            call(look.model, inputs)
+            views.note_outputs(call(look.model, inputs))
     except UNFIT:
         views.scrambled.clear()
     return views

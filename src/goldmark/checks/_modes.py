@@ -163,9 +163,10 @@ def check_batch_mixing(model: nn.Module, inputs: Any, threshold: float = 1e-3, *
     """Find out whether the output of an example in eval mode depends on the other examples of its batch.
 
     Each half of a batch alone, or the first where the rows may be one series, in which what comes later depends on
-    what comes before, must give its half of the outputs, in units of their spread. Normalisation
-    layers that use the batch in eval mode by choice (track_running_stats=False) make it pass, and so do a model that
-    draws at random and one whose second dimension is the one that examples lie along.
+    what comes before, must give its half of the outputs, in units of their spread. The second begins at an odd place,
+    so that every other row is another. Normalisation layers that use the batch in eval mode by choice
+    (track_running_stats=False) make it pass, and so do a model that draws at random and one whose second dimension is
+    the one that examples lie along.
     """
     size = size_of(inputs)
     half = size // 2
@@ -173,7 +174,7 @@ def check_batch_mixing(model: nn.Module, inputs: Any, threshold: float = 1e-3, *
     if whole is None or again is None or half < 1 or len(whole) != size:
         raise ValueError("outputs have no row for each example")
     spread = float(whole.double().std(correction=0)) + 1e-6
-    parts = [slice(0, half), slice(half, size)][: 1 + both_halves]
+    parts = [slice(0, half), slice(min(half | 1, size - 1), size)][: 1 + both_halves]
     change = max(_change_alone(model, inputs, whole, part) for part in parts) / spread
     drawn = not torch.equal(whole, again)  # at random: no two passes compare
     by_choice = any(isinstance(module, BATCHNORM) and module.running_mean is None for module in model.modules())

@@ -160,6 +160,7 @@ def forward_backward(model: nn.Module, inputs: Any, targets: Any, loss_fn: Any) 
     result = ForwardPass(inputs=inputs, targets=targets, views=Views(n_examples=size_of(inputs)))
     with observed(model, result):
         result.output = call(model, inputs)
+        result.views.note_outputs(result.output)
     result.loss = loss_fn(result.output, targets)
     if not isinstance(result.loss, Tensor) or not result.loss.requires_grad:
         return result

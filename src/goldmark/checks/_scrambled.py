@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from goldmark.case import Finding
+from goldmark.checks._structures import tensors_of
 
 Sizes = tuple[int, ...]
 
@@ -71,7 +72,7 @@ def _joins(fine: Sequence[int], coarse: Sequence[int]) -> bool:
 
 @dataclass(kw_only=True, eq=False)
 class Views:
-    """The views of a forward pass that layers or attention get scrambled."""
+    """The views of a forward pass that layers, attention or the loss get scrambled."""
 
     n_examples: int
     scrambled: list[tuple[Sizes, Sizes]] = field(default_factory=list)  # shapes of an example, before and after
@@ -91,6 +92,10 @@ class Views:
             self._note_view(source, output)
         elif (name in _KEEPING or name in _ACTIVATIONS) and id(source) in self._marked:
             self._marked[id(output)] = (output, *self._marked[id(source)][1:])
+
+    def note_outputs(self, output: Any) -> None:
+        """Take note of what a model gives."""
+        self.scrambled += [self._marked[id(one)][1:] for one in tensors_of(output) if id(one) in self._marked]
 
     def _note_view(self, source: Tensor, output: Tensor) -> None:
         root = self._roots[id(source)][1] if id(source) in self._roots else tuple(source.shape)

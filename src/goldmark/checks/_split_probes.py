@@ -217,6 +217,14 @@ def _compared_with(look: Look, targets: Any) -> Tensor | None:
     return -ends[0] / slope if bool((slope > 0).all() and (slope > 0.999 * slope.max()).all()) else given
 
 
+def _one_row_of_batch(look: Look) -> Iterator[Finding]:
+    """Judge what is kept of batches that a loader has drawn at random."""
+    if look.reads_targets and shuffles(look.train_batches):
+        for place in (0, 1):
+            sides = [first_tensor(batch[place]) for batch in look.train.batches]
+            yield _data.check_one_row_of_batch([one for one in sides if one is not None and one.dim() > 0])
+
+
 def _reordered_inputs(look: Look) -> Finding | None:
     """Collate some examples in several orders, where the program has a way of its own to do so."""
     loader: Any = look.train_batches
@@ -279,5 +287,6 @@ def _vary(draws: list[Draw]) -> bool:
 
 SPLIT_PROBES: tuple[Probe, ...] = (
     *(_category_numbering, _split_by_class, _overlap, _overlapping_windows, _split_statistics),
-    *(_standardised_batches, _constant_labels, _reordered_inputs, _mixed_targets, _misaligned_augmentation),
+    *(_standardised_batches, _constant_labels, _one_row_of_batch),
+    *(_reordered_inputs, _mixed_targets, _misaligned_augmentation),
 )
