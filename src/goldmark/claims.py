@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from goldmark.case import AllOf, Check, Relation, Run, Runs, Scale
+from goldmark.case import AllOf, Check, Relation, Run, Runs, Scale, UsageError, find
 from goldmark.statistics import on_scale, paired_lower_p
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 
 def metric_values(runs: Runs, variant: str, metric: str) -> dict[int, float]:
     """Return {seed: value} of a metric over a variant's runs."""
-    return {run.seed: run.metrics[metric] for run in runs[variant]}
+    return {run.seed: run.metric(metric) for run in runs[variant]}
 
 
 def every_seed(variant: str, metric: str, relation: Relation, limit: float) -> Check:
@@ -55,9 +55,7 @@ def every_difference(variant: str, other: str, metric: str, relation: Relation, 
     return Check(
         says=f"{metric} of '{variant}' - '{other}', every seed",
         variants=(variant, other),
-        measure=lambda runs: _paired(
-            runs, variant, other, lambda run, twin: run.metrics[metric] - twin.metrics[metric]
-        ),
+        measure=lambda runs: _paired(runs, variant, other, lambda run, twin: run.metric(metric) - twin.metric(metric)),
         relation=relation,
         limit=limit,
     )
@@ -73,9 +71,7 @@ def mean_ratio(variant: str, other: str, metric: str, relation: Relation, limit:
     return Check(
         says=f"{metric} of '{variant}' / '{other}', geometric mean",
         variants=(variant, other),
-        measure=lambda runs: _paired(
-            runs, variant, other, lambda run, twin: run.metrics[metric] / twin.metrics[metric]
-        ),
+        measure=lambda runs: _paired(runs, variant, other, lambda run, twin: run.metric(metric) / twin.metric(metric)),
         relation=relation,
         limit=limit,
         statistic=_geometric_mean,
@@ -86,7 +82,7 @@ def paired_lower(variant: str, other: str, metric: str, alpha: float, scale: Sca
     """Return the check that `variant` has the lower metric of the two: one-sided paired t over seeds, p <= alpha."""
 
     def difference(run: Run, twin: Run) -> float:
-        return float(on_scale(run.metrics[metric], scale) - on_scale(twin.metrics[metric], scale))
+        return float(on_scale(run.metric(metric), scale) - on_scale(twin.metric(metric), scale))
 
     return Check(
         says=f"p of {metric} of '{variant}' < '{other}', one-sided paired t",
@@ -120,7 +116,7 @@ def within(variant: str, metric: str, relation: Relation, bound: str, slack: flo
     return Check(
         says=f"{metric} - {bound} of '{variant}', every seed",
         variants=(variant,),
-        measure=lambda runs: {run.seed: run.metrics[metric] - run.metrics[bound] for run in runs[variant]},
+        measure=lambda runs: {run.seed: run.metric(metric) - run.metric(bound) for run in runs[variant]},
         relation=relation,
         limit=slack,
     )
@@ -131,7 +127,7 @@ def every_close(variant: str, entry: str, relation: Relation, limit: float) -> C
     return Check(
         says=f"{entry} of '{variant}', every seed",
         variants=(variant,),
-        measure=lambda runs: {run.seed: run.close[entry] for run in runs[variant]},
+        measure=lambda runs: {run.seed: _close(run, entry) for run in runs[variant]},
         relation=relation,
         limit=limit,
     )
@@ -142,7 +138,7 @@ def close_ratio(variant: str, other: str, entry: str, relation: Relation, limit:
     return Check(
         says=f"{entry} of '{variant}' / '{other}', every seed",
         variants=(variant, other),
-        measure=lambda runs: _paired(runs, variant, other, lambda run, twin: run.close[entry] / twin.close[entry]),
+        measure=lambda runs: _paired(runs, variant, other, lambda run, twin: _close(run, entry) / _close(twin, entry)),
         relation=relation,
         limit=limit,
     )
@@ -187,16 +183,23 @@ def _paired(runs: Runs, variant: str, other: str, compare: Callable[[Run, Run], 
 
 
 def _over_baseline(runs: Runs, variant: str, metric: str, baseline: str) -> Mapping[int, float]:
-    return {run.seed: run.metrics[metric] - run.baseline(baseline).metrics[metric] for run in runs[variant]}
+    def trivial(run: Run) -> float:
+        return find(run.baseline(baseline).metrics, metric, f"the baseline '{baseline}' has no metric")
+
+    return {run.seed: run.metric(metric) - trivial(run) for run in runs[variant]}
+
+
+def _close(run: Run, entry: str) -> float:
+    return float(find(run.close, entry, f"the numbers of '{run.variant}' that follow from the data have no"))
 
 
 def _troubles(runs: Runs, variant: str, finding: str) -> Mapping[int, float]:
-    """Return 1 for every seed whose run has trouble by a finding, else 0; raise `ValueError` for one without it."""
+    """Return 1 for every seed whose run has trouble by a finding, else 0; raise `UsageError` for one without it."""
     troubles: dict[int, float] = {}
     for run in runs[variant]:
         by_name: dict[str, bool] = {entry.name: entry.trouble for entry in run.findings}
         if finding not in by_name:
-            raise ValueError(
+            raise UsageError(
                 f"run '{variant}' seed {run.seed} was not examined for '{finding}', only for: {', '.join(by_name)}"
             )
         troubles[run.seed] = float(by_name[finding])

@@ -114,3 +114,47 @@ def test_what_only_the_engine_can_is_refused(project, options) -> None:
     assert f"{line}; leave out: {options[0]}\n" == refused.output
     assert not (project / ".goldmark").exists()
     assert not (project / "kept").exists()
+
+
+def with_claim(check):
+    """The experiment's module, with a claim."""
+    claim = f'Claim(name="c", says="", source="project", check=claims.{check})'
+    text = MODEL.replace("import Metric, experiment", "import Claim, Metric, claims, experiment")
+    return text.replace(")\ndef cli_digits", f", claims=[{claim}])\ndef cli_digits")
+
+
+@pytest.mark.parametrize(
+    ("claim", "says"),
+    [
+        ('mean("doubeld", "x", ">", 1.0)', "claim 'c' names a variant that is not declared: case 'cli_digits' has no "),
+        ('mean("default", "x", "=>", 1.0)', "the relation is '=>'; give one of >= <= > <"),
+    ],
+)
+def test_claim_of_what_there_is_not_is_bad_input(project, claim, says) -> None:
+    """A variant, or a relation: one line and exit status 2, of every command and before anything is trained."""
+    (project / "cli_model.py").write_text(with_claim(claim))
+    for command in (("list",), ("run",), ("golden", "update", "--reason", "x")):
+        refused = invoke(*command)
+        assert (2, 1) == (refused.exit_code, refused.output.count("\n")), refused.output
+        assert says in refused.output
+    if "doubeld" in claim:
+        assert "has no variant 'doubeld'; it has: default, doubled; the nearest is 'doubled'\n" in refused.output
+    assert not (project / ".goldmark").exists()
+
+
+def test_guard_that_nobody_declared_is_bad_input(project) -> None:
+    """One line and exit status 2, of every command."""
+    (project / "cli_model.py").write_text(MODEL.replace('guard="doubled"', 'guard="doubeld"'))
+    for command in (("list",), ("run",), ("golden", "update", "--reason", "x")):
+        refused = invoke(*command)
+        assert 2 == refused.exit_code
+        assert "goldmark: the guard of 'x' names a variant that is not declared: case" in refused.output
+        assert "; the nearest is 'doubled'\n" in refused.output
+
+
+def test_claim_of_an_unknown_metric_is_bad_input(project) -> None:
+    """Its runs tell which metrics there are."""
+    (project / "cli_model.py").write_text(with_claim('mean("default", "y", ">", 1.0)'))
+    refused = run()
+    assert 2 == refused.exit_code
+    assert "goldmark: claim 'c': a run of 'default' has no metric 'y'; it has: x, n\n" in refused.output

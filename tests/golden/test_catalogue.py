@@ -23,7 +23,8 @@ def brief():
     """The roast case cut down to two variants, five seeds and six steps."""
     roast = find_case("roast")
     variants = tuple(replace(v, seeds=None) for v in roast.variants if v.name in ("normalized", "raw_targets"))
-    return replace(roast, settings=replace(roast.settings, steps=6, n_train=8, n_val=4, length=12), variants=variants)
+    settings = replace(roast.settings, steps=6, n_train=8, n_val=4, length=12)
+    return replace(roast, settings=settings, variants=variants, claims=())
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from goldmark.case._claim import Claim, Verdict
-from goldmark.case._run import MatrixScale, Runs, find
+from goldmark.case._run import MatrixScale, Runs, UsageError, find
 
 if TYPE_CHECKING:
     from goldmark.case._curve import Curve
@@ -132,6 +132,17 @@ class Case(ABC, Generic[S]):
     def claim(self, name: str) -> Claim:
         """Return the claim of that name; raise `UsageError` with the known names otherwise."""
         return find({claim.name: claim for claim in self.claims}, name, f"case '{self.name}' has no claim")
+
+    def need_variants(self) -> None:
+        """Raise `UsageError` where a claim or a guard names a variant that there is not; all are declared by now."""
+        naming = [(repr(claim), name) for claim in self.claims for name in claim.variants]
+        guards = [guard for variant in self.variants for guard in variant.guards.items()]
+        naming += [(f"the guard of '{metric}'", name) for metric, name in guards]
+        for what, name in naming:
+            try:
+                self.variant(name)
+            except UsageError as error:
+                raise UsageError(f"{what} names a variant that is not declared: {error}") from None
 
     def settings_of(self, variant: str) -> S:
         """Return the settings of a variant: the defaults, changed along the chain of variants it departs from."""

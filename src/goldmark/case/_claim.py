@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import stdev
-from typing import Literal
+from typing import Literal, get_args
 
-from goldmark.case._run import Runs
+from goldmark.case._run import Runs, UsageError
 
 Relation = Literal[">=", "<=", ">", "<"]
 
@@ -61,6 +61,13 @@ class Check:
     limit: float
     statistic: Callable[[Sequence[float]], float] | None = None
     one_unit: bool = True  # whether the limit is in the unit of the seeds' numbers; the limit of a p-value is not
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for a relation that there is not."""
+        if self.relation not in get_args(Relation):
+            raise UsageError(
+                f"{self.says}: the relation is '{self.relation}'; give one of {' '.join(get_args(Relation))}"
+            )
 
     @property
     def parts(self) -> tuple[Check, ...]:
@@ -139,11 +146,17 @@ class Claim:
         return self.check.variants
 
     def verdict(self, runs: Runs) -> Verdict:
-        """Judge runs, by variant; not judged where a variant has fewer than the claim needs, or none."""
+        """Judge runs, by variant; not judged where a variant has fewer than the claim needs, or none.
+
+        Raise `UsageError` where it reads what its runs have not, such as a metric.
+        """
         n_seeds = min(len(runs.get(variant, ())) for variant in self.variants)
         name = repr(self)
         if n_seeds < max(1, self.fewest_seeds):
             relation = self.check.parts[0].relation
             return Verdict(ok=None, says=name, value=math.nan, relation=relation, limit=math.nan, n_seeds=n_seeds)
-        verdict = self.check(runs)
+        try:
+            verdict = self.check(runs)
+        except UsageError as error:
+            raise UsageError(f"{name}: {error}") from None
         return replace(verdict, says=name, parts=verdict.parts or (verdict,))

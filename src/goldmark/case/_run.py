@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
 
 MatrixScale = Literal["smoke", "fast", "full"]
@@ -18,7 +19,8 @@ class UsageError(ValueError):
 def find(named: Mapping[str, T], name: str, none: str) -> T:
     """Return what is named so; raise `UsageError`, from `none` ("case 'x' has no variant") and the names, otherwise."""
     if name not in named:
-        raise UsageError(f"{none} '{name}'; it has: {', '.join(named)}")
+        near = [f"; the nearest is '{known}'" for known in get_close_matches(str(name), named, n=1)]
+        raise UsageError("".join([f"{none} '{name}'; it has: {', '.join(named) or 'none'}", *near]))
     return named[name]
 
 
@@ -74,6 +76,10 @@ class Run:
     session: str = ""  # of commands or tests that trained it, where it is kept for others
     error: str | None = None  # what stopped it, or which metric is not finite: it has no metrics that count
     output: str = ""  # the end of what it printed, where something stopped it
+
+    def metric(self, name: str) -> float:
+        """Return the metric of that name; raise `UsageError` with the known names otherwise."""
+        return find(self.metrics, name, f"a run of '{self.variant}' has no metric")
 
     def baseline(self, name: str) -> Baseline:
         """Return the baseline of that name; raise `UsageError` with the known names otherwise."""

@@ -36,8 +36,10 @@ class Defaults:
 def with_defaults(case: Case[Any], defaults: Defaults) -> Case[Any]:
     """Return a case by the project's rules: an experiment leaves margins and alphas to them, a `ModelCase` does not.
 
-    Raise `UsageError` for a metric that has no margin, where the project has none either.
+    Raise `UsageError` for a metric that has no margin, where the project has none either, and for a claim or a guard
+    that names a variant which the case has not.
     """
+    case.need_variants()
     if isinstance(case, ModelCase):
         return case
     unsaid = [metric.name for metric in case.metrics if metric.margin is Unsaid.MARGIN]
