@@ -27,12 +27,12 @@ from goldmark.golden._catalogue import healthy_gating, held_variants, results_of
 from goldmark.golden._files.entries import Result, listed
 from goldmark.golden._files.folder import find_golden
 from goldmark.golden._project import Project
+from goldmark.golden._record.claims import WAY_OUT, failing_claims
 from goldmark.golden._record.entry import golden_from
 from goldmark.golden._record.repetition import unrepeated, with_repetition
 from goldmark.golden._update.apply import apply_update, move, would_confirm, would_write
 from goldmark.golden._update.migrate import migrate
 from goldmark.golden._update.review import HEADER, Row, changes, markdown_table, terminal_table
-from goldmark.runs import by_variant
 from goldmark.training import INNOCENT_CHANGES, train, with_innocent_change
 
 _FEW = 5  # seeds of an innocent change that is slow to train
@@ -201,11 +201,10 @@ def update_command(names: tuple[str, ...], reason: str, weaken: bool, jobs: int,
 
 
 def _need_claims(case: Case[Any], runs: Sequence[Run]) -> None:
-    failing = [
-        f"{claim.name}: {claim.says}\n  {verdict}" for claim, verdict in case.judge(by_variant(runs)) if not verdict.ok
-    ]
-    if failing:
-        _refuse(f"claims of case '{case.name}' fail", failing)
+    failing, unjudged = failing_claims(case, runs)
+    if failing or unjudged:
+        what = "fail" if failing else "are not judged"
+        _refuse(f"claims of case '{case.name}' {what}", [*failing, *unjudged], WAY_OUT)
 
 
 def _repeated(first: Sequence[Result], second: Sequence[Result]) -> dict[str, Result]:
@@ -217,8 +216,9 @@ def _repeated(first: Sequence[Result], second: Sequence[Result]) -> dict[str, Re
     return {one.name: with_repetition(one, other) for one, other in pairs}
 
 
-def _refuse(why: str, reasons: Sequence[str]) -> None:
-    click.echo("\n".join([f"goldmark: nothing written: {why}:", *(f"  {reason}" for reason in reasons)]), err=True)
+def _refuse(why: str, reasons: Sequence[str], *way_out: str) -> None:
+    lines = [f"goldmark: nothing written: {why}:", *(f"  {reason}" for reason in reasons), *way_out]
+    click.echo("\n".join(lines), err=True)
     raise SystemExit(1)
 
 

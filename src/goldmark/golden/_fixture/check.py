@@ -212,8 +212,9 @@ class GoldenCheck:
         """Compare the runs of an experiment, or of a variant of any case, with the golden NAME/VARIANT.
 
         They are read where nothing has changed since they were trained, and trained otherwise. A recording trains all,
-        those of the guards too, which a check leaves out unless `--golden-guards` puts them on trial. A seed that fails
-        fails the check. `update_command` is what the message names, in the place of pytest's.
+        those of the guards too, which a check leaves out unless `--golden-guards` puts them on trial; it judges the
+        claims about the variant and its guards, and is refused while one fails. A seed that fails fails the check.
+        `update_command` is what the message names, in the place of pytest's.
         """
         __tracebackhide__ = True
         from goldmark.golden._fixture.trained import name_of, trained_and_compared, variant_of
@@ -318,7 +319,9 @@ class GoldenCheck:
 
     def _recorded(self) -> list[str]:
         large = said_of_large_arrays(self._result, self._session.defaults.whole)
-        self._note(ok=True, reasons=[*large, *unproved(self._result.statistical, power=True)], recorded=True)
+        unjudged = [self._comparison.reason] if self._comparison and self._comparison.reason else []
+        reasons = [*unjudged, *large, *unproved(self._result.statistical, power=True)]
+        self._note(ok=True, reasons=reasons, recorded=True)
         return []
 
     def _held(self, *, complete: bool) -> list[str]:

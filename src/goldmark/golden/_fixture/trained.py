@@ -16,6 +16,7 @@ from goldmark.golden._defaults import with_defaults
 from goldmark.golden._files.entries import Golden, Result
 from goldmark.golden._files.folder import find_golden
 from goldmark.golden._fixture.session import GoldenSession
+from goldmark.golden._record.claims import WAY_OUT, failing_claims
 
 
 def variant_of(of: Any) -> Variant:
@@ -34,17 +35,10 @@ def name_of(variant: Variant) -> str:
 
 
 def trained_and_compared(variant: Variant, session: GoldenSession, *, recording: bool) -> tuple[Result, Comparison]:
-    """Return the result of a variant's runs, and how it compares with its golden; a recording has the guards' too.
-
-    Raise `UsageError` where a seed failed that was to be recorded.
-    """
+    """Return the result of a variant's runs, and how it compares with its golden; see `_recorded` of a recording."""
     case, name = with_defaults(_case_of(variant), session.defaults), variant.name
     if recording:
-        guards = [] if session.again else _guards_of(case, name)
-        runs = obtain(case, [name, *guards]).runs
-        result = result_of(runs, name, case)
-        _need_successes(result)
-        return result, Comparison(name=result.name, ok=True, reason="recorded")
+        return _recorded(case, name, again=session.again)
     looks = [range(n) for n in LOOKS] if case.sequential else [case.seeds_of(name)]
     for seeds in looks:
         runs = obtain(case, [name], seeds).runs
@@ -56,16 +50,23 @@ def trained_and_compared(variant: Variant, session: GoldenSession, *, recording:
     return result_of(runs, name, case), comparison
 
 
-def _guards_of(case: Case[Any], variant: str) -> list[str]:
-    """Return the guards of a variant; raise `UsageError` for one that nobody has declared."""
-    names = {declared.name for declared in case.variants}
-    for metric, guard in case.variant(variant).guards.items():
-        if guard not in names:
-            raise UsageError(
-                f"the guard of '{metric}' is '{guard}', and {case.name} has no such variant; declare it: "
-                f"{case.name}.variant('{guard}', ...), with the arguments that bring the bug"
-            )
-    return sorted(set(case.variant(variant).guards.values()))
+def _recorded(case: Case[Any], variant: str, *, again: bool) -> tuple[Result, Comparison]:
+    """Return the result of runs that are trained now, those of the guards too, and which claims were not judged.
+
+    The claims that name the variant or its guards are judged first, on all the runs that they are about: these are
+    trained as well. Raise `UsageError` where a claim or a seed fails.
+    """
+    held = {variant} if again else {variant, *case.variant(variant).guards.values()}
+    claims = tuple(claim for claim in case.claims if not again and held & set(claim.variants))
+    claimed = {name for claim in claims for name in claim.variants}
+    runs = obtain(case, [variant, *sorted((held | claimed) - {variant})]).runs
+    result = result_of(runs, variant, case)
+    _need_successes(result)
+    failing, unjudged = failing_claims(replace(case, claims=claims), runs)
+    if failing:
+        head = f"golden '{result.name}' is not recorded: claims of case '{case.name}' fail:"
+        raise UsageError("\n".join([head, *(f"  {claim}" for claim in failing), WAY_OUT]))
+    return result, Comparison(name=result.name, ok=True, reason="; ".join(unjudged))
 
 
 def _on_trial(case: Case[Any], variant: str, session: GoldenSession) -> list[Drift]:
