@@ -110,6 +110,16 @@ def test_name_of_two_cases_is_refused(tmp_path, package, project, monkeypatch):
         cases_named((), project())
 
 
+def test_name_of_the_catalogue_is_refused_without_torch(tmp_path, project, monkeypatch):
+    """The clash of names is what is said: no case of the catalogue is loaded for it."""
+    write(tmp_path, "kc_own6", "roast")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("goldmark.cli._known_cases.installed", lambda library: False)
+    monkeypatch.setattr("goldmark.cases._Catalogue.__getitem__", lambda catalogue, name: 1 / 0)
+    with pytest.raises(UsageError, match="goldmark_cases names a case 'roast', as the catalogue has; give it another"):
+        cases_named((), project("kc_own6:roast"))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -115,6 +115,16 @@ def test_run_exits_1_where_a_claim_fails(invoke):
     assert "fails: roast" in done.output
 
 
+def test_missing_golden_of_a_case_that_the_project_does_not_name_asks_for_that_first(invoke, tmp_path):
+    """`goldmark golden update` would refuse it; where the project names the case, that command is all."""
+    (tmp_path / "golden").mkdir()
+    done = " ".join(invoke("run", "roast", "--seeds", "1", "--jobs", "1").output.split())
+    create = 'create it: goldmark golden update roast --reason "..."'
+    assert f"; name 'goldmark.cases.roast:CASE' in goldmark_cases of the project, and {create}" in done
+    (tmp_path / "pytest.ini").write_text("[pytest]\ngoldmark_cases = goldmark.cases.roast:CASE\n")
+    assert f"no golden in 'golden'; {create}" in " ".join(invoke("run", "roast", "--seeds", "1").output.split())
+
+
 def test_run_exits_1_where_a_golden_fails(invoke, tmp_path):
     """A golden made with another recipe does not hold, and the line says what differs."""
     case = brief("raw_loss_hardly_falls")

@@ -11,7 +11,7 @@ import pytest
 from runs.bare import bare_run
 
 from goldmark.runs import _ingredients
-from goldmark.runs._ingredients import changed, data_hash, machine, value_hash, versions_of
+from goldmark.runs._ingredients import changed, data_hash, machine, named_files, value_hash, versions_of
 
 
 def made_of(**ingredients):
@@ -113,3 +113,11 @@ def test_packages_without_a_file_of_their_own_are_found_in_those_that_have_one(t
     _ingredients.found_place.cache_clear()
     _ingredients.specification_of.cache_clear()
     assert "module around.inner.gone is there now" == changed(run, root)
+
+
+def test_code_of_an_installed_copy_has_its_import_path():
+    """Wherever the installation lies; what lies elsewhere keeps its name."""
+    sources = {"/home/a/.venv/lib/python3.12/site-packages/waves/fit.py": "1", "src/waves/fit.py": "2"}
+    data = {"/data/waves.csv": "3"}
+    expected = {"waves/fit.py": "1", "src/waves/fit.py": "2", "/data/waves.csv": "3"}
+    assert expected == named_files({"sources": sources, "data": data})

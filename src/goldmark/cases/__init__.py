@@ -21,6 +21,9 @@ class _Catalogue(Mapping[str, ModelCase[Any]]):
         case: ModelCase[Any] = import_module(f"goldmark.cases.{name}").CASE
         return case
 
+    def __contains__(self, name: object) -> bool:  # which loads nothing: that of a mapping looks it up
+        return name in _NAMES
+
     def __iter__(self) -> Iterator[str]:
         return iter(_NAMES)
 

@@ -35,6 +35,14 @@ def every_case(project: Project) -> list[Case[Any]]:
     return cases_named(names, project) if names else []
 
 
+def to_name(case: str, project: Project) -> str:
+    """Return what goldmark_cases must name before the project has goldens of a case; nothing where it does already."""
+    if case in {own.name for own in _own(project)}:
+        return ""
+    point = _added().get(case)
+    return f"goldmark.cases.{case}:CASE" if point is None else point.value
+
+
 def _own(project: Project) -> list[Case[Any]]:
     """Return the project's cases, without torch none that is of the catalogue, as in goldmark's own project."""
     told = [entry for entry in project.case_entries if installed("torch") or not entry.startswith("goldmark.cases.")]
@@ -59,7 +67,8 @@ def _need_unique(own: Mapping[str, Case[Any]], added: Mapping[str, EntryPoint]) 
         if name in CASES:
             raise UsageError(f"{_of(point)} adds a case '{name}', as the catalogue has; it needs another name")
     for name, case in own.items():
-        if name in CASES and case is not CASES[name]:
+        # without torch no case of the catalogue can be loaded, and none is the project's
+        if name in CASES and not (installed("torch") and case is CASES[name]):
             raise UsageError(f"goldmark_cases names a case '{name}', as the catalogue has; give it another name")
         if name in added and not _is_same(case, _loaded(added[name])):
             raise UsageError(f"goldmark_cases names a case '{name}', as {_of(added[name])} adds; give it another name")

@@ -18,6 +18,7 @@ from goldmark.case import MatrixScale, ModelCase, Run, UsageError
 from goldmark.cases import CASES, case_at
 from goldmark.cli._json_file import write_json
 from goldmark.cli._kept import Means, kept_outcome
+from goldmark.cli._known_cases import to_name
 from goldmark.cli._outcome import Outcome, as_json, finish
 from goldmark.cli._plan import no_gpu_line, plan_table
 from goldmark.cli._tables import wide_console
@@ -85,12 +86,14 @@ def matrix_command(
         return
     if scale == "full" and device == "auto" and means.device == "cpu":
         raise UsageError(no_gpu_line([job for _, jobs_of_case in matrices for job in jobs_of_case]))
-    default = Path("golden-matrix") if scale == "full" else find_project().folder_from_here
+    project = find_project()
+    default = Path("golden-matrix") if scale == "full" else project.folder_from_here
 
     def goldens_of(runs: Sequence[Run]) -> list[Comparison]:
         if scale == "smoke" or reason is not None:  # of no golden's size, or about to be recorded
             return []
-        return check_case(runs, golden_dir, default=default, allow_fewer=seeds is not None)
+        unnamed = to_name(runs[0].case, project) if scale == "fast" else ""
+        return check_case(runs, golden_dir, default=default, allow_fewer=seeds is not None, to_name=unnamed)
 
     with alone(out):
         outcomes = [kept_outcome(console, case, jobs_of_case, means, goldens_of) for case, jobs_of_case in matrices]

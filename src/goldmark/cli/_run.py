@@ -22,7 +22,7 @@ from goldmark.cli._companions import CommandWithCompanions, given_companions, ne
 from goldmark.cli._jobs import jobs_option
 from goldmark.cli._json_file import json_option, write_json
 from goldmark.cli._kept import Means, kept_outcome
-from goldmark.cli._known_cases import cases_named
+from goldmark.cli._known_cases import cases_named, to_name
 from goldmark.cli._outcome import Outcome, as_json, failures_of, finish, outcome_of, show
 from goldmark.cli._preset import at_preset, preset_option, preset_runs
 from goldmark.cli._progress import training_progress
@@ -223,7 +223,8 @@ class _Asked:
         default = self.project.folder_from_here
         held = held_variants(case, named or default)
         runs = [run for run in runs if run.variant in held]
-        return check_case(runs, named, case=case, default=default, allow_fewer=self.seeds is not None)
+        fewer, unnamed = self.seeds is not None, to_name(case.name, self.project)
+        return check_case(runs, named, case=case, default=default, allow_fewer=fewer, to_name=unnamed)
 
 
 def _outcome(console: Console, case: Case[Any], asked: _Asked, store: Path | Session | None) -> Outcome:

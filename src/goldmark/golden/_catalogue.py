@@ -27,18 +27,20 @@ def check_case(
     default: Path = Path("golden"),
     allow_fewer: bool = False,
     strict: bool = False,
+    to_name: str = "",
 ) -> list[Comparison]:
     """Compare runs of a case with the goldens in a folder: a comparison per variant.
 
     Without a case the catalogue's of that name is meant. Seeds that a golden does not have are left out. `ok` is None,
     with the reason, where nobody named a folder and the default one is not there, for a user's data, and for fewer
     seeds than a check must have where `allow_fewer` asks for it and those hold. `strict`: a metric that is undecided
-    fails. A golden that is missing, of another kind of device, or that cannot be trusted fails.
+    fails. A golden that is missing, of another kind of device, or that cannot be trusted fails. `to_name` is what
+    `goldmark_cases` must name before `goldmark golden update` records the case: said where a golden is missing.
     """
     variants = dict.fromkeys(run.variant for run in runs)
     how = {"allow_fewer": allow_fewer, "strict": strict}
     case = case or case_at(runs[0].case, runs[0].scale)
-    return [_check_variant(case, runs, variant, folder, default, how) for variant in variants]
+    return [_check_variant(case, runs, variant, folder, default, how, to_name) for variant in variants]
 
 
 def held_variants(case: Case[Any], folder: Path) -> set[str]:
@@ -54,7 +56,13 @@ def _path(folder: Path, case: Case[Any], variant: str) -> Path:
 
 
 def _check_variant(
-    case: Case[Any], runs: Sequence[Run], variant: str, named: Path | None, default: Path, how: Mapping[str, bool]
+    case: Case[Any],
+    runs: Sequence[Run],
+    variant: str,
+    named: Path | None,
+    default: Path,
+    how: Mapping[str, bool],
+    to_name: str,
 ) -> Comparison:
     name, folder = f"{runs[0].case}/{variant}", named or default
     if runs[0].data != "generated":
@@ -66,7 +74,7 @@ def _check_variant(
     except BadGolden as error:
         return Comparison(name=name, ok=False, reason=str(error))
     if golden is None:
-        return Comparison(name=name, ok=False, reason=f"no golden in '{folder}'{_way_out(runs[0], named)}")
+        return Comparison(name=name, ok=False, reason=f"no golden in '{folder}'{_way_out(runs[0], named, to_name)}")
     known = [run for run in runs if golden.stream is None or str(run.seed) in golden.stream]
     if variant not in {run.variant for run in known}:
         return Comparison(
@@ -75,13 +83,14 @@ def _check_variant(
     return compare(golden, result_of(known, variant, case), **how)
 
 
-def _way_out(run: Run, named: Path | None) -> str:
+def _way_out(run: Run, named: Path | None, to_name: str) -> str:
     """Return how a golden that is missing is recorded; nothing for a miniature, which has none."""
     if run.scale == "smoke":
         return ""
     command = f"goldmark golden update {run.case}" if run.scale == "fast" else f"goldmark matrix {run.case}"
     where = "" if named is None else f" --golden-dir {named}"
-    return f'; create it: {command}{where} --reason "..."'
+    first = f"name '{to_name}' in goldmark_cases of the project, and " if to_name and run.scale == "fast" else ""
+    return f'; {first}create it: {command}{where} --reason "..."'
 
 
 def results_of(runs: Sequence[Run], case: Case[Any] | None = None) -> list[Result]:

@@ -38,7 +38,7 @@ from pathlib import Path
 
 from goldmark.case import Run
 from goldmark.fingerprint import bytes_hash_of, distributions, fingerprint, hash_of, normalized, sha256
-from goldmark.fingerprint._imports import is_source, own_distribution
+from goldmark.fingerprint._imports import INSTALLED, is_source, own_distribution
 from goldmark.runs._slots import is_store
 
 Ingredients = Mapping[str, Mapping[str, str]]
@@ -59,8 +59,16 @@ def changed(run: Run, root: Path) -> str | None:
 
 
 def named_files(ingredients: Ingredients) -> dict[str, str]:
-    """Return {path: hash} of the code and the data of a run."""
-    return {name: known for kind in ("sources", "files", "data") for name, known in ingredients.get(kind, {}).items()}
+    """Return {path: hash} of the code and the data of a run; code of a copy that is installed has its import path."""
+    kinds = (ingredients.get(kind, {}) for kind in ("sources", "files", "data"))
+    return {_below_installation(name): known for names in kinds for name, known in names.items()}
+
+
+def _below_installation(name: str) -> str:
+    """Return a path below the folder of an installation that it is in, the same on every machine, or as it is."""
+    parts = Path(name).parts
+    places = [place for place, part in enumerate(parts) if part in INSTALLED]
+    return Path(*parts[places[-1] + 1 :]).as_posix() if places else name
 
 
 def maker(place: str, root: Path) -> str:
