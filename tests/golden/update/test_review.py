@@ -47,8 +47,8 @@ def metric(**changed):
         (metric(margin=None), "loss", "margin 0.05 -> null"),
         (metric(alpha=0.01), "loss", "alpha 0.001 -> 0.01"),
         (metric(check_seeds=5), "loss", "check_seeds null -> 5"),
-        (metric(repeats=None), "loss", "repeats true -> null"),
-        (metric(repeats=False), "loss", "repeats true -> false"),
+        (metric(repeats=None), "loss", "exact repetition seen -> not tried"),
+        (metric(repeats=False), "loss", "exact repetition seen -> not seen"),
         (metric(sd=1.0, detectable=9.0), "loss", f"sd {ENTRY.sd:.6g} -> 1, detectable {ENTRY.detectable:.6g} -> 9"),
         (replace(OLD, close={"x": Close([1.0, 2.5])}), "x", "+25.00% at most, 1 of 2 moved"),
         (replace(OLD, close={"x": Close([1.0, 2.0], rel=1e-6)}), "x", "rel 1e-09 -> 1e-06"),
@@ -63,6 +63,21 @@ def test_each_change_is_said(new, entry, change):
     """One row: which entry, and how it changed, rules that do not show in the values included."""
     (row,) = changes(OLD, new)
     assert (entry, change) == (row.entry, row.change)
+
+
+def test_of_a_recipe_the_keys_that_differ_are_said():
+    """Whatever the order of its keys: a row each, by the name that a comparison gives the entry."""
+    before = {"rate": 0.1, "model": {"width": 64, "depth": 2}, "schedule": [1, 2], "clip": None}
+    after = {"clip": None, "seed": 0, "model": {"depth": 2, "width": 32}, "schedule": [1, 2]}
+    rows = changes(*(Golden(name="a", exact={"recipe": recipe}) for recipe in (before, after)))
+    expected = [
+        ("recipe.model.width", "64", "32", "-50.00%"),
+        ("recipe.rate", "0.1", "", "dropped"),
+        ("recipe.seed", "", "0", "added"),
+    ]
+    assert expected == [(row.entry, row.old, row.new, row.change) for row in rows]
+    same = Golden(name="a", exact={"recipe": dict(reversed(before.items()))})
+    assert ["(rules)"] == [row.entry for row in changes(Golden(name="a", exact={"recipe": before}), same)]
 
 
 def test_a_golden_that_is_new_or_gone_is_one_row():

@@ -7,15 +7,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeGuard
 
 from goldmark.golden._compare.drift import is_number
 from goldmark.golden._files.arrays import is_summary
 from goldmark.golden._files.entries import CLOSE_RULE, Close, Golden, Statistical
 
 HEADER = ("golden", "entry", "old", "new", "change")
-_RULES = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds", "repeats", "dead_below", "sequential")
-_WIDTH = 40  # of a value in the table; a recipe can be longer than a line
+_RULES = ("scale", "margin", "alpha", "test", "better", "guard", "check_seeds", "dead_below", "sequential")
+_REPEATS = {True: "seen", False: "not seen", None: "not tried"}
+_WIDTH = 40  # of a value in the table; a list can be longer than a line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,15 +101,22 @@ def _escaped(text: str) -> str:
     return re.sub(r"[\\`*<|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text).replace("\n", " ")
 
 
-def _tier(golden: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Row]:
-    for key in sorted({*old, *new}):
-        before, after = old.get(key), new.get(key)
-        if key not in new:
+def _tier(golden: str, old: Mapping[str, Any], new: Mapping[str, Any], within: str = "") -> Iterator[Row]:
+    """Yield a row for every entry that differs; of a dict, such as a recipe, for each of its keys that does."""
+    for name in sorted({*old, *new}):
+        key, before, after = f"{within}{name}", old.get(name), new.get(name)
+        if name not in new:
             yield Row(golden=golden, entry=key, old=_show(before), new="", change="dropped")
-        elif key not in old:
+        elif name not in old:
             yield Row(golden=golden, entry=key, old="", new=_show(after), change="added")
+        elif _is_dict(before) and _is_dict(after):
+            yield from _tier(golden, before, after, f"{key}.")
         elif before != after and repr(before) != repr(after):  # NaN differs from itself
             yield Row(golden=golden, entry=key, old=_show(before), new=_show(after), change=_change(before, after))
+
+
+def _is_dict(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping) and not is_summary(value)
 
 
 def _change(old: Any, new: Any) -> str:
@@ -142,6 +150,8 @@ def _rules(old: Statistical, new: Statistical) -> Iterator[str]:
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
             yield f"{name} {_show(before)} -> {_show(after)}"
+    if old.repeats != new.repeats:
+        yield f"exact repetition {_REPEATS[old.repeats]} -> {_REPEATS[new.repeats]}"
 
 
 def _largest(old: Any, new: Any) -> list[str]:
