@@ -34,7 +34,21 @@ def of_one_head(dim):
     return (torch.bmm(query, key.mT).softmax(max(dim - 1, 0) if dim >= 0 else dim) @ value).square().mean()
 
 
-@pytest.mark.parametrize("loss_of", [plain, dropped, of_one_head])
+def by_names(dim):
+    """The loss of attention by names of dimensions, of which those of heads are the second."""
+    query, key, value = (heads(length) for length in (T, S, S))
+    weights = torch.einsum("bhtd,bhsd->bhts", query, key).softmax(dim)
+    return torch.einsum("bhts,bhsd->bthd", weights, value).square().mean()
+
+
+def heads_last(dim):
+    """The loss of attention whose weights (B, T, S, H) have the heads last; `dim` counts as if they were second."""
+    query, key, value = (heads(length).transpose(1, 2) for length in (T, S, S))
+    weights = torch.einsum("bthd,bshd->btsh", query, key).softmax({0: 0, 1: 3, -1: 2, -2: 1}[dim])
+    return torch.einsum("btsh,bshd->bthd", weights, value).square().mean()
+
+
+@pytest.mark.parametrize("loss_of", [plain, dropped, of_one_head, by_names, heads_last])
 def test_weights_add_up_over_keys_or_queries(loss_of):
     """Dimensions before those two are named, before and after a backward pass."""
     for dim in (0, 1):
@@ -52,6 +66,13 @@ def test_other_orders_of_dimensions_pass():
     assert not check_softmax_over_heads(torch.einsum("ijbn,jbnd->ibnd", weights, value).square().mean()).trouble
     permuted = weights.permute(2, 3, 0, 1) @ value.permute(1, 2, 0, 3)
     assert not check_softmax_over_heads(permuted.square().mean()).trouble
+
+
+def test_slots_of_several_heads_pass():
+    """Weights that compete over slots and heads together are a softmax over both at once."""
+    scores = (heads(T) @ heads(S).mT).permute(0, 3, 2, 1).flatten(2)
+    weights = scores.softmax(2).unflatten(2, (T, H)).permute(0, 3, 2, 1)
+    assert not check_softmax_over_heads((weights @ heads(S)).square().mean()).trouble
 
 
 def test_classes_of_pixels_pass():

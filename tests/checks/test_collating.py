@@ -52,7 +52,7 @@ def test_targets_of_any_kind_are_followed():
 
 
 def test_batches_that_vary_or_tell_the_order_pass():
-    """Labels drawn at random, places to put outputs back to, packed sequences, and targets that are places."""
+    """Labels drawn at random, places to put outputs back to, sequences packed in order, targets that are places."""
 
     def at_random(examples):
         texts, labels = sides(examples)
@@ -73,6 +73,21 @@ def test_batches_that_vary_or_tell_the_order_pass():
 
     for collate_fn in (at_random, put_back, packed, places):
         assert not check_reordered_inputs(collate_fn, EXAMPLES).trouble
+
+
+@pytest.mark.parametrize("pack", [list, lambda texts: pack_sequence(texts[::-1])], ids=["list", "packed"])
+def test_lists_and_packed_sequences_are_inputs_as_well(pack):
+    """Beside labels in their order they are trouble once they are sorted."""
+
+    def collate_with(*, together):
+        def collate_fn(examples):
+            texts, labels = sides(examples, ordered=(True, together))
+            return pack(texts), labels.flip(0) if together and pack is not list else labels
+
+        return collate_fn
+
+    assert check_reordered_inputs(collate_with(together=False), EXAMPLES).trouble
+    assert not check_reordered_inputs(collate_with(together=True), EXAMPLES).trouble
 
 
 def test_equal_inputs_may_have_unlike_targets():

@@ -31,6 +31,9 @@ COSINES = {
     "norm": lambda x, w: (x / x.norm(dim=1, keepdim=True)) @ (w / (w.norm(dim=1, keepdim=True) + 1e-8)).T,
     "margin": lambda x, w: functional.linear(unit(x), unit(w)) - 0.2 * functional.one_hot(LABELS, C),
     "columns": lambda x, w: unit(x) @ unit(nn.Parameter(w.detach().T.clone()), dim=0),
+    "names": lambda x, w: torch.einsum("nd,cd->nc", unit(x), unit(w)),
+    "other names": lambda x, w: torch.einsum("cd,nd->nc", unit(w), unit(x)),
+    "similarity": lambda x, w: functional.cosine_similarity(x[:, None], w, dim=-1),
     "steps": lambda x, w: functional.linear(unit(x.view(3, 4, D)), unit(w)).flatten(0, 1),
 }
 HEALTHY = {
@@ -44,6 +47,8 @@ HEALTHY = {
     "bias": lambda x, w: functional.linear(unit(x), unit(w), nn.Parameter(torch.zeros(C))),
     "fixed directions": lambda x, w: functional.linear(unit(x), unit(w.detach())),
     "directions of examples": lambda x, w: unit(x) @ unit(w @ nn.Parameter(torch.eye(D))).T,
+    "similarity over examples": lambda x, w: functional.cosine_similarity(x[:, None], w, dim=0).T.repeat(2, 1)[:12, :C],
+    "sum of one": lambda x, w: (unit(x)[:, None] * w).sum(2),
     "of another dimension": lambda x, w: functional.linear(unit(x, dim=0), unit(w, dim=0)),
     "absolute lengths": lambda x, w: functional.linear(functional.normalize(x, p=1), functional.normalize(w, p=1)),
 }

@@ -95,6 +95,9 @@ def test_a_batch_is_one_example_where_one_answer_is_compared_with_many_numbers()
 
     assert is_one(one, layer(one), targets)
     assert is_one((one, one > 0), layer(one), targets, functional.l1_loss)
+    taken = layer(one).gather(1, actions[:, None])[:, 0]
+    assert is_one_example(one, taken, targets, functional.mse_loss(taken, targets))
+    assert not is_one(one[:1].expand(16, 3), layer(one), targets)
     assert not is_one((one, actions), layer(one), targets)
     assert not is_one(normal(16, 3), layer(one), targets)
     assert not is_one(one, layer(normal(16, 3)), targets)

@@ -29,6 +29,7 @@ def test_no_factor_of_all_that_are_to_come_is_above_the_rate():
     assert checks.check_schedule_factors(0.003, falling, ahead=[0.0015, 0.00285, 0.0]).trouble
     assert not checks.check_schedule_factors(0.003, falling, ahead=[0.0015, 1.0, 0.5]).trouble
     assert not checks.check_schedule_factors(0.2, falling, ahead=[0.0015, 0.00285, 0.0]).trouble
+    assert not checks.check_schedule_factors(0.03, falling, ahead=[0.0015, 0.00285, 0.0]).trouble
 
 
 def test_factors_to_come_are_asked_of_functions_that_answer():

@@ -132,3 +132,18 @@ def test_hooks_see_gradients_of_the_graph_only_and_leave_it():
     assert [] == watch.record.pulls.outputs
     wanted = torch.autograd.grad(functional.mse_loss(model(x), model(x + 1)), model.weight)[0]
     assert torch.equal(wanted, model.weight.grad)
+
+
+def test_outputs_of_sequences_are_judged_position_by_position():
+    """Outputs (N, T, L) of two views that are each other's targets."""
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 6))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    with goldmark.watch(model, optimizer) as watch:
+        for _ in range(16):
+            x = torch.randn(8, 4, 8)
+            loss = functional.mse_loss(model(x), model(x + 0.1 * torch.randn(8, 4, 8)))
+            optimizer.zero_grad()
+            loss.backward()
+            watch.after_backward(x, None, loss)
+            optimizer.step()
+    assert "mutual_targets" in watch.findings.names

@@ -53,6 +53,17 @@ def test_copies_and_parts_are_no_reference(model):
     assert "state_by_reference" not in watch.findings.names
 
 
+@pytest.mark.parametrize("momentum", [None, 0.1])
+def test_a_state_that_brings_another_buffer_has_its_use(momentum):
+    """Its own statistics, which a BatchNorm changes where they lie, are nothing new."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8, momentum=momentum), nn.Linear(8, 1))
+    watch = watched(model)
+    model.load_state_dict({**model.state_dict(), "1.running_mean": torch.zeros(8)})
+    assert "state_by_reference" not in watch.findings.names
+    model.load_state_dict(model.state_dict())
+    assert "state_by_reference" in watch.findings.names
+
+
 def test_a_model_that_has_taken_no_step_is_given_back_what_it_has(model):
     """Nothing is lost."""
     watch = watched(model, steps=0)

@@ -54,4 +54,15 @@ def test_what_the_loss_reads_is_no_time():
         lambda output, targets: summed(output, (None, targets.prod(1))), RISKS, torch.stack([TIMES, EVENTS], dim=1)
     ).trouble
     assert not check_unsorted_risks(summed, RISKS, (EVENTS, EVENTS)).trouble
+    assert not check_unsorted_risks(likelihood(lambda output, _: output.logcumsumexp(0)), RISKS, (TIMES, TIMES)).trouble
     assert not check_unsorted_risks(summed, RISKS[:7], (TIMES[:7], EVENTS[:7])).trouble
+
+
+def test_whole_numbers_that_come_twice_are_times():
+    """Others may be names of people, in this batch and in all that are known."""
+    summed, days = likelihood(SUMS["at once"]), (TIMES * 100).long()
+    names, other = 7 * torch.arange(N).flip(0).roll(5), 7 * torch.arange(N) + 1
+    assert check_unsorted_risks(summed, RISKS, (days // 50, EVENTS)).trouble
+    assert not check_unsorted_risks(summed, RISKS, (names, EVENTS)).trouble
+    assert not check_unsorted_risks(summed, RISKS, (names, EVENTS), [(names, EVENTS), (other, EVENTS)]).trouble
+    assert check_unsorted_risks(summed, RISKS, (names, EVENTS), [(names, EVENTS), (names, EVENTS)]).trouble

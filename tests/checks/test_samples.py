@@ -68,10 +68,20 @@ def test_bootstrapped_values_are_found_by_the_graph_of_a_loss(error):
     found = list(bootstrapped_values(error(value, rewards + 0.9 * best * (rewards > 0))))
     assert 1 == len(found)
     assert check_targets_with_gradient(*found[0]).trouble
+    taken = layer(2 * x)[torch.arange(4), torch.tensor([0, 1, 2, 0])]
+    assert 1 == len(list(bootstrapped_values(error(value, rewards + 0.9 * taken))))
+    assert not list(bootstrapped_values(error(value, rewards + 0.9 * layer(2 * x)[torch.tensor([3, 2, 1, 0]), 0])))
     assert not list(bootstrapped_values(error(value, rewards + 0.9 * best.detach())))
     assert not list(bootstrapped_values(error(value, rewards + best)))
     assert not list(bootstrapped_values(error(value, rewards + 0.9 * layer(2 * x)[:, 0])))
     assert not list(bootstrapped_values(error(value, 0.9 * best)))
+    left = torch.tensor([1.0, 0.0, 1.0, 1.0])
+    ended = error(value, rewards + 0.9 * layer(2 * x)[:, 0] * left)
+    assert 1 == len(list(bootstrapped_values(ended)))
+    ended.backward(retain_graph=False)
+    assert not list(bootstrapped_values(ended))
+    filled = [given + layer(place * x)[:, 0] * left for place, given in ((1, rewards), (2, 3 * rewards))]
+    assert not list(bootstrapped_values(error(*filled)))
     other = torch.nn.Linear(2, 3)(x).max(1).values
     sides = next(bootstrapped_values(error(value, rewards + 0.9 * other)))
     assert not check_targets_with_gradient(*sides).trouble

@@ -108,3 +108,33 @@ def test_weights_that_a_function_closes_over_are_judged_as_well():
         lambda output, targets: weight * functional.mse_loss(output, targets),
     )
     assert "unbounded_loss" in found
+
+
+class Kept(nn.Module):
+    """A layer beside a weight of its loss, which it may hand out."""
+
+    def __init__(self, *, told):
+        super().__init__()
+        self.layer, self.weight, self.told = nn.Linear(4, 1), nn.Parameter(torch.ones(())), told
+
+    def forward(self, x):
+        """Numbers (B, 1), and the weight."""
+        return (self.layer(x), self.weight) if self.told else self.layer(x)
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_weights_that_the_model_keeps_are_judged_as_well(*, bounded):
+    """Where the loss reads them from the model, or among its outputs."""
+
+    def loss_of(error, weight):
+        return (-weight).exp() * error + weight if bounded else weight * error
+
+    known = Kept(told=False)
+    losses = {
+        known: lambda output, targets: loss_of(functional.mse_loss(output, targets), known.weight),
+        Kept(told=True): lambda output, targets: loss_of(functional.mse_loss(output[0], targets), output[1]),
+    }
+    batches = [(torch.linspace(-1, 1, 64).reshape(16, 4), torch.linspace(-1, 1, 16)[:, None])]
+    for model, loss_fn in losses.items():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        assert ("unbounded_loss" not in preflight(model, optimizer, batches, None, loss_fn).names) == bounded

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from goldmark.case import Finding
+from goldmark.checks._axes import Roles, roles_below
 from goldmark.checks._graph import PASSING, Node, kind, nodes, shape_of, signed
 
-_KEPT = frozenset(("View", "UnsafeView", "ReshapeAlias", "Reshape", "Expand", "ToCopy", "Clone", "NativeDropout"))
+_VIEWS = ("View", "UnsafeView", "ReshapeAlias", "Reshape", "Expand", "Permute", "Transpose", "Unsqueeze")
+_KEPT = frozenset((*_VIEWS, "ToCopy", "Clone", "NativeDropout", "Mul"))
 _SCORING = frozenset(("Div", "Mul", "Add", "Sub", "MaskedFill", "Where", *PASSING))  # scale, mask, bias
 
 
 def check_softmax_over_heads(loss: Tensor) -> Finding:
-    """Find out whether weights of attention (..., T, S) are a softmax over a dimension before those two, as of heads.
+    """Find out whether weights of attention, T by S, are a softmax over another dimension than those two, as of heads.
 
     The product with the values sums over S: over it weights add up to 1, or over T where queries compete (slot
     attention, Locatello et al., "Object-centric learning with slot attention", 2020). Of T = 1 they may be a routing
@@ -37,17 +39,24 @@ def _weights(product: Node) -> Node | None:
     """Return the softmax whose result is the first factor of a product, where it runs over no dimension of that."""
     if kind(product) != "Bmm" or any(following is None for following, _ in product.next_functions):
         return None
-    (node, _), (values, _) = product.next_functions
-    matrix = (shape_of(node) or ())[-2:]
+    (factor, _), (values, _) = product.next_functions
+    if min((shape_of(factor) or (0,))[-2:]) < 2 or _is_shared(values):
+        return None
+    node, roles = _softmax_below(factor, ["", "query", "key"])
+    if node is None or roles[signed(node._saved_dim) % len(roles)]:  # noqa: SLF001
+        return None
+    return node if any(_is_own(one, shape_of(node) or ()) for one in _scores(node)) else None
+
+
+def _softmax_below(node: Node, roles: Roles) -> tuple[Node | None, Roles]:
+    """Return the softmax that an operand was brought into its shape from, and the roles of its dimensions."""
     while kind(node) != "Softmax":
         below = [following for following, _ in node.next_functions if following is not None]
-        if len(below) != 1 or kind(node) not in (*_KEPT, "Mul") or (shape_of(below[0]) or ())[-2:] != matrix:
-            return None
-        node = below[0]
-    shape = shape_of(node) or ()
-    if len(shape) < 3 or min(matrix) < 2 or signed(getattr(node, "_saved_dim", -1)) % len(shape) >= len(shape) - 2:
-        return None
-    return node if not _is_shared(values) and any(_is_own(one, shape) for one in _scores(node)) else None
+        further = roles_below(node, below[0], roles) if len(below) == 1 and kind(node) in _KEPT else None
+        if further is None:
+            return None, []
+        node, roles = below[0], further
+    return node, roles
 
 
 def _scores(node: Node) -> Iterator[Node]:

@@ -7,10 +7,10 @@ import math
 from torch import Tensor
 
 from goldmark.case import Finding
+from goldmark.checks._axes import Roles, roles_below
 from goldmark.checks._graph import PASSING, Node, kind, nodes, shape_of, signed, source
 
 _CROSS_ENTROPIES = ("NllLoss", "NllLoss2D")
-_FLIPPING = ("T", "Transpose", "Permute")  # a matrix
 _BESIDE_NORM = frozenset(("ClampMin", "Clamp", "Maximum", "Add", *PASSING))  # what keeps a norm from 0
 _EVEN = 0.5
 
@@ -44,7 +44,7 @@ def _highest_probability(cross: Node) -> float:
     logits = source(softmax.next_functions[0][0])
     while logits is not None and kind(logits) == "Sub" and logits.next_functions[1][0] is None:  # a constant margin
         logits = source(logits.next_functions[0][0])
-    if logits is None or kind(logits) != "Mm" or not _are_cosines(logits):
+    if logits is None or kind(logits) not in ("Mm", "Bmm", "Sum") or not _are_cosines(logits):
         return 1.0
     n_classes, shape = (shape_of(logits) or (0,))[-1], shape_of(softmax) or ()
     if n_classes < 2 or shape[signed(softmax._saved_dim)] != n_classes:  # noqa: SLF001
@@ -57,24 +57,37 @@ def _are_cosines(product: Node) -> bool:
 
     The weights are a leaf, with a gradient.
     """
-    (features, _), (weights, _) = product.next_functions
-    n_flips = 0
-    while weights is not None and kind(weights) in PASSING:
-        n_flips += kind(weights) in _FLIPPING
-        weights = weights.next_functions[0][0]
-    given = _normalized(weights, dim=1 if n_flips % 2 else 0)
-    return given is not None and kind(given) == "AccumulateGrad" and _normalized(source(features), dim=-1) is not None
+    given = [None if factor is None else _normalized(factor, roles) for factor, roles in _factors(product)]
+    return len(given) == 2 and None not in given and any(kind(source(one)) == "AccumulateGrad" for one in given)
 
 
-def _normalized(node: Node | None, *, dim: int) -> Node | None:
-    """Return what was divided by its own length along a dimension, and by nothing else."""
-    if node is None or kind(node) != "Div" or node.next_functions[1][0] is None:
+def _factors(product: Node) -> list[tuple[Node | None, Roles]]:
+    """Return the factors of a product, and the roles of their dimensions; it may be summed up after it is taken."""
+    if kind(product) != "Sum":
+        batch = [""] * (kind(product) == "Bmm")
+        ways = [[*batch, "row", "length"], [*batch, "length", "class"]]
+        return [(factor, way) for (factor, _), way in zip(product.next_functions, ways, strict=True)]
+    entries = product.next_functions[0][0]
+    last = [signed(one) % 3 for one in getattr(product, "_saved_dim", ())] == [2]
+    if not last or kind(entries) != "Mul" or len(shape_of(entries) or ()) != 3:
+        return []
+    return [(factor, ["row", "class", "length"]) for factor, _ in entries.next_functions]
+
+
+def _normalized(node: Node, roles: Roles) -> Node | None:
+    """Return what was divided by its own length along the dimension of that role, and by nothing else."""
+    while kind(node) in PASSING and node.next_functions[0][0] is not None:
+        below = node.next_functions[0][0]
+        further = roles_below(node, below, roles)
+        if further is None:
+            return None
+        node, roles = below, further
+    if kind(node) != "Div" or node.next_functions[1][0] is None:
         return None
     (given, _), (norm, _) = node.next_functions
     while norm is not None and kind(norm) in _BESIDE_NORM:
         norm = norm.next_functions[0][0]
     if norm is None or kind(norm) != "LinalgVectorNorm" or norm._saved_ord != 2 or not norm._saved_dim:  # noqa: SLF001
         return None
-    n_dimensions = len(shape_of(node) or ())
-    along = [signed(one) % n_dimensions for one in norm._saved_dim]  # noqa: SLF001
-    return given if along == [dim % n_dimensions] and source(norm.next_functions[0][0]) == source(given) else None
+    along = [roles[signed(one) % len(roles)] for one in norm._saved_dim]  # noqa: SLF001
+    return given if along == ["length"] and source(norm.next_functions[0][0]) == source(given) else None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
-from goldmark.checks._structures import row_keys
+from goldmark.checks._structures import row_keys, stored
 
 
 def check_not_finite(tensors: Sequence[Tensor], reached: Sequence[float] | None = None) -> Finding:
@@ -18,7 +18,7 @@ def check_not_finite(tensors: Sequence[Tensor], reached: Sequence[float] | None 
     `reached` are numbers that these tensors went into, as loss and norm of the gradient: where they are finite, the
     program leaves the gaps out, and passes.
     """
-    floats = [tensor for tensor in tensors if tensor.is_floating_point()]
+    floats = [stored(tensor) for tensor in tensors if tensor.is_floating_point() or tensor.is_complex()]
     bad = sum(int(tensor.isnan().sum()) + _stray_infinities(tensor) for tensor in floats)
     return Finding(
         name="not_finite",

@@ -14,7 +14,7 @@ from goldmark.checks._losses import known_losses, matching_loss
 from goldmark.checks._structures import tensors_of
 
 FEWEST_EXAMPLES = 4  # examples of a batch of which one is not all
-_FEWEST_ROWS = 8  # that are alike by no chance
+_FEWEST_ROWS, _MOST_ROWS = 8, 256  # that are alike by no chance; that are compared
 _ERRORS = ("MseLoss", "SmoothL1Loss", "HuberLoss", "Abs", "Pow")  # of outputs that are to hit a number
 _MEANS = ("Mean", "Sum", "Mul", "Div")
 
@@ -71,33 +71,45 @@ def check_examples_by_reference(one_example: Sequence[bool], n_unlike: int, fewe
 def is_one_example(inputs: Any, output: Any, targets: Any, loss: Tensor) -> bool:
     """Tell whether a batch compares one answer to equal inputs with more unlike numbers than it has entries.
 
-    One for each of them may be right, as of several actions in one state. A loss that only weighs answers by targets,
-    as a policy gradient does, compares nothing; and an answer that varies depends on more than the inputs.
+    One for each of them may be right, as of several actions in one state, of which each row may have chosen one. A loss
+    that only weighs answers by targets, as a policy gradient does, compares nothing; and an answer that varies from row
+    to row depends on more than the inputs. Rows that were expanded from one are meant to be alike.
     """
     if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or not targets.dim():
         return False
     n_rows, given = len(targets), list(tensors_of(inputs))
-    if n_rows < _FEWEST_ROWS or not _is_one_row(output, n_rows, rel=1e-5):
+    if n_rows < _FEWEST_ROWS or not given or not output.numel() or not _has_rows(output, n_rows):
         return False
-    if not given or not all(_is_one_row(one, n_rows) for one in given):
+    if not all(_is_one_row(one, n_rows) and one.stride(0) > 0 for one in given):
+        return False
+    n_answers = _n_unlike(output[:_MOST_ROWS])
+    if 2 * n_answers > min(n_rows, _MOST_ROWS):
         return False
     node = loss.grad_fn
     while node is not None and kind(node) in _MEANS:
         node = next((below for below, _ in node.next_functions if below is not None), None)
     compares = node is not None and kind(node) in _ERRORS
-    n_answers = max(1, output[:1].numel() // max(1, targets[:1].numel()))
+    n_answers = max(n_answers, output[:1].numel() // max(1, targets[:1].numel()))
     return compares and len(torch.unique(targets.detach(), dim=0)) > n_answers
 
 
-def _is_one_row(tensor: Tensor, n_rows: int, rel: float = 0.0) -> bool:
-    """Tell whether all rows are the same, give or take `rel` of the largest entry; most batches end at the second."""
-    if tensor.layout != torch.strided or tensor.is_complex() or tensor.shape[:1] != (n_rows,):
+def _is_one_row(tensor: Tensor, n_rows: int) -> bool:
+    """Tell whether all rows are the same; most batches end at the second."""
+    if not _has_rows(tensor, n_rows):
         return False
-    rows, first = tensor.detach(), tensor.detach()[:1]
-    if not rel:
-        return all(bool((part == first).all()) for part in (rows[1:2], rows))
-    largest = rel * float(first.float().abs().max()) if first.numel() else 0.0
-    return all(bool(((part.float() - first.float()).abs() <= largest).all()) for part in (rows[1:2], rows))
+    rows = tensor.detach()
+    return all(bool((part == rows[:1]).all()) for part in (rows[1:2], rows))
+
+
+def _n_unlike(output: Tensor, rel: float = 1e-5) -> int:
+    """Return how many rows are unlike those before them, give or take `rel` of the largest entry."""
+    rows = output.detach().reshape(len(output), -1).float()
+    near = torch.cdist(rows, rows, p=torch.inf) <= rel * rows.abs().max()
+    return int((near.int().argmax(dim=1) == torch.arange(len(rows), device=rows.device)).sum())
+
+
+def _has_rows(tensor: Tensor, n_rows: int) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_complex() and tensor.shape[:1] == (n_rows,)
 
 
 def class_dimensions(output: Tensor, targets: Tensor) -> list[int]:

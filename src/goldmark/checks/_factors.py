@@ -21,13 +21,14 @@ def check_schedule_factors(
 
     `factors` are those of a schedule from its start on. The highest is 1, or a round number, where they are factors. It
     is `base` to 6 digits where they are rates, unless a warm-up is just passing it: trouble is only what has turned
-    after it, or stayed. Where the function can be asked for the factors `ahead`, far beyond any training, it is trouble
-    as well that none of all is above `base`.
+    after it, or stayed. Where the function can be asked for the factors `ahead`, far beyond any training and at every
+    power of 2, it is trouble as well that the highest of all lies between half of `base` and `base`: a warm-up by equal
+    steps is seen in its second half. Factors far below are meant, as of a rate that grows with a model's width.
     """
     highest = max((*factors, *ahead), default=0.0)
     turned = len(factors) >= fewest and (factors[-1] < highest or factors.count(highest) >= fewest)
     equal = turned and math.isclose(highest, base, rel_tol=1e-6)
-    never = len(factors) >= fewest and len(ahead) > 0 and 0 < highest <= base
+    never = len(factors) >= fewest and len(ahead) > 0 and 0 < base / 2 <= highest <= base
     return Finding(
         name="schedule_factors",
         trouble=0 < base <= _HIGHEST_BASE and (equal or never),

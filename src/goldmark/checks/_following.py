@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from goldmark.case import Finding
 from goldmark.checks._ownership import owned
@@ -117,7 +118,8 @@ def _chosen(model: nn.Module, mine: Collection[int]) -> list[nn.Parameter]:
     """Return a few of the dense parameters that are owned, of sizes that cost little to follow."""
     low, high = _PROBE_SIZES
     sparse = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
-    dense = [p for p in model.parameters() if p.requires_grad and id(p) in mine and id(p) not in sparse]
+    shaped = [p for p in model.parameters() if p.requires_grad and not is_lazy(p)]
+    dense = [p for p in shaped if id(p) in mine and id(p) not in sparse]
     fit = [parameter for parameter in dense if low <= parameter.numel() <= high]
     return spread(fit or sorted(dense, key=torch.numel)[:1], _MOST_PROBES)
 

@@ -19,6 +19,8 @@ PASSING = frozenset((*_PASSING, *_PASSING_MORE, "UnsqueezeBackward", "Contiguous
 CROSS_ENTROPIES = ("BinaryCrossEntropy", "BinaryCrossEntropyWithLogits")
 LAYERS = frozenset(("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "Embedding", "NativeLayerNorm", "NativeBatchNorm"))
 
+_ODD = frozenset(("Sum", "Mean", "Neg", "Div", "Mul", "Mm", "Bmm", "Sigmoid", "Tanh"))  # f(-x) = -f(x), but for 1/2
+
 
 def kind(node: Node) -> str:
     """Return the operation of a node: `LogSoftmax` for `LogSoftmaxBackward0`."""
@@ -69,6 +71,21 @@ def leaves_below(node: Node | None, without: Iterable[Node] = ()) -> list[Tensor
     reached = nodes(node, without=without)
     variables = (getattr(node, "variable", None) for node in reached if not node.next_functions)
     return [variable for variable in variables if isinstance(variable, Tensor)]
+
+
+def is_difference(node: Node | None, depth: int = 8) -> bool:
+    """Tell whether an operation gave what the same weights give of two inputs, one less the other.
+
+    It may be squashed, or go through what has no bias: turned round, it turns its sign.
+    """
+    node = source(node)
+    if node is None or depth == 0:
+        return False
+    below = [following for following, _ in node.next_functions if following is not None]
+    if kind(node) == "Sub":
+        makers = [{id(leaf) for leaf in leaves_below(one)} for one in below]
+        return len(makers) == 2 and bool(makers[0]) and makers[0] == makers[1]
+    return kind(node) in _ODD and sum(is_difference(one, depth - 1) for one in below) == 1
 
 
 def shape_of(node: Node, place: int = 0) -> tuple[int, ...] | None:

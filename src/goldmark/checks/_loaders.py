@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, WeightedRandomSampler, default_collate
 
 from goldmark.case import Finding
@@ -82,7 +83,7 @@ def check_reordered_inputs(collate_fn: Collate, examples: Sequence[Any], fewest:
 
     Examples are collated twice as they come, and once in another order, which targets (N, ...) follow. An example is
     then seen with another target, at least half as often as where inputs and targets are independent. What varies at
-    random passes, and so do inputs that are no tensors of examples, as packed sequences, or tell their places.
+    random passes, and so do inputs that are no tensors of examples, or tell their places.
     """
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))
     first, again = _collated(collate_fn, examples), _collated(collate_fn, examples)
@@ -112,15 +113,27 @@ class _Collated:
 
 
 def _collated(collate_fn: Collate, examples: Sequence[Any]) -> _Collated | None:
-    """Return the hashes of a batch; None where its tensors have no dimension of examples: the first, or the second."""
+    """Return the hashes of a batch; None where its tensors are none of examples."""
     inputs, targets = collate_fn(map_tensors(Tensor.clone, list(examples)))
-    n, sides = len(examples), []
-    for part in (inputs, targets):
-        tensors = list(tensors_of(part))
-        if not tensors or any(n not in one.shape[:2] for one in tensors):
-            return None
-        sides.append(row_keys([one if len(one) == n else one.transpose(0, 1) for one in tensors]))
+    sides = [keys for part in (inputs, targets) if (keys := _keys_of(part, len(examples))) is not None]
+    if len(sides) < 2:
+        return None
     return _Collated(keys=sides[0], targets=sides[1], rest=repr(map_tensors(lambda tensor: tensor[:0], inputs)))
+
+
+def _keys_of(part: Any, n: int) -> Tensor | None:
+    """Return the hash (N,) of each example: of packed sequences, a list of tensors, or a dimension of all tensors.
+
+    That is the first, or the second; None where some have no such dimension.
+    """
+    if isinstance(part, PackedSequence):
+        return row_keys(pad_packed_sequence(part, batch_first=True)[0])
+    if isinstance(part, list | tuple) and len(part) == n and all(isinstance(one, Tensor) for one in part):
+        return torch.cat([row_keys(one[None]) for one in part])
+    tensors = list(tensors_of(part))
+    if not tensors or any(n not in one.shape[:2] for one in tensors):
+        return None
+    return row_keys([one if len(one) == n else one.transpose(0, 1) for one in tensors])
 
 
 def _are_same(first: _Collated, again: _Collated) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from goldmark.case import Finding
@@ -283,7 +283,8 @@ def _given(look: Look) -> Iterator[Finding]:
     if crossed_factors(loss):
         yield _outputs.check_shape_broadcast(look.first.output, look.first.targets, loss)
     if look.reads_targets:
-        yield check_unsorted_risks(look.loss_fn, look.first.output, look.first.targets)
+        known = [targets for _, targets in look.train.batches]
+        yield check_unsorted_risks(look.loss_fn, look.first.output, look.first.targets, known)
     labels = torch.cat(look.train.labels) if look.train.labels else look.train.targets()
     for weights in _reduction.weights_in(loss):
         yield _reduction.check_class_weights(weights, _reduction.counts_of(labels, len(weights)))
@@ -366,18 +367,26 @@ def _trained_places(look: Look, loss: Tensor, given: list[Tensor]) -> list[int]:
 
 
 def _unbounded_loss(look: Look) -> Iterator[Finding]:
-    """Judge what is no part of the model, and goes down the loss together with it: a critic or multipliers climb."""
+    """Judge what the loss reads beside outputs, or as one of them, and goes down it: a critic or multipliers climb."""
 
     def loss_of() -> Tensor:
         torch.default_generator.manual_seed(0)
-        return _reduction.fresh_loss(look.loss_fn, look.first.output, look.first.targets)
+        return look.loss_fn(map_tensors(_leaf_or_parameter, look.first.output), look.first.targets)
 
-    reached = {id(leaf) for leaf in look.reached}
     together = [one for one in look.optimizers if not look.names.keys().isdisjoint(owned([one]))]
     falling = [group for one in together for group in one.param_groups if not group.get("maximize", False)]
-    for parameter in (parameter for group in falling for parameter in group["params"]):
-        if id(parameter) in reached and id(parameter) not in look.names:
+    loss = loss_of()
+    read = {id(leaf) for leaf in leaves(loss)}
+    weights = [one for group in falling for one in group["params"] if id(one) in read]
+    slopes = torch.autograd.grad(loss.sum(), weights, allow_unused=True) if weights else ()
+    for parameter, slope in zip(weights, slopes, strict=True):
+        if slope is not None and bool((slope >= 0).all()):  # else it has none of its own
             yield check_unbounded_loss(loss_of, parameter)
+
+
+def _leaf_or_parameter(tensor: Tensor) -> Tensor:
+    """Return a copy of what a model gave, and what it handed out as it is."""
+    return tensor if isinstance(tensor, nn.Parameter) else _reduction.fresh_leaf(tensor)
 
 
 LOSS_PROBES: tuple[Probe, ...] = (

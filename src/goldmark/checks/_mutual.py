@@ -19,6 +19,7 @@ from goldmark.checks._structures import tensors_of
 
 _SLACK = 0.02  # of a gradient that is left unexplained, which is rounding
 _ROWS = 32  # which stand for all
+_MOST_NUMBERS = 2**24  # of an output, whose gradient is copied
 _MOST_OUTPUTS = 8  # of the forward passes before a backward pass
 _FEWEST = 5  # backward passes; rows and columns of outputs
 _SPREAD_LEFT = 0.5  # of that between examples: views that are aligned, and no more, keep it
@@ -78,7 +79,7 @@ def _across(vectors: Tensor, own: Tensor, *, scaled: bool) -> Tensor:
 
 @dataclass(kw_only=True, eq=False)
 class Pulls:
-    """The outputs (N, L) of a model's forward passes, and the gradients that losses hand to them directly."""
+    """The outputs (N, L) or (N, T, L) of a model's forward passes, and the gradients that losses hand to them."""
 
     outputs: list[Tensor] = field(default_factory=list)  # since the last backward pass
     gradients: dict[int, Tensor] = field(default_factory=dict)  # by the place of an output
@@ -93,8 +94,9 @@ class Pulls:
         """Take note of what a forward pass has given."""
         if self.settled:
             return
-        fit = (one for one in tensors_of(output) if one.requires_grad and one.is_floating_point())
-        given = [one for one in fit if one.dim() == 2 and min(one.shape) >= _FEWEST]
+        all_floats = (one for one in tensors_of(output) if one.requires_grad and one.is_floating_point())
+        fit = (one for one in all_floats if one.numel() <= _MOST_NUMBERS)
+        given = [one for one in fit if one.dim() in (2, 3) and min(one.shape[:-1].numel(), one.shape[-1]) >= _FEWEST]
         self.outputs += [one for one in given if not self.elsewhere and all(one is not other for other in self.outputs)]
         if len(self.outputs) > _MOST_OUTPUTS:
             self.outputs, self.elsewhere = [], True
@@ -119,8 +121,8 @@ class Pulls:
 
         All passes must be of that kind until examples have become alike; where they are, rounding is all that is left.
         """
-        drawn = [self.outputs[place] for place in sorted(self.gradients) if not self.elsewhere]
-        gradients = [gradient for _, gradient in sorted(self.gradients.items())]
+        drawn = [self.outputs[place].flatten(0, -2) for place in sorted(self.gradients) if not self.elsewhere]
+        gradients = [gradient.flatten(0, -2) for _, gradient in sorted(self.gradients.items())]
         self.forget()
         if self.settled or not all(bool(one.isfinite().all()) for one in gradients):
             return

@@ -39,9 +39,12 @@ def check_normalized_outputs(loss: Tensor) -> Finding:
     anything but log-probabilities before a negative log-likelihood or a CTC loss, or as the first argument of a
     Kullback-Leibler divergence; outputs in the place of a binary cross-entropy's targets; exp, softplus or ReLU before
     a Poisson loss of logarithms. Log-softmax twice is harmless, as it is idempotent; before binary cross-entropy on
-    logits it is not.
+    logits it is not. A likelihood of outputs is a cross-entropy where the loss adds their logsumexp itself.
     """
-    pairs = [pair for node in nodes(loss.grad_fn, past_layers=False) for pair in _wrong_pairs(node)]
+    known = list(nodes(loss.grad_fn, past_layers=False))
+    summed = [below for node in known if kind(node) == "Logsumexp" for below in sources(node)]
+    by_hand = [node for node in known if kind(node) == "NllLoss" and any(one in summed for one in sources(node))]
+    pairs = [pair for node in known if node not in by_hand for pair in _wrong_pairs(node)]
     pairs += [(name, "kl_div") for name in _given_to_divergences(loss)]
     pairs += [("the targets", name) for name in _given_as_targets(loss)]
     pairs += [(name, "poisson_nll_loss of logarithms") for name in _given_as_log_rates(loss)]

@@ -8,9 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from goldmark.checks._structures import map_tensors, tensors_of
-
-_REFUSED = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
+from goldmark.checks._structures import UNFIT, filled, map_tensors, tensors_of
 
 
 def pairs(output: Any, targets: Any) -> Iterator[tuple[Any, Tensor, Tensor]]:
@@ -43,7 +41,7 @@ def replaced(output: Any, place: Any, tensor: Tensor) -> Any:
     if place is None:
         return tensor
     if isinstance(output, Mapping):
-        return {**output, place: tensor}
+        return filled(output, {place: tensor})
     if hasattr(output, "_replace"):
         return output._replace(**{output._fields[place] if isinstance(place, int) else place: tensor})
     return type(output)(tensor if k == place else one for k, one in enumerate(output))
@@ -110,25 +108,27 @@ def _stays_on_cpu(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any)
     """Tell whether a loss works on the CPU; on a GPU a label that is out of range would end the process's use of it."""
     try:
         return all(loss.device.type == "cpu" for loss in tensors_of(loss_fn(output, targets)))
-    except _REFUSED:
+    except UNFIT:
         return False
 
 
 def _value(loss_fn: Callable[[Any, Any], Any], output: Any, targets: Any) -> list[float] | None:
     try:
         return [float(loss.detach().double().sum()) for loss in tensors_of(loss_fn(output, targets))]
-    except _REFUSED:
+    except UNFIT:
         return None
 
 
 def _dealt(target: Tensor) -> Tensor:
-    return target.roll(1, dims=0) if target.dim() else target
+    return target.roll(1, dims=0) if target.dim() and target.layout == torch.strided else target
 
 
 def _swapped(target: Tensor) -> Tensor:
     """Return other targets of the same kind: classes of the smallest and the largest index, numbers moved by 1."""
     if target.dtype == torch.bool or target.numel() == 0:
         return ~target if target.dtype == torch.bool else target
+    if target.is_complex() or target.layout != torch.strided:
+        return 2 * target
     if target.is_floating_point():
         return target + 1 if bool((target.abs() > 1).any()) else 1 - target
     return torch.where(target == target.max(), target.min() if target.min() < target.max() else 1 - target, target)

@@ -62,7 +62,10 @@ def read_half(batches: Iterable[Any]) -> Half:
     kept: list[tuple[Any, Any]] = []
     keys, pair_keys, ends, labels, n_bytes, whole = [], [], [], [], 0, True
     for inputs, targets in map(_pair, batches):
-        if len(kept) < N_BATCHES:
+        first = first_tensor(inputs)
+        if len(kept) < N_BATCHES and (
+            first is None or first.dim() == 0 or len(first) > 0
+        ):  # a filter may leave nothing of a batch
             kept.append((inputs, targets))
         keys.append(row_keys(inputs))
         pair_keys.append(_pair_keys(inputs, targets, keys[-1]))
@@ -88,7 +91,7 @@ def read_half(batches: Iterable[Any]) -> Half:
 
 def _ends(target: Tensor | None) -> Tensor:
     """Return the lowest and the highest number (N, 2) of each example's target."""
-    if target is None or target.dtype not in _NUMBERS or not target.numel():
+    if target is None or target.dtype not in _NUMBERS or target.layout != torch.strided or not target.numel():
         return torch.zeros(0, 2)
     given = target.reshape(len(target) if target.dim() else 1, -1)
     return torch.stack(given.aminmax(dim=1), dim=1).cpu().double()
@@ -184,7 +187,8 @@ def observed(model: nn.Module, result: ForwardPass) -> Iterator[None]:
         if tensor is not None and tensor.is_floating_point():
             result.first_input.setdefault(module, tensor.detach())
 
-    handles = [module.register_forward_hook(note) for module in model.modules()]
+    hooked = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
+    handles = [module.register_forward_hook(note) for module in hooked]
     recurrent = [module for module in model.modules() if isinstance(module, nn.RNNBase)]
     handles += [layer.register_forward_hook(result.reads.note, with_kwargs=True) for layer in recurrent]
     try:

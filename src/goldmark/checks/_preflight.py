@@ -10,9 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from goldmark.case import Finding
 from goldmark.checks._findings import Findings
+from goldmark.checks._graph import is_difference
+from goldmark.checks._held import loss_as_found
 from goldmark.checks._loaders import draws_examples
 from goldmark.checks._losses import LossFunction
 from goldmark.checks._networks import Tie
@@ -21,7 +24,7 @@ from goldmark.checks._pairs import reads_targets
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, read_half, with_gradient
 from goldmark.checks._state import left_as_found
 from goldmark.checks._stored import examples_as_found
-from goldmark.checks._structures import UNFIT, first_tensor, map_tensors, reason, row_keys, rows, size_of
+from goldmark.checks._structures import UNFIT, first_tensor, map_tensors, reason, row_keys, rows, size_of, tensors_of
 
 Optimizer = torch.optim.Optimizer
 
@@ -114,6 +117,8 @@ def preflight(
     checks did not fit.
     Raises `ValueError` for batches that can be read once only, and whatever the model raises on its own batches.
     """
+    if (why := _unfit(model)) is not None:
+        return Findings([], [f"nothing was judged: {why}"])
     optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer)
     intent = Intent(
         causal=causal,
@@ -123,12 +128,21 @@ def preflight(
         n_classes=n_classes,
         augmented=augmented,
     )
-    with left_as_found(model, optimizers, train_batches, val_batches), warnings.catch_warnings():
+    as_before = left_as_found(model, optimizers, train_batches, val_batches)
+    with as_before, loss_as_found(loss_fn, model), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those are the program's own, and it shows them when it runs
         torch.default_generator.manual_seed(0)  # so that an answer does not depend on what was drawn before
         with examples_as_found(train_batches, val_batches) as modified:
             own = _look(model, optimizers, (train_batches, val_batches), loss_fn, intent)
         return Findings([*modified, *own], own.notes)
+
+
+def _unfit(model: nn.Module) -> str | None:
+    """Return why a model cannot be looked at; None where it can."""
+    if isinstance(model, torch.jit.ScriptModule):
+        return "a ScriptModule takes no hooks; give the module that it was made of"
+    lazy = any(map(is_lazy, (*model.parameters(), *model.buffers())))
+    return "the model has parameters without a shape; give it a batch first" if lazy else None
 
 
 def _look(
@@ -146,8 +160,10 @@ def _look(
     shuffled = rows_of.shape[1:] if rows_of is not None and draws_examples(halves[0], len(rows_of)) else None
     val = None if halves[1] is None or halves[1] is halves[0] else read_half(halves[1])
     labels = (train.ends, val.ends) if val is not None and train.whole and val.whole else None
-    KNOWN[model] = Known(frozen=intent.frozen, n_batches=max(len(unlike), 1), labels=labels, shuffled=shuffled)
     passes = tuple(_pass_of(model, batch, loss_fn) for batch in train.batches[:2])
+    if any(is_difference(one.grad_fn) for one in tensors_of(passes[0].output)):
+        labels = None  # of pairs of which the better one comes first, all are 1
+    KNOWN[model] = Known(frozen=intent.frozen, n_batches=max(len(unlike), 1), labels=labels, shuffled=shuffled)
     look = Look(
         model=model,
         optimizers=optimizers,

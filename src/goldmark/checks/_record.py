@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from goldmark.case import Finding
 from goldmark.checks._carried import States
@@ -91,8 +92,8 @@ class Record:
     def begin(self, model: nn.Module, optimizers: tuple[torch.optim.Optimizer, ...], most: int) -> None:
         """Keep the weights, up to `most` entries, and the rates."""
         self.trainable = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
-        room = most
-        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        room, named = most, (*model.named_parameters(), *model.named_buffers())
+        for name, tensor in named if not any(is_lazy(one) for _, one in named) else ():  # which have no entries yet
             room -= tensor.numel()
             if room >= 0:
                 self.start[name] = tensor.detach().clone()

@@ -22,14 +22,19 @@ Note = Callable[[nn.Module, Mapping[str, Any]], None]
 def check_state_by_reference(model: nn.Module, state: Mapping[str, Tensor]) -> Finding:
     """Find out whether the trained parameters in a state dict, which a model is given, are the model's own memory.
 
-    Of a model that does not train, as a target network, all parameters count.
+    Of a model that does not train, as a target network, all parameters count. A state dict that brings something else,
+    as another value of a buffer, has its use.
     """
     named = dict(model.named_parameters())
     trained = {name: parameter for name, parameter in named.items() if parameter.requires_grad} or named
     own = [name for name, parameter in trained.items() if name in state and _is_same_memory(state[name], parameter)]
+    rest = {name: tensor for name, tensor in (*named.items(), *model.named_buffers()) if name not in trained}
+    new = [
+        name for name, one in rest.items() if name in state and one.numel() and not _is_same_memory(state[name], one)
+    ]
     return Finding(
         name="state_by_reference",
-        trouble=0 < len(trained) == len(own),
+        trouble=0 < len(trained) == len(own) and not new,
         numbers={"tensors": float(len(trained)), "own": float(len(own))},
         threshold=0.0,
         relation="a model must be given weights of an earlier time or of another: these are its own, as they are now",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from goldmark.case import Finding
 from goldmark.checks._graph import Node, kind, nodes, shape_of, signed
 from goldmark.checks._losses import LossFunction
 from goldmark.checks._reduction import fresh_loss
-from goldmark.checks._structures import map_tensors, tensors_of
+from goldmark.checks._structures import map_tensors, size_of, tensors_of
 
 _FEWEST = 8  # examples: fewer may lie in order by chance
 _MOST_COLUMNS = 32  # that are looked at
@@ -22,18 +22,23 @@ _VIEWS = ("View", "UnsafeView", "ReshapeAlias", "Reshape", "Squeeze", "Unsqueeze
 _IN_ORDER = (*_VIEWS, "ToCopy", "Neg", "Add", "Sub", "Rsub", "Mul", "Div", "Clamp", "Exp", "Max", "AccumulateGrad")
 
 
-def check_unsorted_risks(loss_fn: LossFunction, output: Any, targets: Any) -> Finding:
+def check_unsorted_risks(loss_fn: LossFunction, output: Any, targets: Any, known: Sequence[Any] = ()) -> Finding:
     """Find out whether a logarithm of cumulative sums of exponentials runs along examples that are not sorted by time.
 
     So Cox's partial likelihood sums up the risks of all who are still there (Katzman et al., "DeepSurv", 2018, equation
     4). A time is a column of `targets` of three values or more, which the loss does not read: else it sorts by it, or
     it is a weight. None may rise or fall along the examples, and the outputs must be summed up in the order of these.
+    Beside it stands who has left, of two values, which the loss reads. Whole numbers that never come twice, in the
+    targets that are `known` of other batches either, may be names of people.
     """
     sums = map(_summed_along, nodes(fresh_loss(loss_fn, output, targets).grad_fn))
     n = next((length for length in sums if length is not None), 0)
-    times = [column for column in _columns(targets, n) if len(torch.unique(column)) > 2] if n >= _FEWEST else []
+    columns = _columns(targets, n) if n >= _FEWEST else []
+    times, rest = [one for one in columns if _may_be_times(one)], [one for one in columns if not _may_be_times(one)]
     unlike = bool(times) and not any(_is_sorted(column) or _is_sorted(column.abs()) for column in times)
-    unread = unlike and not any(_is_read(loss_fn, output, targets, column) for column in times)
+    left = unlike and any(_is_read(loss_fn, output, targets, column) for column in rest)
+    unread = left and not any(_is_read(loss_fn, output, targets, column) for column in times)
+    unread = unread and not _are_names(known or (targets,))
     return Finding(
         name="unsorted_risks",
         trouble=unread,
@@ -69,10 +74,20 @@ def _past_constants(node: Node | None) -> Node | None:
     return node
 
 
-def _columns(targets: Any, n: int) -> Iterator[Tensor]:
-    for one in tensors_of(targets):
-        if one.dim() and len(one) == n and one.numel():
-            yield from one.detach().reshape(n, -1).T[:_MOST_COLUMNS]
+def _columns(targets: Any, n: int) -> list[Tensor]:
+    given = [one.detach().reshape(n, -1) for one in tensors_of(targets) if one.dim() and len(one) == n and one.numel()]
+    return [column for one in given for column in one.T[:_MOST_COLUMNS]]
+
+
+def _may_be_times(column: Tensor) -> bool:
+    return len(torch.unique(column)) > 2
+
+
+def _are_names(batches: Sequence[Any]) -> bool:
+    """Tell whether all that may be times may be names of examples: whole numbers, of which none comes twice."""
+    columns = map(torch.cat, zip(*(_columns(one, size_of(one)) for one in batches), strict=False))
+    times = [column for column in columns if _may_be_times(column)]
+    return all(not one.is_floating_point() and len(torch.unique(one)) == len(one) for one in times)
 
 
 def _is_sorted(column: Tensor) -> bool:
@@ -82,14 +97,14 @@ def _is_sorted(column: Tensor) -> bool:
 
 
 def _is_read(loss_fn: LossFunction, output: Any, targets: Any, column: Tensor) -> bool:
-    """Tell whether a loss is another one where a column of the targets is turned round."""
+    """Tell whether a loss is another one where the high numbers of a column of the targets are low, and the reverse."""
 
     def turned(one: Tensor) -> Tensor:
         own = one.clone()
         if one.dim() and len(one) == len(column):
             flat = own.reshape(len(one), -1)
             same = (flat == column.to(flat)[:, None]).all(dim=0)
-            own = torch.where(same, flat.flip(0), flat).reshape(one.shape)
+            own = torch.where(same, flat.amax(0) + flat.amin(0) - flat, flat).reshape(one.shape)
         return own
 
     detached = map_tensors(torch.Tensor.detach, output)

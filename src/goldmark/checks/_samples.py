@@ -22,7 +22,7 @@ from goldmark.checks._graph import LAYERS, kind, leaves, nodes, signed
 from goldmark.checks._pairs import pairs
 from goldmark.checks._scale import check_target_scale
 from goldmark.checks._shares import gradient_norms, shares
-from goldmark.checks._structures import first_tensor, row_keys, size_of, tensors_of
+from goldmark.checks._structures import first_tensor, row_keys, size_of, stored, tensors_of
 from goldmark.checks._summing import check_summed_softmax
 from goldmark.checks._updates import Rounding
 
@@ -219,10 +219,10 @@ def _note_gradients(sample: Sample, model: nn.Module, loss: Any) -> None:
 
 def gradient_norm(parameters: Any) -> float:
     """Return the Euclidean norm of all gradients together."""
-    gradients = [p.grad.coalesce().values() if p.grad.is_sparse else p.grad for p in parameters if p.grad is not None]
+    gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         return 0.0
-    norms = torch._foreach_norm([gradient.detach().float() for gradient in gradients])  # noqa: SLF001
+    norms = torch._foreach_norm([stored(gradient.detach()).float() for gradient in gradients])  # noqa: SLF001
     return float(torch.stack([norm.to(norms[0].device) for norm in norms]).norm())
 
 

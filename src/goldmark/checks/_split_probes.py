@@ -101,6 +101,20 @@ def _has_weights_of(look: Look, n_classes: int) -> bool:
     return any(n_classes in parameter.shape for parameter in look.reached if id(parameter) in look.names)
 
 
+def _tells_by_weights_of(look: Look, n_classes: int) -> bool:
+    """Tell whether some weights give the first output (B, C) alone, and others as they lie the second one alone."""
+    kept = [one for one in look.model.parameters() if n_classes in one.shape and one.requires_grad]
+    look.model.eval()
+    output = call(look.model, look.first.inputs)
+    ends = [torch.autograd.grad(output.select(1, c).sum(), kept, retain_graph=True, allow_unused=True) for c in (0, 1)]
+    for first, second in zip(*ends, strict=True):
+        for dim in range(0 if first is None or second is None else first.dim()):
+            rows = [[bool(one.select(dim, c).any()) for c in (0, 1)] for one in (first, second) if one.shape[dim] > 1]
+            if rows == [[True, False], [False, True]] and first.shape[dim] == n_classes:
+                return True
+    return False
+
+
 def _constant_labels(look: Look) -> Finding | None:
     """Judge class ids, all of them or, of more than two classes, those of examples that a loader has drawn.
 
@@ -116,7 +130,8 @@ def _constant_labels(look: Look) -> Finding | None:
     if not (whole or drawn) or not _has_weights_of(look, n_classes):
         return None
     fewest = _FEWEST if n_classes > 2 else _FEWEST_OF_TWO
-    return check_constant_labels(look.train.ends, look.val.ends, n_classes, fewest)
+    finding = check_constant_labels(look.train.ends, look.val.ends, n_classes, fewest)
+    return finding if not finding.trouble or _tells_by_weights_of(look, n_classes) else None
 
 
 def _pulls_on_labels(look: Look, output: Tensor, targets: Tensor) -> bool:

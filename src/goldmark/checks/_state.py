@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -16,14 +17,15 @@ Restore = Callable[[], None]
 _DEPTH = 4  # a loader, its dataset, a list of transforms, each of them
 _LEFT_ALONE = (type, ModuleType, FunctionType, Tensor, np.ndarray, str, bytes, nn.Module)
 _FEW = 32  # transforms in a list; a longer one holds examples
+_MOST_NUMBERS = 2**20  # of a tensor that is no data
 
 
 @contextmanager
 def left_as_found(model: nn.Module, optimizers: tuple[torch.optim.Optimizer, ...], *loaders: Any) -> Iterator[None]:
     """Put back, bit for bit, whatever the body changes in a model, its optimizers, loaders and random states."""
     restores = [
-        *(_module(module) for module in model.modules()),
-        *(_tensor(tensor) for tensor in _tensors(model, optimizers)),
+        *(module_state(module) for module in model.modules()),
+        *(tensor_state(tensor) for tensor in _tensors(model, optimizers)),
         *(_optimizer(optimizer) for optimizer in optimizers),
         *(restore for loader in loaders for restore in _source(loader, _DEPTH, set())),
         _global_randomness(),
@@ -40,7 +42,7 @@ def _tensors(model: nn.Module, optimizers: tuple[torch.optim.Optimizer, ...]) ->
     return list({id(tensor): tensor for tensor in (*model.parameters(), *model.buffers(), *owned)}.values())
 
 
-def _tensor(tensor: Tensor) -> Restore:
+def tensor_state(tensor: Tensor) -> Restore:
     value, trains = tensor.detach().clone(), tensor.requires_grad
     gradient = tensor.grad if tensor.is_leaf else None
     gradient_value = None if gradient is None else gradient.detach().clone()
@@ -59,16 +61,39 @@ def _tensor(tensor: Tensor) -> Restore:
     return restore
 
 
-def _module(module: nn.Module) -> Restore:
+def module_state(module: nn.Module) -> Restore:
+    if isinstance(module, torch.jit.ScriptModule):  # whose attributes lie elsewhere, and change in no way but this
+        mode = module.training
+        return lambda: setattr(module, "training", mode)
     attributes, buffers = dict(vars(module)), dict(module._buffers)  # noqa: SLF001
+    contents = [one for name, value in attributes.items() if not name.startswith("_") for one in contents_of(value)]
 
     def restore() -> None:
         vars(module).clear()
         vars(module).update(attributes)
         module._buffers.clear()  # noqa: SLF001
         module._buffers.update(buffers)  # noqa: SLF001
+        for content in contents:
+            content()
 
     return restore
+
+
+def contents_of(value: Any) -> Iterator[Restore]:
+    """Yield what puts back the numbers of a tensor, or the entries of a list or a dict, that is small, and no data."""
+    if isinstance(value, Tensor):
+        plain = value.layout == torch.strided and not value.is_nested
+        yield from [tensor_state(value)] if plain and value.numel() <= _MOST_NUMBERS else []
+    elif type(value) in (list, dict) and len(value) <= _FEW:
+        yield partial(_refill, value, value.copy())
+
+
+def _refill(value: Any, entries: Any) -> None:
+    value.clear()
+    if isinstance(value, dict):
+        value.update(entries)
+    else:
+        value.extend(entries)
 
 
 def _optimizer(optimizer: torch.optim.Optimizer) -> Restore:
@@ -126,12 +151,12 @@ def _source(source: Any, depth: int, known: set[int]) -> Iterator[Restore]:
     attributes = getattr(source, "__dict__", None)
     if attributes is None or depth == 0 or (callable(source) and not hasattr(source, "__iter__")):
         return
-    yield _attributes(source, dict(attributes))
+    yield attributes_of(source, dict(attributes))
     for value in list(attributes.values()):
         yield from _source(value, depth - 1, known)
 
 
-def _attributes(source: Any, attributes: dict[str, Any]) -> Restore:
+def attributes_of(source: Any, attributes: dict[str, Any]) -> Restore:
     orders = {name: list(value) for name, value in attributes.items() if isinstance(value, list)}
     arrays = {name: value.copy() for name, value in attributes.items() if _is_order(value)}
 

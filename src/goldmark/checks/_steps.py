@@ -12,6 +12,7 @@ from torch import Tensor
 from goldmark.case import Finding
 from goldmark.checks._losses import matching_loss
 from goldmark.checks._schedulers import rises_for
+from goldmark.checks._structures import stored
 
 _DECAYS = ("StepLR", "MultiStepLR", "ExponentialLR", "MultiplicativeLR")
 _ENDS = ("CosineAnnealingLR", "PolynomialLR")
@@ -25,9 +26,10 @@ def check_stale_gradients(incoming: Sequence[Tensor], gradient: Tensor, threshol
     down or clipped since; what is left over is older than the last step. Norms cannot tell, as
     gradients cancel.
     """
+    gradient = stored(gradient)
     totals, total = [], torch.zeros_like(gradient)
     for one in reversed(incoming):
-        total = total + one
+        total = total + stored(one)
         totals.append(total)
     left_over = min((_left_over(gradient, total) for total in totals), default=0.0)
     threshold = max(threshold, 8 * torch.finfo(gradient.dtype).eps)  # sums of bfloat16 round to 1 part in 128

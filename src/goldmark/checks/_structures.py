@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+_ODD = -7_046_029_254_386_353_131  # 2^64 over the golden ratio
+
 
 def tensors_of(structure: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested tuples, lists, dicts and objects with fields, in their order."""
+    """Yield the tensors in nested tuples, lists, dicts and objects with fields, in their order.
+
+    Nested tensors, whose rows differ in length and which have no shape, are left out.
+    """
     if isinstance(structure, Tensor):
-        yield structure
+        yield from () if structure.is_nested else (structure,)
     elif isinstance(structure, Mapping):
         for item in structure.values():
             yield from tensors_of(item)
     elif isinstance(structure, tuple | list):
         for item in structure:
             yield from tensors_of(item)
-    elif hasattr(structure, "__dataclass_fields__"):
-        for name in structure.__dataclass_fields__:
-            yield from tensors_of(getattr(structure, name))
+    elif is_dataclass(structure) and not isinstance(structure, type):
+        for field in fields(structure):
+            yield from tensors_of(getattr(structure, field.name))
 
 
 def first_tensor(structure: Any) -> Tensor | None:
@@ -36,12 +43,32 @@ def map_tensors(change: Callable[[Tensor], Tensor], structure: Any) -> Any:
     if isinstance(structure, Tensor):
         return change(structure)
     if isinstance(structure, Mapping):
-        return {name: map_tensors(change, item) for name, item in structure.items()}
+        return filled(structure, {name: map_tensors(change, item) for name, item in structure.items()})
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
         return type(structure)(*(map_tensors(change, item) for item in structure))
     if isinstance(structure, tuple | list):
         return type(structure)(map_tensors(change, item) for item in structure)
+    if is_dataclass(structure) and not isinstance(structure, type):
+        own = copy.copy(structure)
+        for field in fields(structure):
+            object.__setattr__(
+                own, field.name, map_tensors(change, getattr(structure, field.name))
+            )  # a frozen one, too
+        return own
     return structure
+
+
+def filled(mapping: Mapping[Any, Any], items: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return a mapping of the same type with other items; a dict, where that type takes none."""
+    if type(mapping) is dict:
+        return {**mapping, **items}
+    try:
+        own: Any = copy.copy(mapping)
+        for name, item in items.items():
+            own[name] = item
+    except UNFIT:
+        return {**mapping, **items}
+    return own  # type: ignore[no-any-return]
 
 
 def call(model: nn.Module, inputs: Any) -> Any:
@@ -72,7 +99,8 @@ def _whole_or_spread(model: nn.Module, inputs: Any) -> Any:
             raise refusal from None
 
 
-UNFIT = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, NotImplementedError)
+# What a program may raise where a check asks it for something unusual: a model or a loss may assert what it is given.
+UNFIT = (Exception,)
 
 
 def reason(error: BaseException) -> str:
@@ -131,7 +159,20 @@ def _mask_of(tensor: Tensor, n_rows: int) -> Tensor | None:
     return torch.zeros(n_rows, dtype=torch.bool).index_fill(0, values.long(), True)
 
 
+def stored(tensor: Tensor) -> Tensor:
+    """Return the real numbers that a tensor holds: of a sparse one, those that are not left out."""
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_sparse_coo().coalesce().values()  # type: ignore[no-untyped-call]
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+
+
 def _hashed(tensor: Tensor, seed: int) -> Tensor:
+    if tensor.layout != torch.strided:
+        return _hashed_entries(tensor, seed)
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    if not tensor.numel():
+        return torch.zeros(len(tensor), dtype=torch.int64)
     if tensor.is_floating_point():
         words = (tensor.float() + 0.0).contiguous().flatten(1 if tensor.dim() > 1 else 0).view(torch.int32)
     else:
@@ -140,4 +181,13 @@ def _hashed(tensor: Tensor, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randint(-(2**62), 2**62, (words.shape[1],), generator=generator) | 1
     mixed = words * weights
-    return ((mixed ^ (mixed >> 29)) * -7_046_029_254_386_353_131).sum(dim=1)  # 2^64 over the golden ratio, odd
+    return ((mixed ^ (mixed >> 29)) * _ODD).sum(dim=1)
+
+
+def _hashed_entries(tensor: Tensor, seed: int) -> Tensor:
+    """Return a hash (N,) of each row of a sparse tensor: the sum of those of its entries and their places."""
+    sparse = tensor.to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
+    (row, *places), entries = sparse.indices(), _hashed(sparse.values(), seed)
+    for place in places:
+        entries = entries * 1_000_003 + place
+    return torch.zeros(len(tensor), dtype=torch.int64).index_add(0, row, (entries ^ (entries >> 29)) * _ODD)

@@ -79,8 +79,8 @@ class Watch:
         """Set the hooks."""
         self.record.begin(self.model, self.optimizers, _MOST_KEPT)
         self._handles = [
-            self.model.register_forward_pre_hook(self._before_forward),
-            self.model.register_forward_hook(self._after_forward, with_kwargs=True),
+            *(one.register_forward_pre_hook(self._before_forward) for one in _hookable([self.model])),
+            *(one.register_forward_hook(self._after_forward, with_kwargs=True) for one in _hookable([self.model])),
             *(optimizer.register_step_pre_hook(self._before_step) for optimizer in self.optimizers),
             *(optimizer.register_step_post_hook(self._after_step) for optimizer in self.optimizers),
             register_optimizer_step_post_hook(self._after_any_step),
@@ -206,7 +206,7 @@ class Watch:
         self.record.following.awake = True
         self._armed = [
             module.register_forward_hook(self._note_module)
-            for module in self.model.modules()
+            for module in _hookable(self.model.modules())
             if isinstance(module, BATCHNORM) or next(module.parameters(recurse=False), None) is not None
         ]
         recurrent = [module for module in self.model.modules() if isinstance(module, nn.RNNBase)]
@@ -296,6 +296,11 @@ class Watch:
         if all(optimizer is not own for own in self.optimizers):
             self.record.following.others += 1
             self.record.strangers.add(optimizer)
+
+
+def _hookable(modules: Iterable[nn.Module]) -> list[nn.Module]:
+    """Return the modules that take hooks: all but those that were scripted."""
+    return [one for one in modules if not isinstance(one, torch.jit.ScriptModule)]
 
 
 def _unwatched() -> Watch:

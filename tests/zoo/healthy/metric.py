@@ -231,3 +231,51 @@ def classes_of_validation_that_only_their_attributes_describe():
         noise = torch.randn(n, 10, generator=torch.Generator().manual_seed(n))
         halves.append(batched((attributes[labels] @ shown + noise) / 2, labels))
     return classifier(Described(), train=halves[0], val=halves[1])
+
+
+class Scored(nn.Module):
+    """By how much the first of two answers is better than the second."""
+
+    def __init__(self):
+        super().__init__()
+        self.score = mlp(8, 16, 1)
+
+    def forward(self, answers):
+        """Logits (B,) that the first was preferred."""
+        first, second = self.score(answers).squeeze(2).unbind(1)
+        return first - second
+
+
+@healthy
+def answers_of_which_the_first_was_preferred():
+    """All labels are 1, and no constant is an answer."""
+    halves = []
+    for n in (128, 128):
+        answers = torch.randn(n, 2, 8, generator=torch.Generator().manual_seed(n + len(halves)))
+        order = answers[..., 0].argsort(dim=1, descending=True)
+        halves.append(batched(answers.gather(1, order[..., None].expand_as(answers)), torch.ones(n)))
+    loss_fn = functional.binary_cross_entropy_with_logits
+    return regressor(Scored(), train=halves[0], val=halves[1], loss_fn=loss_fn, lr=3e-2, epochs=12)
+
+
+class Matched(nn.Module):
+    """How well each of several words (B, K) goes with a word."""
+
+    def __init__(self):
+        super().__init__()
+        self.word, self.other = nn.Embedding(40, 16), nn.Embedding(40, 16)
+
+    def forward(self, words):
+        """Logits (B, K)."""
+        return torch.einsum("bd,bkd->bk", self.word(words[:, 0]), self.other(words[:, 1:]))
+
+
+@healthy
+def the_right_one_of_sixteen_comes_first():
+    """As many as the codes have dimensions."""
+    halves = []
+    for n in (128, 64):
+        words = torch.randint(0, 40, (n, 17), generator=torch.Generator().manual_seed(n))
+        words[:, 1] = (words[:, 0] + n % 3) % 40
+        halves.append(batched(words, torch.zeros(n, dtype=torch.long)))
+    return classifier(Matched(), train=halves[0], val=halves[1], epochs=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch.nn import functional
 from zoo.healthy.register import healthy
@@ -44,6 +46,19 @@ def weights_beside_events_of_people_in_order():
         return 0.5 + torch.rand(len(times), generator=torch.Generator().manual_seed(len(times))), events
 
     return of_risks(loss_fn, weighted, in_order=lambda times: times.argsort(descending=True))
+
+
+@healthy
+def people_in_order_with_their_names():
+    def loss_fn(output, targets):
+        return of_those_before(output[:, 0], targets["left"])
+
+    counted = itertools.count(1000, 32)
+
+    def named(times, events):
+        return {"left": events, "name": next(counted) + torch.randperm(len(times))}
+
+    return of_risks(loss_fn, named, in_order=lambda times: times.argsort(descending=True))
 
 
 @healthy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.loops import mlp, regressor
+from zoo.loops import classifier, mlp, regressor
 from zoo.pairs_numbers import counted, told_apart
 from zoo.pairs_terms import of_grades
 
@@ -62,3 +62,11 @@ def levels_of_which_the_highest_grades_are_one_on_purpose():
         return functional.binary_cross_entropy_with_logits(output, levels.float())
 
     return of_grades(loss_fn, n_outputs=3)
+
+
+@healthy
+def a_likelihood_of_outputs_and_what_normalises_them():
+    def loss_fn(output, targets):
+        return functional.nll_loss(output, targets) + output.logsumexp(1).mean()
+
+    return classifier(mlp(8, 16, 3), loss_fn=loss_fn)

@@ -50,6 +50,12 @@ def rates_that_multiply_1():
 
 
 @healthy
+def a_rate_that_falls_with_the_width():
+    """As of Vaswani et al., 2017, equation 3, with a rate to multiply it by."""
+    return scheduled(0.1, lambda step: 64**-0.5 * min((step + 1) ** -0.5, (step + 1) * 16**-1.5))
+
+
+@healthy
 def weights_for_the_half_that_trains():
     x, y = classes(512)
     weights = 1 / torch.bincount(y[:256]).double()[y[:256]]

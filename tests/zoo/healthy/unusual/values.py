@@ -171,6 +171,19 @@ def the_value_of_each_action_in_one_context():
 
 
 @healthy
+def several_rollouts_from_each_state():
+    model = mlp(3, 16, 1)
+
+    def step_of():
+        states = torch.randn(1, 3).expand(16, 3)
+        returns = states[:, :1] + 0.5 * torch.randn(16, 1)
+        output = model(states)
+        return (states, returns), output, functional.mse_loss(output, returns), None
+
+    return watch_steps(model, step_of, lr=1e-3)
+
+
+@healthy
 def a_decoder_that_is_fed_with_a_constant():
     model, constant = mlp(4, 16, 8), torch.randn(1, 4).expand(32, 4)
 
