@@ -336,3 +336,34 @@ def levels_that_each_grade_reaches_itself(bug):
         return functional.binary_cross_entropy_with_logits(output, levels.float())
 
     return of_grades(loss_fn)
+
+
+@pair("weights_after_mean")
+def weights_of_examples_beside_a_loss_that_is_averaged(bug):
+    (x, y), (val_x, val_y) = (classes(n, seed=seed) for n, seed in ((256, 0), (64, 1)))
+    weights = [1 + (labels == 0).float() for labels in (y, val_y)]  # one class counts twice
+
+    def loss_fn(output, targets):
+        labels, weight = targets[:, 0].long(), targets[:, 1]
+        return (weight * functional.cross_entropy(output, labels, reduction="mean" if bug else "none")).mean()
+
+    halves = [
+        batched(a, torch.stack([b.float(), w], 1)) for a, b, w in zip((x, val_x), (y, val_y), weights, strict=True)
+    ]
+    return classifier(mlp(8, 16, 3), train=halves[0], val=halves[1], loss_fn=loss_fn)
+
+
+@pair("weights_after_mean")
+def returns_beside_the_mean_of_their_log_probabilities(bug):
+    """REINFORCE on one-step episodes, of which the watch is told the loss alone."""
+    model = mlp(4, 16, 3)
+
+    def step_of():
+        states = torch.randn(32, 4)
+        choices = torch.distributions.Categorical(logits=model(states))
+        actions = choices.sample()
+        returns = (actions == states[:, :3].argmax(dim=1)).float() - 0.3
+        log_probs = choices.log_prob(actions)
+        return None, None, -((log_probs.mean() if bug else log_probs) * returns).sum() / 32, None
+
+    return watch_steps(model, step_of, lr=1e-3)

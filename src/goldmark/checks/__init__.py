@@ -201,6 +201,7 @@ from goldmark.checks._unreached import check_divergence_arguments, check_sign_ta
 from goldmark.checks._updates import check_overwritten_state, check_rounded_updates
 from goldmark.checks._volume import check_log_determinant_sign
 from goldmark.checks._watch import Watch, watch
+from goldmark.checks._weighting import check_weights_after_mean
 from goldmark.checks._width import check_activation_rank, check_narrow_output
 from goldmark.checks._windows import check_overlapping_windows, continued_share, overlap_share
 from goldmark.checks._workers import check_worker_randomness, check_worker_shards
@@ -258,7 +259,8 @@ __all__ = [
     "check_unscaled_cosines", "check_unscored_baseline", "check_unseen_classes", "check_unshifted_edges",
     "check_unsorted_risks", "check_unused_parameters",
     "check_validation_in_training_mode", "check_vanishing_gradient", "check_viewed_channels", "check_viewed_edges",
-    "check_weight_decay", "check_weightless_term", "check_weights_without_time", "check_worker_randomness",
+    "check_weight_decay", "check_weightless_term", "check_weights_after_mean",
+    "check_weights_without_time", "check_worker_randomness",
     "check_worker_shards", "check_wrapped_labels", "check_wrong_architecture", "check_wrong_mixup", "check_wrong_sign",
     "check_wrong_stopping", "check_zero_loss", "check_zeroed_gradients", "continued_share", "cosine_ceiling",
     "effective_targets", "f1_above", "gradient_by_position", "gradient_norms", "overlap_share", "parameter_count",

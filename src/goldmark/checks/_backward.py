@@ -20,6 +20,7 @@ from goldmark.checks._losses import check_targets_with_gradient
 from goldmark.checks._mutual import Pulls
 from goldmark.checks._outputs import check_shape_broadcast
 from goldmark.checks._structures import UNFIT, tensors_of
+from goldmark.checks._weighting import check_weights_after_mean
 
 
 @dataclass(kw_only=True, eq=False)
@@ -52,6 +53,7 @@ class BackwardCalls:
             with suppress(*UNFIT):  # where an earlier pass has freed what the graph held
                 self.pulls.follow(tensor)
                 self.findings += [check_self_among_negatives(tensor), check_too_few_frames(tensor)]
+                self.findings.append(check_weights_after_mean(tensor))
                 if crossed_factors(tensor):  # a loss that was not back-propagated yet, whatever the watch is told of it
                     self.findings.append(check_shape_broadcast(None, None, tensor))
                 self.findings += [check_targets_with_gradient(*sides) for sides in bootstrapped_values(tensor)]

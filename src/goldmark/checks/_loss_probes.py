@@ -35,6 +35,7 @@ from goldmark.checks._unreached import (
     check_sign_targets,
     check_unreached_term,
 )
+from goldmark.checks._weighting import check_weights_after_mean
 
 # Operations that end in a distance or a similarity: how large it should be is the loss's to say, not the target's.
 _DISTANCES = frozenset(("LinalgVectorNorm", "Norm", "Sqrt", "Sum", "Cdist", "EuclideanDist", "Pow"))
@@ -280,6 +281,7 @@ def _given(look: Look) -> Iterator[Finding]:
     yield _reduction.check_probability_targets(loss)
     yield check_self_among_negatives(loss)
     yield check_too_few_frames(loss)
+    yield check_weights_after_mean(loss)
     if crossed_factors(loss):
         yield _outputs.check_shape_broadcast(look.first.output, look.first.targets, loss)
     if look.reads_targets:
