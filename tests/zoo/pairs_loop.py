@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import nn
 from torch.nn import functional
 from zoo.loops import batched, classes, look, mlp, numbers, pair, plain_step, tokens
 
 
-def looped(order, model=None, *, epochs=3, watch=None, end=None):
+def looped(order, model=None, *, epochs=3, train=None, watch=None, end=None):
     """Look at a classifier whose step is made by `order(optimizer, backward, mark)`."""
     model = mlp(8, 16, 3) if model is None else model
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -18,7 +20,7 @@ def looped(order, model=None, *, epochs=3, watch=None, end=None):
         loss = functional.cross_entropy(output, targets)
         order(optimizer, loss.backward, lambda: watcher.after_backward((inputs, targets), output, loss))
 
-    data = batched(*classes()), batched(*classes(64, seed=1))
+    data = batched(*classes()) if train is None else train, batched(*classes(64, seed=1))
     return look(model, optimizer, *data, functional.cross_entropy, step=step, epochs=epochs, watch=watch, end=end)
 
 
@@ -335,3 +337,22 @@ def eval_mode_after_the_first_of_long_epochs(bug):
             for inputs, targets in batched(*classes()):
                 plain_step(watcher, model, optimizer, inputs, targets)
     return list(watcher.findings.names)
+
+
+@pair("eval_mode_left_on")
+def encoders_asleep_after_each_validation_amid_an_epoch(bug):
+    model = nn.Sequential(nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.2)), nn.Linear(16, 3))
+    train, val, places = batched(*classes(320)), batched(*classes(64, seed=1)), itertools.count(1)
+
+    def order(optimizer, backward, mark):
+        optimizer.zero_grad()
+        backward()
+        mark()
+        optimizer.step()
+        if next(places) % 10 == 4:
+            model[0].eval()
+            with torch.no_grad():
+                sum(functional.cross_entropy(model(inputs), targets) for inputs, targets in val)
+            model[0].train(not bug)
+
+    return looped(order, model, train=train)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -217,21 +217,29 @@ def _second_is_batch(model: nn.Module, inputs: Any, whole: Tensor) -> bool:
     return bool(torch.allclose(alone, whole.narrow(dim, 0, half), rtol=1e-3, atol=1e-5))
 
 
-def check_eval_mode_left_on(model: nn.Module) -> Finding:
+def layers_that_care(modules: Iterable[nn.Module]) -> list[nn.Module]:
+    """Return the modules that act otherwise in training mode than in eval mode, whatever mode they are in."""
+    caring = [module for module in modules if isinstance(module, (*DROPOUT, *BATCHNORM, nn.RNNBase))]
+    return [module for module in caring if getattr(module, "p", 1) and getattr(module, "dropout", 1)]
+
+
+def check_eval_mode_left_on(model: nn.Module, fallen: Collection[str] = ()) -> Finding:
     """Find out whether a model that trains is in eval mode with layers that care: all dropout and BatchNorm ones.
 
-    BatchNorm alone in eval mode, within a model in training mode, is frozen on purpose and passes.
+    BatchNorm alone in eval mode, within a model in training mode, is frozen on purpose and passes. `fallen` are the
+    names of submodules that fell back into eval mode several times while they trained.
     """
-    caring = [module for module in model.modules() if isinstance(module, (*DROPOUT, *BATCHNORM, nn.RNNBase))]
-    caring = [module for module in caring if getattr(module, "p", 1) and getattr(module, "dropout", 1)]
+    caring = layers_that_care(model.modules())
     asleep = bool(caring) and not model.training and not any(module.training for module in caring)
+    which = ", ".join(sorted(name or "the model" for name in fallen))
     return Finding(
         name="eval_mode_left_on",
-        trouble=asleep,
-        numbers={"layers_in_eval": float(sum(not module.training for module in caring))},
+        trouble=asleep or bool(fallen),
+        numbers={"layers_in_eval": float(sum(not module.training for module in caring)), "fallen": float(len(fallen))},
         threshold=0.0,
-        relation="a model must be in training mode while it trains",
-        advice="call model.train() at the start of every epoch, after each validation",
+        relation="a model must be in training mode while it trains"
+        + (f", and in every step: {which}" if which else ""),
+        advice="call model.train() at the start of every epoch, and after each validation",
     )
 
 

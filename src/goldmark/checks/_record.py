@@ -16,6 +16,7 @@ from goldmark.checks._carried import States
 from goldmark.checks._choices import Choices
 from goldmark.checks._clipping import Clips
 from goldmark.checks._direction import Reads
+from goldmark.checks._falls import Falls
 from goldmark.checks._flat import Slopes
 from goldmark.checks._following import Following
 from goldmark.checks._losses import number
@@ -73,6 +74,7 @@ class Record:
     chosen: Choices = field(default_factory=Choices)  # calls of argmax and max on outputs
     asleep: int = 0  # backward passes in eval mode since one in training mode
     mode: Finding | None = None  # of the first of them
+    falls: Falls = field(default_factory=Falls)  # of parts into eval mode
     trainable: set[int] = field(default_factory=set)  # parameters, at the start
     own_steps: list[int] = field(default_factory=list)  # of each optimizer
     rates: list[float] = field(default_factory=list)  # of all groups, at the start
@@ -97,6 +99,7 @@ class Record:
             room -= tensor.numel()
             if room >= 0:
                 self.start[name] = tensor.detach().clone()
+        self.falls.begin(model, optimizers)
         self.own_steps = [0] * len(optimizers)
         self.rates = rates_of(optimizers)
 

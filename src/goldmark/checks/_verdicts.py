@@ -183,6 +183,8 @@ def _values(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterato
 def _modes_of(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterator[Finding]:
     if record.mode is not None and record.asleep >= 2:
         yield record.mode
+    elif fallen := record.falls.fallen(record.epochs):
+        yield _modes.check_eval_mode_left_on(model, fallen)
     was_training = [size for size in (sample.batch_size for sample in record.samples) if size]
     if model.training:
         yield _modes.check_batchnorm_of_one(model, was_training)

@@ -259,6 +259,7 @@ class Watch:
     def _before_step(self, optimizer: Optimizer, arguments: Any, keywords: Any) -> None:
         if not any(self.record.own_steps):
             self.record.resumed = schedule_state(self.optimizers)
+        self.record.falls.note_step(optimizer, self.record.steps)
         following = self.record.following
         if not following.awake:
             return
