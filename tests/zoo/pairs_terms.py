@@ -367,3 +367,45 @@ def returns_beside_the_mean_of_their_log_probabilities(bug):
         return None, None, -((log_probs.mean() if bug else log_probs) * returns).sum() / 32, None
 
     return watch_steps(model, step_of, lr=1e-3)
+class TwoParts(nn.Module):
+    """Two columns (B, 1) of what one layer gives."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = mlp(8, 16, 2)
+
+    def forward(self, x):
+        """Both columns."""
+        return self.layers(x).split(1, dim=1)
+
+
+def of_two_parts(loss_of, *, epochs=4, size=8, told=lambda output: output):
+    """Look at `loss_of(epoch, terms, output, targets)`, made of two errors; it may add terms for a log to them."""
+    model, epoch = TwoParts(), [0]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+    def terms_of(output, targets):
+        return {name: functional.mse_loss(one, targets[:, k : k + 1]) for k, (name, one) in enumerate(output.items())}
+
+    def step(watcher, inputs, targets):
+        output = model(inputs)
+        terms = terms_of(dict(zip(("left", "right"), output, strict=True)), targets)
+        loss = loss_of(epoch[0], terms, output, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        watcher.after_backward((inputs, targets), told(output), loss, terms)
+        optimizer.step()
+
+    def loss_fn(output, targets):
+        return functional.mse_loss(torch.cat(output, dim=1), targets)
+
+    def end(done):
+        epoch[0] = done + 1
+
+    halves = [batched(x, torch.cat([y, x[:, 4:5]], dim=1), size) for x, y in (numbers(), numbers(64, seed=1))]
+    return look(model, optimizer, *halves, loss_fn, step=step, end=end, epochs=epochs)
+
+
+@pair("weightless_term")
+def a_loss_that_a_line_sets_to_one_of_its_terms(bug):
+    return of_two_parts(lambda epoch, terms, output, targets: terms["left"] if bug else sum(terms.values()))

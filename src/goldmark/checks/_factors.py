@@ -40,17 +40,20 @@ def check_schedule_factors(
 
 
 def check_weightless_term(weightless: Collection[str], n_steps: int, fewest: int = 100) -> Finding:
-    """Find out whether a declared term of a loss was multiplied by 0 in every one of `fewest` steps or more.
+    """Find out whether a declared term of a loss was multiplied by 0, or left out, in all of `fewest` steps or more.
 
-    `weightless` are the names of such terms. Pass those of a whole run: an annealed weight may start at 0.
+    `weightless` are the names of such terms. Pass those of a whole run: an annealed weight may start at 0. Left out is
+    a term that reads outputs of the model that the loss does not read.
     """
     return Finding(
         name="weightless_term",
         trouble=bool(weightless) and n_steps >= fewest,
         numbers={"terms": float(len(weightless)), "steps": float(n_steps)},
         threshold=0.0,
-        relation=f"a declared term must count at some time, not be multiplied by 0: {', '.join(sorted(weightless))}",
-        advice="look at its weight: epoch // n_epochs is 0 to the end; declare no term that is off on purpose",
+        relation="a declared term must count at some time, not be multiplied by 0 or left out of the loss: "
+        + ", ".join(sorted(weightless)),
+        advice="look at its weight: epoch // n_epochs is 0 to the end; and for a line that sets the loss to one of its "
+        "terms; declare no term that is off on purpose",
     )
 
 

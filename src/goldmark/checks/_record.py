@@ -27,6 +27,7 @@ from goldmark.checks._replay import Roots
 from goldmark.checks._restoring import Restored
 from goldmark.checks._samples import FIRST_STEPS, LAST_ANSWERS, Sample, Step
 from goldmark.checks._schedulers import Copies, ScheduleState, rates_of
+from goldmark.checks._unread import is_summed
 
 _SETTLED = 30  # steps after which running statistics with the usual momentum of 0.1 are those of the data
 _GAP, _EARLY_GAP = 1.0, 0.25  # of running statistics; the second where they are still those of the start
@@ -61,6 +62,7 @@ class Record:
     used: set[int] = field(default_factory=set)  # parameters of modules that ran
     start: dict[str, Tensor] = field(default_factory=dict)  # weights and buffers as they were
     weightless: set[str] | None = None  # terms that were multiplied by 0 so far; None: not known yet
+    unread: set[str] | None = None  # terms that were left out of the loss so far; None: not known yet
     slopes: Slopes = field(default_factory=Slopes)  # of terms
     notes: list[str] = field(default_factory=list)  # what did not fit this program
     following: Following = field(default_factory=Following)  # of gradients, in sampled steps
@@ -112,6 +114,16 @@ class Record:
             self.weightless = set(known) if self.weightless is None else self.weightless & known
         elif self.weightless:
             self.weightless -= {name for name in self.weightless & terms.keys() if number(terms[name]) != 0}
+
+    def note_unread(self, terms: Mapping[str, Any], loss: Any, known: frozenset[str] | None) -> None:
+        """Keep the terms that were left out of every loss; `known` are those of this one, where it was looked at.
+
+        Where it was not, a term counts that is summed.
+        """
+        if known is not None:
+            self.unread = set(known) if self.unread is None else self.unread & known
+        elif self.unread:
+            self.unread -= {name for name in self.unread & terms.keys() if is_summed(terms[name], loss)}
 
     def compare_statistics(self) -> None:
         """Compare the running statistics of BatchNorm layers with their last batch, where a step has one."""

@@ -234,8 +234,8 @@ def _factors(record: Record, model: nn.Module, optimizers: Optimizers) -> Iterat
     for scheduler, heard in record.factors.items():
         factors, ahead = [*heard, factor_of(scheduler)], factors_ahead(scheduler)
         yield check_schedule_factors(float(scheduler.base_lrs[0]), factors, ahead=ahead)
-    if record.weightless and len(record.epochs) >= _ENOUGH_EPOCHS:
-        yield check_weightless_term(record.weightless, record.steps)
+    if len(record.epochs) >= _ENOUGH_EPOCHS:
+        yield check_weightless_term({*(record.weightless or ()), *(record.unread or ())}, record.steps)
     yield check_flat_term(record.slopes.flat)
 
 

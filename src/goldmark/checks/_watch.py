@@ -24,6 +24,7 @@ from goldmark.checks._restoring import RESTORING
 from goldmark.checks._samples import Step, gradient_norm, take_sample, term_shares
 from goldmark.checks._schedulers import rates_of, schedule_state
 from goldmark.checks._structures import UNFIT, first_tensor, reason
+from goldmark.checks._unread import unread_terms
 from goldmark.checks._updates import matrices_of, ratio_of, rounding_of, shares_gradient
 from goldmark.checks._verdicts import judge
 
@@ -111,9 +112,12 @@ class Watch:
         return self._judged() if self._findings is None else self._findings
 
     def _judged(self) -> Findings:
-        together = {id(other.model) for other in _ACTIVE} - {id(self.model)}
-        self.record.alone &= not together
+        self.record.alone &= not self._together()
         return judge(self.record, self.model, self.optimizers)
+
+    def _together(self) -> bool:
+        """Tell whether another model is watched at the same time."""
+        return any(other.model is not self.model for other in _ACTIVE)
 
     def after_backward(
         self,
@@ -137,6 +141,7 @@ class Watch:
         self._uses_terms = self._uses_terms or bool(terms)
         if not record.following.awake or record.since_step > record.accumulate:
             record.note_weightless(terms or {}, None)
+            record.note_unread(terms or {}, loss, None)
             return
         try:
             self._sample(batch, output, loss, terms or {})
@@ -150,6 +155,7 @@ class Watch:
         again = self.record.roots.started_again(self._calls.whole, self.record.steps)
         self.record.following.note_backward(self.record.steps, again=again)
         self.record.roots.note([*self._calls.nodes, *graph], self.record.steps)
+        self.record.note_unread(terms, loss, self._unread(loss, output, terms))
         sample.findings += self._calls.findings
         sample.root = self._calls.value()
         self.record.pulls.end_pass(owned(self.optimizers))
@@ -166,6 +172,11 @@ class Watch:
                 self.record.slopes.note(loss, terms)
             finally:
                 BACKWARDS.add(self._calls)
+
+    def _unread(self, loss: Any, output: Any, terms: Mapping[str, Any]) -> frozenset[str]:
+        """Return the terms that are left out of the loss; none where another loss may be theirs, as a critic's is."""
+        alone = len(self.optimizers) == 1 and not self.record.strangers and not self._together()
+        return unread_terms(loss, output, terms, self._calls.nodes) if alone else frozenset()
 
     def _judge_derivatives(self, loss: Any, terms: Mapping[str, Any]) -> list[Finding]:
         """Judge a loss beside derivatives without a graph of what depends on weights, by inputs that nothing trains."""
