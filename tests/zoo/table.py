@@ -38,6 +38,7 @@ from zoo import (
     pairs_shapes,
     pairs_terms,
     pairs_views,
+    pairs_weights,
 )
 from zoo.healthy import losses, metric, plain, unusual, widths
 from zoo.healthy.register import HEALTHY
@@ -46,7 +47,7 @@ from zoo.loops import PAIRS
 _FILES = (
     *(pairs_data, pairs_model, pairs_layers, pairs_loss, pairs_optimizer, pairs_loop, pairs_results),
     *(pairs_measured, pairs_reading, pairs_reduction, pairs_placing, pairs_terms, pairs_shapes, pairs_keeping),
-    *(pairs_numbers, pairs_sequences, pairs_views, pairs_graphs, pairs_risks, pairs_flows, pairs_places),
+    *(pairs_numbers, pairs_sequences, pairs_views, pairs_graphs, pairs_risks, pairs_flows, pairs_places, pairs_weights),
 )
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
 _HEALTHY = {

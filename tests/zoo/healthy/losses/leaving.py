@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 from zoo.healthy.register import healthy
-from zoo.pairs_terms import of_two_parts
+from zoo.pairs_weights import of_two_parts
 
 
 @healthy
