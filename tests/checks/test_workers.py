@@ -59,17 +59,17 @@ def epoch(dataset, init_fn):
     [("numpy", None), ("own", None), ("outer", None), ("own", seed_by_worker), ("numpy", seed_alike)],
 )
 def test_the_answer_is_that_of_real_workers(source, init_fn):
-    """Alike in two workers, or in the same worker of two epochs, where examples come in one order."""
+    """Alike in two workers, or in the same worker of two epochs, which starts anew for each."""
     dataset = Drawing(source)
     first, later = epoch(dataset, init_fn), epoch(dataset, init_fn)
-    answers = [check_worker_randomness(dataset, init_fn=init_fn, ordered=ordered).trouble for ordered in (False, True)]
+    answers = [check_worker_randomness(dataset, init_fn=init_fn, restarted=one).trouble for one in (False, True)]
     assert [first[0] == first[1], first[0] in (first[1], later[0])] == answers
 
 
 @pytest.mark.parametrize("source", ["torch", "python", "none"])
 def test_what_workers_seed_by_themselves_passes(source):
     """And so does a dataset without randomness."""
-    assert not check_worker_randomness(Drawing(source), ordered=True).trouble
+    assert not check_worker_randomness(Drawing(source), restarted=True).trouble
 
 
 def test_generators_and_threads_are_left_as_they_were():
@@ -140,7 +140,7 @@ def test_an_init_function_that_knows_the_dataset_by_name_is_refused():
 
 def test_one_worker_alone_can_only_repeat_its_epochs():
     """There is nobody to be like."""
-    answers = [check_worker_randomness(Drawing("own"), n_workers=1, ordered=one).trouble for one in (False, True)]
+    answers = [check_worker_randomness(Drawing("own"), n_workers=1, restarted=one).trouble for one in (False, True)]
     assert [False, True] == answers
 
 

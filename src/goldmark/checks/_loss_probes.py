@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from goldmark.case import Finding
-from goldmark.checks import _examples, _losses, _modes, _outputs, _reduction
+from goldmark.checks import _losses, _modes, _outputs, _reduction
 from goldmark.checks._binary import check_unlearnable_label
-from goldmark.checks._broadcasting import check_broadcast_steps
 from goldmark.checks._collapsing import are_centred, check_collapsing_objective
 from goldmark.checks._contrast import check_self_among_negatives
 from goldmark.checks._cosines import check_unscaled_cosines
@@ -25,9 +24,10 @@ from goldmark.checks._ordinal import check_merged_grades
 from goldmark.checks._ownership import climbs, owned
 from goldmark.checks._pairs import indexes_outputs, pairs, reads_outside, replaced
 from goldmark.checks._preflight import Look, Probe
+from goldmark.checks._pulls import is_taught_in_place
 from goldmark.checks._risks import check_unsorted_risks
 from goldmark.checks._start import has_size_of_its_own
-from goldmark.checks._structures import UNFIT, call, first_tensor, map_tensors, rows, size_of, tensors_of
+from goldmark.checks._structures import map_tensors, rows, size_of, tensors_of
 from goldmark.checks._unbounded import check_unbounded_loss
 from goldmark.checks._unreached import (
     UnreachedTerms,
@@ -81,40 +81,6 @@ def _outputs_of(look: Look) -> Iterator[Finding]:
                 yield _modes.check_batchnorm_on_output(output)
 
 
-def _broadcast(look: Look) -> Finding | None:
-    output, targets = look.first.output, look.first.targets
-    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or _outputs.aligned(output, targets):
-        return None
-    if output.numel() == targets.numel() and _same_in_one_shape(look, output.detach(), targets):
-        return None
-    return _outputs.check_broadcast_loss(look.loss_fn, output, targets)
-
-
-def _broadcast_steps(look: Look) -> Finding | None:
-    """Judge outputs along the sequences that they are made of: (B, T, F), (T, B, F) or tokens (B, T)."""
-    output, targets, inputs = look.first.output, look.first.targets, first_tensor(look.first.inputs)
-    if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or inputs is None:
-        return None
-    sequences = inputs.dim() == 3 or (inputs.dim() == 2 and not inputs.is_floating_point())
-    along = sequences and output.dim() > 1 and output.shape[:2] == inputs.shape[:2]
-    return check_broadcast_steps(look.loss_fn, output, targets) if along else None
-
-
-def _same_in_one_shape(look: Look, output: Tensor, targets: Tensor) -> bool:
-    """Tell whether a loss of outputs in the shape of the targets is the same: then nothing broadcasts in it.
-
-    A critic's loss, which takes outputs of two kinds apart by a mask, depends on all targets by their counts. One that
-    picks the column of outputs (B, 1) by an index has seen to their shape itself.
-    """
-    try:
-        values = [float(look.loss_fn(one, targets).double().sum()) for one in (output, output.reshape(targets.shape))]
-    except IndexError:
-        return True
-    except UNFIT:
-        return False
-    return abs(values[0] - values[1]) <= 1e-5 * abs(values[0])
-
-
 def _wrong_sign(look: Look) -> Iterator[Finding]:
     output, targets, loss = look.first.output, look.first.targets, look.first.loss
     if not isinstance(output, Tensor) or not isinstance(targets, Tensor) or loss is None or not look.reads_targets:
@@ -130,8 +96,9 @@ def _wrong_sign(look: Look) -> Iterator[Finding]:
     if (last is None or kind(last) not in _DISTANCES) and (not _are_numbers(targets) or aims_at(look, None, targets)):
         upwards = climbs(look.optimizers, look.names)
         finding = _losses.check_wrong_sign(look.loss_fn, output, targets, maximize=upwards)
-        looked_up = not finding.trouble or not _losses.is_classes(output, targets) or indexed(look, None, output)
-        yield from [finding] if looked_up else []  # else a loss of outputs that are no classes, as of ordered grades
+        looked_up = not _losses.is_classes(output, targets) or indexed(look, None, output)
+        told = not finding.trouble or (looked_up and is_taught_in_place(look.loss_fn, output, targets))
+        yield from [finding] if told else []  # else a loss that shifts, or of outputs that are no classes, as of grades
 
 
 def _pull_in_proportion(look: Look, output: Tensor, targets: Tensor) -> bool:
@@ -204,71 +171,6 @@ def _dropout_on_output(look: Look) -> Finding | None:
     if dropped is None or not look.reads_targets:
         return None
     return _modes.check_dropout_on_output(output, dropped)
-
-
-def _alignment(look: Look) -> Finding | None:
-    """Give one example the target of another, then its inputs, and see which outputs each of them concerns."""
-    inputs, targets = look.first.inputs, look.first.targets
-    if not isinstance(look.first.output, Tensor) or not isinstance(targets, Tensor) or not look.reads_targets:
-        return None
-    if targets.dim() == 0 or len(targets) != size_of(inputs) or len(targets) < 4:
-        return None
-    inputs, targets = rows(inputs, slice(0, 8)), targets[:8]
-    unlike = [k for k in range(1, len(targets)) if not torch.equal(targets[k], targets[0])]
-    if not unlike:
-        return None
-    order = torch.arange(len(targets))
-    order[0] = unlike[0]
-    look.model.eval()
-    with torch.no_grad():
-        plain, again, changed = (call(look.model, one) for one in (inputs, inputs, rows(inputs, order)))
-    if not isinstance(plain, Tensor) or not torch.equal(plain, again):
-        return None
-    before, after = (_outputs.gradient_at(look.loss_fn, plain, one) for one in (targets, targets[order]))
-    return _outputs.check_misaligned_targets(plain, changed, before, after)
-
-
-def _scattered_targets(look: Look) -> Finding | None:
-    """Change the targets of some positions, one at a time."""
-    output, targets = look.first.output, look.first.targets
-    if not isinstance(output, Tensor) or not isinstance(targets, Tensor):
-        return None
-    dimensions = _examples.class_dimensions(output, targets)
-    if not dimensions:
-        return None
-    fewer = slice(0, 4) if len(output) == len(targets) else slice(None)
-    output, targets = output.detach()[fewer], targets[fewer]
-    return _examples.check_scattered_targets(
-        lambda changed: _outputs.gradient_at(look.loss_fn, output, changed), targets, dimensions
-    )
-
-
-def _one_example_read(look: Look) -> Finding | None:
-    """Deal examples and targets to other places, and see which of them the loss reads."""
-    inputs, output, targets = look.first.inputs, look.first.output, look.first.targets
-    n = size_of(inputs)
-    if not isinstance(output, Tensor) or output.dim() == 0 or n < _examples.FEWEST_EXAMPLES:
-        return None
-    if len(output) != n or size_of(targets) != n:
-        return None
-    places: list[int | None] = []
-    for shift in range(8):
-        order = torch.arange(n).roll(shift)
-        gradient = _outputs.gradient_at(look.loss_fn, output[order], rows(targets, order))
-        places.append(_examples.lone_gradient(gradient))
-        if places[-1] is None:
-            break
-    finding = _examples.check_one_example_read(n, places)
-    return finding if finding.trouble and _are_examples(look, order) else None
-
-
-def _are_examples(look: Look, order: Tensor) -> bool:
-    """Tell whether outputs go where their inputs go: then the first dimension is no time, and its rows no graph."""
-    look.model.eval()
-    with torch.no_grad():
-        plain, dealt = (call(look.model, one) for one in (look.first.inputs, rows(look.first.inputs, order)))
-    slack = 1e-4 * (float(plain.abs().max()) + 1e-12)
-    return bool(torch.allclose(plain[order], dealt, rtol=1e-3, atol=slack))
 
 
 def _given(look: Look) -> Iterator[Finding]:
@@ -392,7 +294,6 @@ def _leaf_or_parameter(tensor: Tensor) -> Tensor:
 
 
 LOSS_PROBES: tuple[Probe, ...] = (
-    *(_graph_of_loss, _outputs_of, _broadcast, _broadcast_steps, _alignment, _one_example_read, _scattered_targets),
-    *(_dropout_on_output, _wrong_sign, _given, _adds_up, _divergence_weight, _unreached, _unlearnable_label),
-    *(_merged_grades, _collapsing_objective, _unbounded_loss),
+    *(_graph_of_loss, _outputs_of, _dropout_on_output, _wrong_sign, _given, _adds_up, _divergence_weight, _unreached),
+    *(_unlearnable_label, _merged_grades, _collapsing_objective, _unbounded_loss),
 )

@@ -18,6 +18,7 @@ from goldmark.checks._edge_probes import EDGE_PROBES
 from goldmark.checks._independence import check_labels_independent
 from goldmark.checks._input_probes import INPUT_PROBES, looked_up, modes_not_switched
 from goldmark.checks._loss_probes import LOSS_PROBES, aims_at, indexed, unread
+from goldmark.checks._matching_probes import MATCHING_PROBES
 from goldmark.checks._model_probes import MATRICES, MODEL_PROBES
 from goldmark.checks._pairs import compares_labels, pairs
 from goldmark.checks._passes import ForwardPass, Half, forward_backward, order_of, used_parameters
@@ -214,7 +215,7 @@ def _workers(look: Look) -> Finding | None:
         init_fn=loader.worker_init_fn,
         collate_fn=_loaders.collate_of(loader),
         n_workers=n_workers,
-        ordered=not _loaders.shuffles(loader) and not loader.persistent_workers,
+        restarted=not loader.persistent_workers,
     )
 
 
@@ -312,6 +313,7 @@ PROBES: tuple[Probe, ...] = (
     *(
         *INPUT_PROBES,
         *EDGE_PROBES,
+        *MATCHING_PROBES,
         *LOSS_PROBES,
         transposed_targets,
         _ownership_of,

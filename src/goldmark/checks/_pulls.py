@@ -40,3 +40,17 @@ def pull(before: Tensor, after: Tensor) -> Tensor:
 def with_target(targets: Any, target: Tensor, changed: Tensor) -> Any:
     """Return the targets of a batch with one of their tensors changed."""
     return map_tensors(lambda one: changed if one is target else one, targets)
+
+
+def is_taught_in_place(loss_fn: LossFunction, output: Tensor, targets: Tensor) -> bool:
+    """Tell whether a class in targets (B, T) is that of the output at its position, which a loss that shifts is not."""
+    if targets.is_floating_point() or targets.dim() != 2 or output.shape[:2] != targets.shape:
+        return True
+    column = targets.shape[1] // 2
+    others = targets[:, column][(targets[:, column] != targets[0, column]) & (targets[:, column] >= 0)]
+    if not len(others) or int(targets[0, column]) < 0:
+        return True
+    changed = targets.clone()
+    changed[0, column] = others[0]
+    moved = pull(*(gradients(loss_fn, output, one)[0][0] for one in (targets, changed))).flatten(1).any(dim=1)
+    return bool(moved[column]) or not bool(moved.any())

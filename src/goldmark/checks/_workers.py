@@ -34,15 +34,16 @@ def check_worker_randomness(
     init_fn: InitFunction | None = None,
     collate_fn: Callable[[list[Any]], Any] = default_collate,
     n_workers: int = 2,
-    ordered: bool = False,
+    restarted: bool = False,
 ) -> Finding:
     """Find out whether workers of a DataLoader would augment alike, because their randomness is copied or seeded alike.
 
     Workers get copies of the dataset and of all modules, and seeds of their own for Python, numpy and torch; then
     `init_fn(worker_id)` runs. A generator that the dataset or a module keeps is copied, so that each worker draws the
-    same numbers, and so does an `init_fn` that seeds all workers alike. One that seeds them alike in every epoch gives
-    each example the same augmentation every time where examples come in one order: `ordered`. Raises `ValueError` for
-    an `init_fn` that knows the dataset by another way than `get_worker_info`, which cannot be played.
+    same numbers, and so does an `init_fn` that seeds all workers alike. One that seeds them alike in every epoch lets
+    them draw the numbers of the first again, where they are `restarted` for each: of examples in one order each gets
+    the same augmentation every time. Raises `ValueError` for an `init_fn` that knows the dataset by another way than
+    `get_worker_info`, which cannot be played.
     """
 
     def drawn(worker: int, seed: int) -> tuple[int, ...]:
@@ -53,7 +54,7 @@ def check_worker_randomness(
     random_at_all, alike = len(set(first)) > 1, n_workers > 1 and first == drawn(1, _SEEDS[0])
     return Finding(
         name="worker_randomness",
-        trouble=random_at_all and (alike or (ordered and first == later)),
+        trouble=random_at_all and (alike or (restarted and first == later)),
         numbers={"unlike_draws_in_a_worker": float(len(set(first))), "draws": float(n_draws)},
         threshold=1.0,
         relation=f"{'workers' if alike else 'epochs'} must augment independently",

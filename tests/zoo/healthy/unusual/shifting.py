@@ -135,3 +135,30 @@ def steps_behind_a_warm_up_of_known_length():
         return functional.mse_loss(output[late], sums[late])
 
     return trained(Sums(), batches(128, 0), batches(64, 1), loss_fn)
+
+
+class Following(nn.Module):
+    """A language model of tokens (B, T) whose loss shifts."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.layer, self.head = nn.Embedding(14, 24), nn.GRU(24, 24, batch_first=True), nn.Linear(24, 14)
+
+    def forward(self, x):
+        """Logits (B, T, V)."""
+        return self.head(self.layer(self.embed(x))[0])
+
+
+@healthy
+def numbers_that_count_on_and_are_shifted_by_the_loss():
+    """The class after a label's own is often the token that follows it."""
+
+    def halves(n, seed):
+        starts = torch.randint(0, 14, (n, 1), generator=torch.Generator().manual_seed(seed))
+        text = (starts + torch.arange(8)) % 14
+        return batched(text, text)
+
+    def loss_fn(logits, labels):
+        return functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+
+    return trained(Following(), halves(128, 0), halves(64, 1), loss_fn, intent={"causal": True})
