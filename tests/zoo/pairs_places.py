@@ -1,11 +1,12 @@
-"""Pairs whose targets teach outputs of another place: shifted once too often, behind the end, or across a diagonal."""
+"""Pairs whose targets teach outputs of another place: shifted too often, behind the end, across a diagonal, elsewhere."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 from torch.nn import functional
-from zoo.loops import batched, look, mlp, pair, tokens
+from torch.utils.data import DataLoader, Dataset
+from zoo.loops import batched, look, mlp, pair, regressor, tokens
 from zoo.pairs_model import Transformer, sequence_loss
 from zoo.pairs_sequences import captions, trained
 
@@ -158,3 +159,67 @@ def logits_whose_channels_come_first_in_the_wrong_order(bug):
         return functional.cross_entropy(output.transpose(1, 3) if bug else output.movedim(3, 1), targets)
 
     return trained(Segmenter(), batched(*bars(96, 0)), batched(*bars(64, 1)), loss_fn)
+
+
+class Squares(Dataset):
+    """Pictures (1, 24, 24) of a bright square that lies about the middle, and its mask; `augment` makes them (16, 16)."""
+
+    def __init__(self, n, seed, augment, *, level=1.5, noise=0.4):
+        generator = torch.Generator().manual_seed(seed)
+        rows, columns = torch.randint(5, 12, (2, n), generator=generator).tolist()
+        self.masks, self.augment = torch.zeros(n, 1, 24, 24), augment
+        for mask, row, column in zip(self.masks, rows, columns, strict=True):
+            mask[0, row : row + 6, column : column + 8] = 1
+        self.pictures = level * (self.masks - 0.2) + noise * torch.randn(n, 1, 24, 24, generator=generator)
+
+    def __len__(self):
+        """All pictures."""
+        return len(self.masks)
+
+    def __getitem__(self, index):
+        """A picture and its mask, after the augmentation."""
+        return self.augment(self.pictures[index], self.masks[index])
+
+
+def cropped(image, place=(4, 4), flips=()):
+    """Cut 16 by 16 pixels out of an image (1, 24, 24), from the middle by default."""
+    row, column = place
+    return image[:, row : row + 16, column : column + 16].flip(flips)
+
+
+def plainly(picture, mask):
+    """The middle of both, as in validation."""
+    return cropped(picture), cropped(mask)
+
+
+def segmented(train, *, val=None, **how):
+    """Look at a segmentation of squares."""
+    loader = DataLoader(train, batch_size=16, shuffle=True)
+    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 3, padding=1))
+    val = DataLoader(Squares(32, 1, plainly) if val is None else val, batch_size=16)
+    return regressor(model, train=loader, val=val, loss_fn=functional.binary_cross_entropy_with_logits, **how)
+
+
+def drawn():
+    """A place of a crop, and the sides that are mirrored."""
+    return torch.randint(0, 9, (2,)).tolist(), [side for side in (-2, -1) if torch.rand(()) < 0.5]
+
+
+@pair("masks_elsewhere")
+def pictures_and_masks_that_draw_their_own_crops(bug):
+    def crop(picture, mask):
+        how = drawn()
+        return cropped(picture, *how), cropped(mask, *(drawn() if bug else how))
+
+    return segmented(Squares(64, 0, crop))
+
+
+@pair("masks_elsewhere")
+def masks_in_another_order_than_their_pictures(bug):
+    def noisy(picture, mask):
+        return cropped(picture + 0.1 * torch.randn_like(picture)), cropped(mask)
+
+    train = Squares(64, 0, noisy)
+    if bug:
+        train.masks = train.masks[torch.randperm(64, generator=torch.Generator().manual_seed(0))]
+    return segmented(train)

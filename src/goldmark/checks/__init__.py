@@ -33,6 +33,7 @@ from goldmark.checks._direction import check_direction_of_one_step
 from goldmark.checks._divergence import check_divergence_weight
 from goldmark.checks._dropout import check_idle_dropout
 from goldmark.checks._edges import check_unshifted_edges, check_viewed_edges
+from goldmark.checks._elsewhere import check_masks_elsewhere
 from goldmark.checks._ensemble import check_idle_average
 from goldmark.checks._evaluation import check_constant_scores, check_moving_validation, check_unscored_baseline
 from goldmark.checks._examples import check_examples_by_reference, check_one_example_read, check_scattered_targets
@@ -229,7 +230,8 @@ __all__ = [
     "check_label_numbering", "check_labels_independent", "check_labels_out_of_range", "check_learning_rate",
     "check_log_determinant_sign",
     "check_lost_micro_batches", "check_lost_rates", "check_low_bar", "check_low_ceiling", "check_low_rank",
-    "check_memorised", "check_merged_grades", "check_misaligned_augmentation", "check_misaligned_targets",
+    "check_masks_elsewhere", "check_memorised", "check_merged_grades", "check_misaligned_augmentation",
+    "check_misaligned_targets",
     "check_misplaced_clipping", "check_misplaced_threshold", "check_missing_keys", "check_missing_sharing",
     "check_mistaken_cell", "check_mixed_reduction", "check_mixed_targets",
     "check_modes_not_switched", "check_moving_validation", "check_mutual_targets",

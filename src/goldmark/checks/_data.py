@@ -104,9 +104,11 @@ def _robust_stretch(train: Tensor, val: Tensor, most: int = 2_048) -> Tensor:
     return ratio.masked_fill((spreads[0] == 0) | (spreads[1] == 0), math.inf)
 
 
-def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
+def check_constant_inputs(inputs: Tensor, fewest: int = 16, *, others: Sequence[Tensor] = ()) -> Finding:
     """Find out whether all examples are equal, or a feature of a table (N, F) is one number other than 0 and 1.
 
+    Where examples come with `others`, inputs (M, ...) such as noise or the edges of a graph, all are equal only if the
+    rows of each of these are as well: one token, condition or mask may be meant for all.
     Pixels that are always dark are healthy, at any scale: the table's lowest or highest value, which half of the other
     columns take as well. So is a column of ones, padding at an end of whole numbers (what the next column holds in a
     tenth of all rows), and a standardised feature that is too rare to be seen in as many rows.
@@ -115,11 +117,13 @@ def check_constant_inputs(inputs: Tensor, fewest: int = 16) -> Finding:
     flat = values.reshape(len(values), -1)
     constant = (flat == flat[:1]).all(dim=0)
     odd = constant & (flat[0] != 0) & (flat[0] != 1) if values.dim() == 2 else torch.zeros_like(constant)
-    if bool(odd.any()) and not bool(constant.all()):
+    whole = bool(constant.all())
+    if bool(odd.any()) and not whole:
         odd &= ~_is_background(flat, constant)
         odd &= ~_is_padding(flat, constant)
         odd &= ~_is_rare(flat, constant)
-    trouble = len(flat) >= fewest and (bool(constant.all()) or bool(odd.any()))
+    alike = all(bool((one == one[:1]).all()) for one in others)
+    trouble = len(flat) >= fewest and (alike if whole else bool(odd.any()))
     return Finding(
         name="constant_inputs",
         trouble=trouble,

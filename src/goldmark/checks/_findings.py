@@ -12,9 +12,9 @@ _ORDER = (
     # data
     "not_finite examples_modified examples_by_reference reordered_inputs",
     "inputs_modified target_among_inputs decoder_sees_target label_numbering category_numbering",
-    "split_by_class overlap overlapping_windows misaligned_augmentation mixed_targets interleaved_channels",
-    "truncated_codes split_statistics constant_inputs input_scale target_scale standardised_batches",
-    "labels_out_of_range",
+    "split_by_class overlap overlapping_windows misaligned_augmentation masks_elsewhere mixed_targets",
+    "interleaved_channels truncated_codes split_statistics constant_inputs input_scale target_scale",
+    "standardised_batches labels_out_of_range",
     "constant_labels wrapped_labels contradictory_labels labels_independent unrelated_noise sorted_labels",
     "fixed_order one_batch one_row_of_batch sampler_weights worker_randomness worker_shards",
     "augmentation_without_effect target_lag shifted_twice padding_changes_loss classes_as_numbers",

@@ -34,7 +34,7 @@ from goldmark.checks._sequence_probes import (
 )
 from goldmark.checks._split_probes import SPLIT_PROBES
 from goldmark.checks._start import units_without_gradient
-from goldmark.checks._structures import call, first_tensor, map_tensors, rows, size_of, tensors_of
+from goldmark.checks._structures import call, first_tensor, map_tensors, row_keys, rows, size_of, tensors_of
 from goldmark.checks._transposed import transposed_targets
 from goldmark.checks._volume import log_determinant
 from goldmark.checks._workers import check_worker_randomness, check_worker_shards
@@ -88,12 +88,23 @@ def _label_numbering(look: Look) -> Finding | None:
 
 
 def _constant_inputs(look: Look) -> Finding:
-    """Judge a table by its columns; tokens of which one embedding gets all may begin and end alike."""
+    """Judge a table by its columns; tokens of which one embedding gets all may begin and end alike.
+
+    Where all of the first input are equal, those beside it are looked at as well.
+    """
     inputs = look.train.inputs()
     given = look.first.inputs
     tokens = isinstance(given, Tensor) and not given.is_floating_point() and given.dim() == 2
     tokens = tokens and any(torch.equal(one, given) for one in looked_up(look).values())
-    return _data.check_constant_inputs(inputs.unsqueeze(-1) if tokens else inputs)
+    judged = inputs.unsqueeze(-1) if tokens else inputs
+    finding = _data.check_constant_inputs(judged)
+    return _data.check_constant_inputs(judged, others=_beside(look.train)) if finding.trouble else finding
+
+
+def _beside(half: Half) -> list[Tensor]:
+    """Return the hashes (M,) of the rows of every input beside the first."""
+    places = zip(*(list(tensors_of(inputs))[1:] for inputs, _ in half.batches), strict=False)
+    return [torch.cat([row_keys(one if one.dim() else one[None]) for one in place]) for place in places]
 
 
 def _input_scale(look: Look) -> Finding | None:

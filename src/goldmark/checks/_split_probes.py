@@ -14,6 +14,7 @@ from goldmark.case import Finding
 from goldmark.checks import _data, _edges
 from goldmark.checks._augmentation import Draw, are_points, check_misaligned_augmentation
 from goldmark.checks._categories import are_categories, check_category_numbering
+from goldmark.checks._elsewhere import are_marked, check_masks_elsewhere
 from goldmark.checks._labels import check_constant_labels
 from goldmark.checks._loaders import check_reordered_inputs, collate_of, draws_examples, shuffles
 from goldmark.checks._loss_probes import indexed
@@ -288,6 +289,16 @@ def _misaligned_augmentation(look: Look) -> Finding | None:
     return check_misaligned_augmentation(drawn)
 
 
+def _masks_elsewhere(look: Look) -> Finding | None:
+    """Compare masks with their images in both halves, as their batches hold them."""
+    if look.val is None or not look.reads_targets or look.train.targets().dim() < 3:
+        return None
+    halves = [(half.inputs(), half.targets()) for half in (look.train, look.val)]
+    if not all(are_marked(*half) for half in halves):
+        return None
+    return check_masks_elsewhere(*halves[0], *halves[1])
+
+
 def _made(collate: Any, examples: list[Any]) -> Draw:
     """Return the inputs and targets of a batch: copies, as a dataset may change what it has given."""
     inputs, targets = (first_tensor(part) for part in collate(map_tensors(Tensor.clone, examples)))
@@ -303,5 +314,5 @@ def _vary(draws: list[Draw]) -> bool:
 SPLIT_PROBES: tuple[Probe, ...] = (
     *(_category_numbering, _split_by_class, _overlap, _overlapping_windows, _split_statistics),
     *(_standardised_batches, _constant_labels, _one_row_of_batch),
-    *(_reordered_inputs, _mixed_targets, _misaligned_augmentation),
+    *(_reordered_inputs, _mixed_targets, _misaligned_augmentation, _masks_elsewhere),
 )
