@@ -1,4 +1,4 @@
-"""Pairs whose targets teach outputs of another place: shifted too often, behind the end, across a diagonal, elsewhere."""
+"""Pairs whose targets teach outputs of another place: shifted, behind the end, across a diagonal, or elsewhere."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def logits_whose_channels_come_first_in_the_wrong_order(bug):
 
 
 class Squares(Dataset):
-    """Pictures (1, 24, 24) of a bright square that lies about the middle, and its mask; `augment` makes them (16, 16)."""
+    """Pictures (1, 24, 24) of a bright square about the middle, and its mask; `augment` may crop them."""
 
     def __init__(self, n, seed, augment, *, level=1.5, noise=0.4):
         generator = torch.Generator().manual_seed(seed)

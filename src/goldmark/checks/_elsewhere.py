@@ -18,33 +18,53 @@ _PART = 4  # of a side that a mask is moved by, at most: further on, the borders
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 _IN_PLACE, _ELSEWHERE = 0.8, 0.5  # shares of the best match that a mask reaches where it lies
 _NEARLY_ALL = 0.8  # of the validation masks are in place by no chance
+_TOLD = 0.5  # of what images tell of their masks in validation
 
 
 def check_masks_elsewhere(
-    images: Tensor, masks: Tensor, val_images: Tensor, val_masks: Tensor, threshold: float = 0.5, fewest: int = 16
+    images: Tensor, masks: Tensor, val_images: Tensor, val_masks: Tensor, threshold: float = 1 / 3, fewest: int = 16
 ) -> Finding:
-    """Find out whether most training masks match their images better elsewhere, and nearly all of validation are in place.
+    """Find out whether training masks match their images better elsewhere, and nearly no validation masks do.
 
     Images are (N, C, H, W), masks (N, H, W) or (N, 1, H, W) of few whole numbers. A mask matches by the squares of its
     labels' correlations with the channels, and is moved by up to a quarter of a side, and mirrored. It lies elsewhere
-    if it matches there twice as well, and half as well as validation masks do in place: noise that hides what is
-    marked passes, as do marks that no brightness tells, which validation masks match nowhere, and fewer pixels than 16.
+    if it matches there twice as well, and half as well as validation masks do in place. Trouble is more than
+    `threshold` of the masks, if images also go with their own masks, more than with those of others, by less than half
+    of what they do in validation: holes that are cut into images match anything, and take nothing from this. Marks that
+    noise hides pass, or that no brightness tells, and those of less than 16 pixels.
     """
-    val_here, val_best = _matches(val_images, val_masks)
-    placed = _share(val_here >= _IN_PLACE * val_best) if 2 * len(val_here) >= fewest else 0.0
-    apart, n = 0.0, 0
-    if placed >= _NEARLY_ALL:
-        here, best = _matches(images, masks)
-        apart, n = _share((here < _ELSEWHERE * best) & (best > 0.5 * val_here.median())), len(here)
+    labels = _frequent(val_masks)
+    train, val = _marked(images, masks, labels), _marked(val_images, val_masks, labels)
+    enough = len(train[0]) >= fewest and 2 * len(val[0]) >= fewest
+    numbers = _compared(*train, *val) if enough else {"elsewhere": 0.0, "told": 1.0, "validation_in_place": 0.0}
+    placed = numbers["validation_in_place"] >= _NEARLY_ALL
     return Finding(
         name="masks_elsewhere",
-        trouble=n >= fewest and apart > threshold,
-        numbers={"elsewhere": apart, "validation_in_place": placed, "examples": float(n)},
+        trouble=placed and numbers["elsewhere"] > threshold and numbers["told"] < _TOLD,
+        numbers=numbers,
         threshold=threshold,
         relation="masks must lie on what they mark, in training as in validation",
         advice="draw the random numbers of a flip, a crop or a turn once for an example, and give image and mask the "
         "same; look whether files of images and masks are listed in one order",
     )
+
+
+def _compared(pictures: Tensor, marks: Tensor, val_pictures: Tensor, val_marks: Tensor) -> dict[str, float]:
+    """Return which shares of masks lie elsewhere and in place, and `told`.
+
+    It is the share of what validation images tell of their masks that training images tell of theirs, at most: the mean
+    of examples, and two standard errors.
+    """
+    val_here, val_best = _matches(val_pictures, val_marks)
+    here, best = _matches(pictures, marks)
+    usual = _told(val_pictures, val_marks).mean(dim=0)
+    told = (_told(pictures, marks) * usual).sum((1, 2)) / usual.square().sum().clamp_min(1e-12)
+    elsewhere = (here < _ELSEWHERE * best) & (best > 0.5 * val_here.median())
+    return {
+        "elsewhere": float(elsewhere.double().mean()),
+        "told": float(told.mean() + 2 * told.std() / len(told) ** 0.5),
+        "validation_in_place": float((val_here >= _IN_PLACE * val_best).double().mean()),
+    }
 
 
 def are_marked(images: Tensor, masks: Tensor) -> bool:
@@ -59,31 +79,33 @@ def are_marked(images: Tensor, masks: Tensor) -> bool:
 def _read(masks: Tensor) -> Tensor:
     """Return some of the masks or images (N, ..., H, W), and of large ones some pixels."""
     height, width = (math.ceil(side / _SIDE) for side in masks.shape[-2:])
-    return masks.detach()[:: math.ceil(len(masks) / _MOST_READ), ..., ::height, ::width].float()
+    read: Tensor = masks.detach()[:: math.ceil(len(masks) / _MOST_READ), ..., ::height, ::width]
+    return read.float()
 
 
-def _matches(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how well masks match where they lie (N,), and at best, of those examples that have marks."""
-    marks = _marks(_read(masks.reshape(len(masks), *masks.shape[-2:])))
-    pictures = _read(images[:, :_MOST_CHANNELS])
-    marked = marks.flatten(1).any(dim=1) & pictures.flatten(1).isfinite().all(dim=1)
-    chosen = marked.nonzero().flatten()[:_MOST]
-    return _matched(pictures[chosen], marks[chosen]) if len(chosen) else (chosen.float(), chosen.float())
+def _frequent(masks: Tensor) -> Tensor:
+    """Return the most frequent labels; one of two, which tells the other."""
+    labels, counts = torch.unique(_read(masks)[:_MOST], return_counts=True)
+    frequent: Tensor = labels[counts.argsort(descending=True)]
+    return frequent[: _MOST_MARKS if len(labels) > 2 else 1]
 
 
-def _marks(masks: Tensor) -> Tensor:
-    """Return where the most frequent labels (N, K, H, W) lie, about 0; 0 where an example has too few of a label."""
-    labels, counts = torch.unique(masks[:_MOST], return_counts=True)
-    most = labels[counts.argsort(descending=True)][: _MOST_MARKS if len(labels) > 2 else 1]
-    marks = (masks[:, None] == most[:, None, None]).float()
+def _marked(images: Tensor, masks: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return pictures (N, C, H, W), and where labels lie (N, K, H, W), about 0.
+
+    Those are left out that have too few pixels of all labels, or numbers that are not finite.
+    """
+    marks = (_read(masks.reshape(len(masks), 1, *masks.shape[-2:])) == labels[:, None, None]).float()
     n_pixels = marks.sum((-2, -1), keepdim=True)
-    rest = masks[0].numel() - n_pixels
-    centred: Tensor = marks - marks.mean((-2, -1), keepdim=True)
-    return centred * (torch.minimum(n_pixels, rest) >= _FEWEST_PIXELS)
+    shown = torch.minimum(n_pixels, marks[0, 0].numel() - n_pixels) >= _FEWEST_PIXELS
+    pictures = _read(images[:, :_MOST_CHANNELS])
+    chosen = shown.flatten(1).any(dim=1) & pictures.flatten(1).isfinite().all(dim=1)
+    chosen = chosen.nonzero().flatten()[:_MOST]
+    return pictures[chosen], ((marks - marks.mean((-2, -1), keepdim=True)) * shown)[chosen]
 
 
-def _matched(pictures: Tensor, marks: Tensor) -> tuple[Tensor, Tensor]:
-    """Match marks (N, K, H, W) about 0 with pictures (N, C, H, W), by Fourier transforms at all places at once."""
+def _matches(pictures: Tensor, marks: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how well marks match pictures where they lie (N,), and at best: all places at once, by Fourier."""
     height, width = pictures.shape[-2:]
     pictures = pictures - pictures.mean((-2, -1), keepdim=True)
     whole = pictures.square().sum((1, 2, 3)) * marks.square().sum((1, 2, 3))
@@ -97,12 +119,13 @@ def _matched(pictures: Tensor, marks: Tensor) -> tuple[Tensor, Tensor]:
     return matches[0][:, 0, 0], torch.stack([one[:, near].amax(dim=1) for one in matches]).amax(dim=0)
 
 
+def _told(pictures: Tensor, marks: Tensor) -> Tensor:
+    """Return how pictures go with their own marks (N, C, K), beyond how they go with those of other examples."""
+    return torch.einsum("nchw,nkhw->nck", pictures, marks - marks.mean(dim=0))
+
+
 def _near(side: int, device: torch.device) -> Tensor:
     """Tell of every place of a side whether it is a quarter of it from the first at most, around the end as well."""
     places = torch.arange(side, device=device)
     near: Tensor = torch.minimum(places, side - places) <= side // _PART
     return near
-
-
-def _share(true: Tensor) -> float:
-    return float(true.double().mean()) if len(true) else 0.0
