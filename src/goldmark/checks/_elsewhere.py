@@ -28,10 +28,10 @@ def check_masks_elsewhere(
 
     Images are (N, C, H, W), masks (N, H, W) or (N, 1, H, W) of few whole numbers. A mask matches by the squares of its
     labels' correlations with the channels, and is moved by up to a quarter of a side, and mirrored. It lies elsewhere
-    if it matches there twice as well, and half as well as validation masks do in place. Trouble is more than
-    `threshold` of the masks, if images also go with their own masks, more than with those of others, by less than half
-    of what they do in validation: holes that are cut into images match anything, and take nothing from this. Marks that
-    noise hides pass, or that no brightness tells, and those of less than 16 pixels.
+    if it matches there twice as well, and half as well as validation masks do in place. More than `threshold` of them
+    are trouble where images go with their own masks, beyond how they go with those of others, by less than half of what
+    they do in validation: holes that are cut into images match any mask, and take nothing from this on average. Marks
+    that noise hides pass, or that no brightness tells, and those of less than 16 pixels.
     """
     labels = _frequent(val_masks)
     train, val = _marked(images, masks, labels), _marked(val_images, val_masks, labels)
