@@ -17,6 +17,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from zoo import (
+    pairs_constants,
     pairs_data,
     pairs_flows,
     pairs_graphs,
@@ -48,6 +49,7 @@ _FILES = (
     *(pairs_data, pairs_model, pairs_layers, pairs_loss, pairs_optimizer, pairs_loop, pairs_results),
     *(pairs_measured, pairs_reading, pairs_reduction, pairs_placing, pairs_terms, pairs_shapes, pairs_keeping),
     *(pairs_numbers, pairs_sequences, pairs_views, pairs_graphs, pairs_risks, pairs_flows, pairs_places, pairs_weights),
+    pairs_constants,
 )
 GROUPS = {file.__name__.rpartition("_")[2]: file.__name__ for file in _FILES}
 _HEALTHY = {

@@ -1,5 +1,7 @@
 """Signs of trouble in any training loop: arrays and modules in, a `Finding` out. Nothing here knows of a case."""
 
+from goldmark.checks._across import check_softmax_across_targets
+from goldmark.checks._advantages import check_advantage_with_gradient
 from goldmark.checks._architecture import check_wrong_architecture, parameter_count
 from goldmark.checks._arguments import check_missing_keys, check_swallowed_arguments
 from goldmark.checks._attention import check_softmax_over_heads
@@ -108,6 +110,7 @@ from goldmark.checks._networks import (
     check_undeclared_sharing,
     check_vanishing_gradient,
 )
+from goldmark.checks._noising import check_deviation_of_noise
 from goldmark.checks._objective import check_free_norm, check_jumping_loss
 from goldmark.checks._ordinal import check_merged_grades
 from goldmark.checks._outputs import (
@@ -210,7 +213,8 @@ from goldmark.checks._workers import check_worker_randomness, check_worker_shard
 # fmt: off
 __all__ = [
     "BestThreshold", "Findings", "RecurrentLayer", "Watch", "assert_healthy", "best_threshold",
-    "check_accumulation_count", "check_accumulation_undivided", "check_activation_rank", "check_affine_network",
+    "check_accumulation_count", "check_accumulation_undivided", "check_activation_rank",
+    "check_advantage_with_gradient", "check_affine_network",
     "check_attention_to_padding", "check_augmentation_without_effect", "check_batch_mixing", "check_batchnorm_momentum",
     "check_batchnorm_of_one", "check_batchnorm_on_output", "check_broadcast_loss", "check_broadcast_steps",
     "check_carried_state",
@@ -219,6 +223,7 @@ __all__ = [
     "check_collapsed_classes", "check_collapsed_output", "check_collapsing_objective", "check_constant_inputs",
     "check_constant_labels", "check_constant_loss", "check_constant_scores", "check_contradictory_labels",
     "check_cut_term", "check_dead_units", "check_decoder_sees_target", "check_derivative_without_graph",
+    "check_deviation_of_noise",
     "check_direction_of_one_step", "check_divergence_arguments", "check_divergence_weight", "check_diverging_steps",
     "check_dominated_gradient", "check_dropout_in_eval", "check_dropout_on_output", "check_dropout_rate",
     "check_eval_mode_left_on", "check_examples_by_reference", "check_examples_modified", "check_exploding_gradient",
@@ -247,7 +252,8 @@ __all__ = [
     "check_sampler_weights", "check_saturated_units", "check_scattered_targets", "check_schedule_factors",
     "check_schedule_pace", "check_schedule_restarted", "check_scheduled_optimizer", "check_scrambled_view",
     "check_self_among_negatives", "check_shape_broadcast", "check_shared_groups", "check_shifted_twice",
-    "check_sign_targets", "check_silent_units", "check_single_class_softmax", "check_softmax_over_heads",
+    "check_sign_targets", "check_silent_units", "check_single_class_softmax",
+    "check_softmax_across_targets", "check_softmax_over_heads",
     "check_sorted_labels", "check_split_by_class",
     "check_split_statistics", "check_squashed_twice", "check_stale_gradients", "check_standardised_batches",
     "check_state_by_reference", "check_statistics_gap", "check_stuck_parameters", "check_summed_loss",

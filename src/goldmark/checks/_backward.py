@@ -12,15 +12,13 @@ from torch import Tensor
 
 from goldmark.case import Finding
 from goldmark.checks._bootstrapping import bootstrapped_values
-from goldmark.checks._contrast import check_self_among_negatives
+from goldmark.checks._constants import findings_before_pass
 from goldmark.checks._crossing import crossed_factors
-from goldmark.checks._frames import check_too_few_frames
 from goldmark.checks._hearing import Hearing
 from goldmark.checks._losses import check_targets_with_gradient
 from goldmark.checks._mutual import Pulls
 from goldmark.checks._outputs import check_shape_broadcast
 from goldmark.checks._structures import UNFIT, tensors_of
-from goldmark.checks._weighting import check_weights_after_mean
 
 
 @dataclass(kw_only=True, eq=False)
@@ -52,8 +50,7 @@ class BackwardCalls:
             self.whole += [tensor.grad_fn] if whole else []
             with suppress(*UNFIT):  # where an earlier pass has freed what the graph held
                 self.pulls.follow(tensor)
-                self.findings += [check_self_among_negatives(tensor), check_too_few_frames(tensor)]
-                self.findings.append(check_weights_after_mean(tensor))
+                self.findings += findings_before_pass(tensor)
                 if crossed_factors(tensor):  # a loss that was not back-propagated yet, whatever the watch is told of it
                     self.findings.append(check_shape_broadcast(None, None, tensor))
                 self.findings += [check_targets_with_gradient(*sides) for sides in bootstrapped_values(tensor)]

@@ -29,6 +29,7 @@ _ORDER = (
     "divergence_arguments sign_targets normalized_outputs single_class_softmax unreachable_targets shape_broadcast",
     "broadcast_loss broadcast_steps probability_targets misaligned_targets one_example_read scattered_targets",
     "transposed_targets wrong_sign log_determinant_sign too_few_frames unsorted_risks weights_after_mean",
+    "softmax_across_targets deviation_of_noise advantage_with_gradient",
     "unscaled_cosines target_distribution ignored_class unlearnable_label merged_grades class_weights mixed_reduction",
     "divergence_weight self_among_negatives collapsing_objective mutual_targets targets_with_gradient",
     "initial_outputs summed_loss unreached_term unbounded_loss derivative_without_graph cut_term weightless_term",

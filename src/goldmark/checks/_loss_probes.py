@@ -14,11 +14,10 @@ from goldmark.case import Finding
 from goldmark.checks import _losses, _modes, _outputs, _reduction
 from goldmark.checks._binary import check_unlearnable_label
 from goldmark.checks._collapsing import are_centred, check_collapsing_objective
-from goldmark.checks._contrast import check_self_among_negatives
+from goldmark.checks._constants import findings_before_pass
 from goldmark.checks._cosines import check_unscaled_cosines
 from goldmark.checks._crossing import crossed_factors
 from goldmark.checks._divergence import check_divergence_weight
-from goldmark.checks._frames import check_too_few_frames
 from goldmark.checks._graph import kind, leaves, source
 from goldmark.checks._ordinal import check_merged_grades
 from goldmark.checks._ownership import climbs, owned
@@ -35,7 +34,6 @@ from goldmark.checks._unreached import (
     check_sign_targets,
     check_unreached_term,
 )
-from goldmark.checks._weighting import check_weights_after_mean
 
 # Operations that end in a distance or a similarity: how large it should be is the loss's to say, not the target's.
 _DISTANCES = frozenset(("LinalgVectorNorm", "Norm", "Sqrt", "Sum", "Cdist", "EuclideanDist", "Pow"))
@@ -181,9 +179,7 @@ def _given(look: Look) -> Iterator[Finding]:
     yield check_divergence_arguments(heard.terms.divergences)
     yield check_sign_targets([one for one in heard.terms.signed if not _may_be_ties(look, *one)])
     yield _reduction.check_probability_targets(loss)
-    yield check_self_among_negatives(loss)
-    yield check_too_few_frames(loss)
-    yield check_weights_after_mean(loss)
+    yield from findings_before_pass(loss)
     if crossed_factors(loss):
         yield _outputs.check_shape_broadcast(look.first.output, look.first.targets, loss)
     if look.reads_targets:

@@ -56,20 +56,20 @@ def _ends(node: Node, place: int, readers: Readers) -> Iterator[bool]:
     before = shape_of(node) or ()
     for reader in readers.get(node, []):
         after = shape_of(reader)
-        moved = None if after is None else _place_after(reader, before, after, place)
+        moved = None if after is None else place_after(reader, before, after, place)
         if kind(reader) in _SUMS or moved is None:
-            yield kind(reader) in _SUMS and place in _summed(reader, len(before))
+            yield kind(reader) in _SUMS and place in summed(reader, len(before))
         else:
             yield from _ends(reader, moved, readers)
 
 
-def _summed(node: Node, n_dims: int) -> list[int]:
+def summed(node: Node, n_dims: int) -> list[int]:
     """Return the dimensions that a sum runs over."""
     dims = getattr(node, "_saved_dim", ()) or range(n_dims)
     return [signed(dim) % n_dims for dim in dims]
 
 
-def _place_after(view: Node, before: tuple[int, ...], after: tuple[int, ...], place: int) -> int | None:
+def place_after(view: Node, before: tuple[int, ...], after: tuple[int, ...], place: int) -> int | None:
     """Return where a view puts a dimension; None where it is gone, or divided, or something else than a view was done.
 
     A view that moves none keeps the sizes of what comes before it, multiplied.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from zoo.healthy.losses import (
     answers,
     bootstrapping,
+    constants,
     derivatives,
     leaving,
     noise,
@@ -21,6 +22,7 @@ from zoo.healthy.losses import (
 __all__ = [
     "answers",
     "bootstrapping",
+    "constants",
     "derivatives",
     "leaving",
     "noise",
