@@ -20,7 +20,7 @@ ACROSS = {
     "labels that are whole numbers": lambda: -(LABELS.long() * SCORES.log_softmax(0)).sum(1).mean(),
     "smoothed labels": lambda: -((0.9 * LABELS + 0.1 / 3) * SCORES.log_softmax(0)).sum() / N,
     "the logarithm of a softmax": lambda: (-LABELS * (SCORES.softmax(0) + 1e-8).log()).sum(),
-    "a softmax that was turned": lambda: -(LABELS.T * SCORES.log_softmax(0).T).sum(0).mean(),
+    "a softmax that was turned": lambda: -(LABELS.T[None] * SCORES.log_softmax(0).T[None]).sum(1).mean(),
     "a divergence": lambda: functional.kl_div(SCORES.log_softmax(0), LABELS, reduction="batchmean"),
     "two views": lambda: -(LABELS.expand(2, N, 3) * SCORES.expand(2, N, 3).log_softmax(1)).sum(-1).mean(),
 }
@@ -32,6 +32,7 @@ ALONG = {
     "both softmaxes": lambda: -(LABELS * (SCORES.log_softmax(0) + SCORES.log_softmax(1))).sum(),
     "two losses": lambda: -(LABELS * SCORES.log_softmax(0)).sum() + functional.cross_entropy(SCORES, CLASSES),
     "classes that count alike": lambda: -(LABELS / LABELS.sum(0) * SCORES.log_softmax(1)).sum(),
+    "pairs that are looked up one way": lambda: -(LABELS.T * SCORES.T.log_softmax(1)).sum(),
     "matched slots": lambda: -(MATCHED * SCORES.log_softmax(1)).sum(),
     "positives of a class": lambda: -((LABELS * SCORES.log_softmax(0)).sum(0) / LABELS.sum(0)).mean(),
     "probabilities": lambda: (LABELS * SCORES.softmax(0)).sum(),

@@ -23,21 +23,22 @@ def check_softmax_across_targets(loss: Tensor) -> Finding:
     Labels are constants, none negative, that add up to 1 along a dimension: one-hot or smoothed, so that all are the
     same numbers in another order. Along the softmax's own dimension they add up to several numbers beside the 0 of a
     mask, and the products are summed along that of the labels. Where a loss also holds a softmax over the dimension of
-    the labels, as for pairs that are looked up both ways, both are meant. The graph holds constants until its backward
+    the labels, as for pairs that are looked up both ways, both are meant; labels along the first dimension, that of
+    examples, may be pairs that are looked up one way, and pass. The graph holds constants until its backward
     pass, and nothing is said after it.
     """
-    walked, across = list(nodes(loss.grad_fn, _MOST_NODES, past_layers=False)), -1
+    walked, across = list(nodes(loss.grad_fn, _MOST_NODES, past_layers=False)), 0
     with suppress(RuntimeError):
         right = {_softmax_of(node) for node in walked if kind(node) in ("LogSoftmax", "Softmax")}
         made = (made for node in walked if kind(node) in ("Sum", "Mean") for made in _across(node))
-        across = next((along for shape, along in made if (shape, along) not in right), -1)
+        across = next((along for shape, along in made if (shape, along) not in right), 0)
     return Finding(
         name="softmax_across_targets",
-        trouble=across >= 0,
+        trouble=across > 0,
         numbers={"dimension_of_labels": float(across)},
         threshold=0.0,
         relation="a log-softmax must run over the dimension along which the labels that it meets add up to 1",
-        advice=f"take the log-softmax over dimension {max(across, 0)}, that of the classes",
+        advice=f"take the log-softmax over dimension {across}, that of the classes",
     )
 
 
@@ -58,7 +59,7 @@ def _across(total: Node) -> Iterator[tuple[tuple[int, ...], int]]:
         return
     labels = factor * (1.0 if bool((factor >= 0).all()) else -1.0)
     for along in summed(total, len(shape)):
-        if along != place and shape[along] > 1 and _are_labels(labels, along, place):
+        if 0 < along != place and shape[along] > 1 and _are_labels(labels, along, place):
             yield shape, along
 
 
