@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
+from runs.bare import bare_run
 
 from goldmark.case import Finding
 from goldmark.cases import case_at
@@ -154,8 +154,8 @@ def planted(rmse_f, *, far, travel=1.66, seeds=5, **numbers):
     numbers.setdefault("teacher_forced_mae_f", 300.9 - constant_f)
     evaluated = [{"prediction_mean_f": 0.1}, {"prediction_mean_f": constant_f - travel}]
     history, close = [*evaluated, {"prediction_mean_f": constant_f}], {"travel_unit_f": 1.0}
-    run = SimpleNamespace(metrics={**metrics, **numbers}, findings=findings, history=history, close=close)
-    return [SimpleNamespace(**vars(run), seed=seed) for seed in range(seeds)]
+    read = {"metrics": {**metrics, **numbers}, "findings": findings, "history": history, "close": close}
+    return [bare_run(**read, seed=seed) for seed in range(seeds)]
 
 
 def record_of(name: str):
