@@ -9,8 +9,8 @@ from torch import Tensor
 
 from goldmark.case import Finding
 from goldmark.checks._adding import factor_of
+from goldmark.checks._axes import place_after, summed
 from goldmark.checks._graph import Node, kind, nodes, shape_of, signed
-from goldmark.checks._summing import place_after, summed
 
 _MOST_NODES = 2_000
 _ROUNDING = 1e-3

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from goldmark.checks._graph import PASSING, Node, kind, shape_of
+from goldmark.checks._graph import PASSING, Edge, Node, kind, shape_of
 
-Edge = tuple[Node, int]  # what an operation gave, of several the one at a place
 _PARTS = frozenset(("Split", "SplitWithSizes", "Unbind", "Select", "Slice", "Index", "MaskedSelect"))
 _SPREAD = frozenset(("Sum", "Mean", "Neg", "Rsub", "Stack", "Cat", "Add", "Sub", "Mul", "Div"))
 _MOST = 2_000

@@ -8,8 +8,8 @@ from contextlib import suppress
 from torch import Tensor
 
 from goldmark.case import Finding
-from goldmark.checks._adding import Edge, added, base_of_square, origin
-from goldmark.checks._graph import Node, kind, nodes
+from goldmark.checks._adding import added, base_of_square, origin
+from goldmark.checks._graph import Edge, Node, kind, nodes
 
 _ERRORS = ("MseLoss", "SmoothL1Loss", "HuberLoss")
 _CHOSEN = ("Gather", "LogSoftmax", "NllLoss", "Logsumexp")  # what gives the logarithms of the probabilities of actions

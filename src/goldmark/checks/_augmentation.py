@@ -49,7 +49,7 @@ def _are_apart(one: Draw, other: Draw) -> bool:
     masks = _movements_to(one[1], other[1]) if inputs else inputs
     if not masks or inputs & masks:
         return False
-    return _is_mask(one[1]) and not _movements_to(*one)
+    return is_mask(one[1]) and not _movements_to(*one)
 
 
 def _leaves_points(one: Draw, other: Draw) -> bool:
@@ -68,7 +68,8 @@ def are_points(image: Tensor, target: Tensor) -> bool:
     return inside and (boxes or several)
 
 
-def _is_mask(target: Tensor) -> bool:
+def is_mask(target: Tensor) -> bool:
+    """Tell whether a target is made of few whole numbers."""
     labels = torch.unique(target)
     return len(labels) <= _MOST_LABELS and bool((labels == labels.round()).all())
 

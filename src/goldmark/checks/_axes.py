@@ -1,10 +1,16 @@
-"""Dimensions of a result followed down a graph, through views, transposes and copies: which of them is which there."""
+"""Dimensions followed through views, transposes and copies, down a graph and up: which of them is which there."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from goldmark.checks._graph import Node, kind, shape_of, signed
+
+_TRANSPOSED = ("Permute", "Transpose", "T")
+_RESHAPED = frozenset(
+    ("View", "UnsafeView", "ReshapeAlias", "Reshape", "Squeeze", "Unsqueeze", "Clone", "ToCopy", "Alias")
+)
 
 Roles = list[str]  # of each dimension; empty where it has none
 
@@ -18,7 +24,7 @@ def roles_below(node: Node, below: Node, roles: Sequence[str]) -> Roles | None:
     if shape is None or own is None or len(shape) != len(roles):
         return None
     name = kind(node)
-    if name in ("Permute", "Transpose", "T"):
+    if name in _TRANSPOSED:
         return [role for _, role in sorted(zip(_order(node, len(shape)), roles, strict=True))]
     if name == "Unsqueeze":
         place = signed(node._saved_dim) % len(shape)  # noqa: SLF001
@@ -66,3 +72,23 @@ def _groups(shape: Sequence[int], own: Sequence[int]) -> Iterator[tuple[list[int
         if size != other or (not joined and not places):
             return
         yield joined, places
+
+
+def summed(node: Node, n_dims: int) -> list[int]:
+    """Return the dimensions that a sum runs over."""
+    dims = getattr(node, "_saved_dim", ()) or range(n_dims)
+    return [signed(dim) % n_dims for dim in dims]
+
+
+def place_after(view: Node, before: tuple[int, ...], after: tuple[int, ...], place: int) -> int | None:
+    """Return where a view puts a dimension; None where it is gone, or divided, or something else than a view was done.
+
+    A view that moves none keeps the sizes of what comes before it, multiplied.
+    """
+    if kind(view) in _TRANSPOSED:
+        return _order(view, len(before)).index(place)
+    if kind(view) not in _RESHAPED:
+        return None
+    offset = math.prod(before[:place])
+    fits = (dim for dim, size in enumerate(after) if size == before[place] and math.prod(after[:dim]) == offset)
+    return next(fits, None)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from goldmark.case import Finding
+from goldmark.checks._augmentation import is_mask
 
 _MOST, _MOST_READ = 64, 256  # examples that are compared, and whose masks are read
 _SIDE = 64  # pixels of a side; of larger images every second, third, ... is looked at
 _MOST_CHANNELS, _MOST_MARKS = 3, 3  # of an image, and labels of which each is a mark
-_MOST_LABELS = 64  # unlike values of a target that may be a mask
 _FEWEST_PIXELS = 16  # of a mark, and beside it: fewer match a brightest pixel anywhere
 _PART = 4  # of a side that a mask is moved by, at most: further on, the borders of a turned image look like marks
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
@@ -72,8 +72,8 @@ def are_marked(images: Tensor, masks: Tensor) -> bool:
     shapes = [(*images.shape[:1], *between, *images.shape[-2:]) for between in ((), (1,))]
     if images.dim() != 4 or images.is_complex() or tuple(masks.shape) not in shapes or min(images.shape[-2:]) < _PART:
         return False
-    labels = torch.unique(_read(masks.reshape(shapes[0]))[:_MOST])
-    return 1 < len(labels) <= _MOST_LABELS and bool((labels == labels.round()).all())
+    read = _read(masks.reshape(shapes[0]))[:_MOST]
+    return is_mask(read) and bool((read != read.flatten()[0]).any())
 
 
 def _read(masks: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 Node = Any  # torch.autograd.graph.Node, whose members have no types
+Edge = tuple[Node, int]  # what an operation gave, of several results the one at a place
 
 # Operations that hand numbers on as they are, one by one.
 _PASSING = ("View", "UnsafeView", "Squeeze", "Unsqueeze", "Select", "Slice", "Transpose", "T", "Permute", "Clone")

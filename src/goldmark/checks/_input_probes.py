@@ -39,7 +39,9 @@ def _padding_idx(look: Look) -> Iterator[Finding]:
             yield _padding.check_padding_idx(given, layer.padding_idx, look.intent.pad_id)
 
 
-def _truncated_codes(look: Look) -> Finding:
+def _truncated_codes(look: Look) -> Finding | None:
+    if not _embeddings(look):
+        return None
     parts = [looked_up(look, place) for place in range(len(look.passes))]
     every = {layer: torch.cat([one[layer].flatten() for one in parts if layer in one]) for layer in parts[0]}
     return _categories.check_truncated_codes([(layer.num_embeddings, codes) for layer, codes in every.items()])

@@ -10,8 +10,8 @@ from itertools import permutations
 from torch import Tensor
 
 from goldmark.case import Finding
-from goldmark.checks._adding import Edge, added, base_of_square, factor_of, origin
-from goldmark.checks._graph import Node, kind, nodes, shape_of
+from goldmark.checks._adding import added, base_of_square, factor_of, origin
+from goldmark.checks._graph import Edge, Node, kind, nodes, shape_of
 
 _ROUNDING = 1e-4  # of a factor
 

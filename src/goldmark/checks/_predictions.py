@@ -18,11 +18,10 @@ from goldmark.checks._graph import source
 from goldmark.checks._hearing import Hearing
 from goldmark.checks._independence import check_unrelated_noise
 from goldmark.checks._outputs import check_unreachable_targets
-from goldmark.checks._structures import UNFIT, first_tensor, row_keys, tensors_of
+from goldmark.checks._structures import UNFIT, drawn_keys, first_rows, first_tensor, tensors_of
 
 Note = Callable[[Tensor, Tensor], None]  # takes the two sides of an error
-_MOST_ROWS, _MOST_NUMBERS = 256, 65_536  # of a batch that are kept
-_TOLD_BY = 16  # numbers of a row, which tell drawn rows apart
+_MOST_NUMBERS = 65_536  # of a batch that are kept
 _LAST = 4  # passes that are kept
 _FUNCTIONS = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 
@@ -62,14 +61,13 @@ class Predictions:
             beside = [tensor for tensor in tensors_of(self.passed) if tensor is not first]
             large = [one for one in beside if one.is_floating_point() and one.numel() >= max(targets.numel(), 1)]
             if large and all(tensor.shape == targets.shape for tensor in large):  # else the noise may be a part of one
-                alike = tuple(map(_rows, large))
-                self.compared.append(Prediction(output=_rows(made), targets=_rows(targets), alike=alike))
+                output, kept, *alike = (first_rows(one, most_numbers=_MOST_NUMBERS) for one in (made, targets, *large))
+                self.compared.append(Prediction(output=output, targets=kept, alike=tuple(alike)))
 
     def end_pass(self) -> None:
         """Keep what was compared before a backward pass, where it is one prediction."""
         if len(self.compared) == 1:
-            rows = self.compared[0].targets
-            self.keys.append(row_keys(rows.reshape(len(rows), -1)[:, :_TOLD_BY]))
+            self.keys.append(drawn_keys(self.compared[0].targets))
             self.last.append(self.compared[0])
         self.forget()
 
@@ -86,12 +84,6 @@ class Predictions:
             outputs, targets = (torch.cat([getattr(one, name) for one in self.last]) for name in ("output", "targets"))
             given = [torch.cat(one) for one in zip(*(one.alike for one in self.last), strict=True)]
             yield check_unrelated_noise(outputs, targets, given)
-
-
-def _rows(tensor: Tensor) -> Tensor:
-    """Return a copy of the first rows, which holds no more of the batch and stays as it is."""
-    most = min(_MOST_ROWS, max(1, _MOST_NUMBERS * len(tensor) // max(tensor.numel(), 1)))
-    return tensor.detach()[:most].cpu().clone()
 
 
 @functools.cache  # as scripts know functions by identity

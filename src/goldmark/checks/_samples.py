@@ -22,14 +22,12 @@ from goldmark.checks._graph import LAYERS, kind, leaves, nodes, signed
 from goldmark.checks._pairs import pairs
 from goldmark.checks._scale import check_target_scale
 from goldmark.checks._shares import gradient_norms, shares
-from goldmark.checks._structures import first_tensor, row_keys, size_of, stored, tensors_of
+from goldmark.checks._structures import drawn_keys, first_rows, first_tensor, row_keys, size_of, stored, tensors_of
 from goldmark.checks._summing import check_summed_softmax
 from goldmark.checks._updates import Rounding
 
-_MOST_ROWS = 256  # of outputs that are kept
 _EARLY = 4  # steps before which no unit is counted as silent
 _TWICE = 2  # samples that have to show what a graph always shows
-_TOLD_BY = 16  # numbers of a row, which tell drawn rows apart
 FIRST_STEPS = 8  # of which all are looked at
 LAST_ANSWERS = 4  # samples by which a result is judged
 _NUMBERS = ("mse", "l1", "smooth_l1")
@@ -96,9 +94,9 @@ def _note_batch(sample: Sample, inputs: Any, targets: Any) -> None:
     sample.batch_size = size_of(inputs)
     alike = [one for one in tensors_of(inputs) if isinstance(targets, Tensor) and one.shape == targets.shape]
     if alike and sample.answers is not None:
-        sample.of_same_shape = tuple(_rows(one) for one in alike)
+        sample.of_same_shape = tuple(first_rows(one) for one in alike)
         rows = sample.answers[2]
-        sample.target_keys = row_keys(rows.reshape(len(rows), -1)[:, :_TOLD_BY])
+        sample.target_keys = drawn_keys(rows)
     if sample.batch_size:
         sample.batch_key = int(row_keys(inputs).sum())
     reached = None if sample.loss is None else (sample.loss, sample.norm)
@@ -126,12 +124,7 @@ def _note_loss(sample: Sample, output: Any, targets: Any, loss: Tensor, terms: M
         sample.findings += _compared(sample, out, target)
         name = _losses.matching_loss(sample.loss, sample.known)
         if name is not None and len(out) == len(target):
-            sample.answers = (name, _rows(out), _rows(target))
-
-
-def _rows(tensor: Tensor) -> Tensor:
-    """Return a copy of the first rows, which holds no more of the batch and stays as it is."""
-    return tensor.detach()[:_MOST_ROWS].cpu().clone()
+            sample.answers = (name, first_rows(out), first_rows(target))
 
 
 def are_of_one_answer(samples: Sequence[Sample]) -> bool:

@@ -166,6 +166,17 @@ def stored(tensor: Tensor) -> Tensor:
     return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
+def first_rows(tensor: Tensor, most: int = 256, most_numbers: float = math.inf) -> Tensor:
+    """Return a copy of the first rows (N, ...), at least one, which holds no more of the batch and stays as it is."""
+    allowed = most_numbers * len(tensor) / max(tensor.numel(), 1)
+    return tensor.detach()[: int(min(most, max(1.0, allowed)))].cpu().clone()
+
+
+def drawn_keys(rows: Tensor, told_by: int = 16) -> Tensor:
+    """Return hashes (N,) of the first numbers of rows, which tell drawn ones apart."""
+    return row_keys(rows.reshape(len(rows), -1)[:, :told_by])
+
+
 def _hashed(tensor: Tensor, seed: int) -> Tensor:
     if tensor.layout != torch.strided:
         return _hashed_entries(tensor, seed)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from torch import Tensor
 
 from goldmark.case import Finding
+from goldmark.checks._axes import place_after, summed
 from goldmark.checks._graph import Node, kind, nodes, shape_of, signed
 
 _SUMS = ("Sum", "Mean")
-_RESHAPED = frozenset(
-    ("View", "UnsafeView", "ReshapeAlias", "Reshape", "Squeeze", "Unsqueeze", "Clone", "ToCopy", "Alias")
-)
 
 Readers = dict[Node, list[Node]]  # the operations that take what a node gave
 
@@ -61,28 +58,3 @@ def _ends(node: Node, place: int, readers: Readers) -> Iterator[bool]:
             yield kind(reader) in _SUMS and place in summed(reader, len(before))
         else:
             yield from _ends(reader, moved, readers)
-
-
-def summed(node: Node, n_dims: int) -> list[int]:
-    """Return the dimensions that a sum runs over."""
-    dims = getattr(node, "_saved_dim", ()) or range(n_dims)
-    return [signed(dim) % n_dims for dim in dims]
-
-
-def place_after(view: Node, before: tuple[int, ...], after: tuple[int, ...], place: int) -> int | None:
-    """Return where a view puts a dimension; None where it is gone, or divided, or something else than a view was done.
-
-    A view that moves none keeps the sizes of what comes before it, multiplied.
-    """
-    n_dims = len(before)
-    if kind(view) == "Permute":
-        return [signed(dim) % n_dims for dim in view._saved_dims].index(place)  # noqa: SLF001
-    if kind(view) in ("T", "Transpose"):
-        given = (0, 1) if kind(view) == "T" else (view._saved_dim0, view._saved_dim1)  # noqa: SLF001
-        first, second = (signed(dim) % n_dims for dim in given)
-        return {first: second, second: first}.get(place, place)
-    if kind(view) not in _RESHAPED:
-        return None
-    offset = math.prod(before[:place])
-    fits = (dim for dim, size in enumerate(after) if size == before[place] and math.prod(after[:dim]) == offset)
-    return next(fits, None)

@@ -7,10 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from goldmark.checks._graph import LAYERS, Node, kind
+from goldmark.checks._graph import LAYERS, Edge, Node, kind
 from goldmark.checks._structures import tensors_of
-
-Edge = tuple[Node, int]  # an operation, and which of its results
 
 _MATRICES = LAYERS - {"NativeLayerNorm", "NativeBatchNorm"}  # what lies behind them is something else
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
 from zoo.healthy.unusual.batches import data
-from zoo.loops import Backbone, batched, classifier, follow, look, mlp, numbers, tokens
+from zoo.loops import Backbone, batched, classifier, follow, look, mlp, numbers, plain_step, tokens
 
 from goldmark import watch
 
@@ -90,12 +90,7 @@ def frozen_batchnorm():
     def step(watcher, inputs, targets):
         model.train()
         model[1].eval()
-        output = model(inputs)
-        loss = functional.cross_entropy(output, targets)
-        optimizer.zero_grad()
-        loss.backward()
-        watcher.after_backward((inputs, targets), output, loss)
-        optimizer.step()
+        plain_step(watcher, model, optimizer, inputs, targets)
 
     return look(model, optimizer, *data(), functional.cross_entropy, step=step)
 

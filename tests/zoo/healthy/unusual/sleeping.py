@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 from zoo.healthy.register import healthy
 from zoo.healthy.unusual.batches import data
-from zoo.loops import look
+from zoo.loops import look, plain_step
 
 
 class Encoded(nn.Module):
@@ -30,12 +30,7 @@ def moded(set_modes, *, epochs=4):
 
     def step(watcher, inputs, targets):
         set_modes(model, *places)
-        output = model(inputs)
-        loss = functional.cross_entropy(output, targets)
-        optimizer.zero_grad()
-        loss.backward()
-        watcher.after_backward((inputs, targets), output, loss)
-        optimizer.step()
+        plain_step(watcher, model, optimizer, inputs, targets)
         places[1] += 1
 
     def end(epoch):
